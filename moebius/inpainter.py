@@ -1,0 +1,139 @@
+"""What every model of the project is: an `Inpainter`, photo and mask in, photo of the same size and mode out."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from moebius import geometry, images
+from moebius.config import MODEL_SIZE, SamplingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+Raster = Image.Image | np.ndarray
+"""A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
+an array (H, W, 3 or 4) uint16."""
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, in [0, 1], and a few words. It cancels the fill by raising `Cancelled`."""
+
+
+class Cancelled(Exception):
+    """Raised by a `Progress` to stop a fill; nothing is returned and nothing was changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """A filled photo and what is worth saying about it."""
+
+    raster: Raster
+    """Same size and mode as the input; the input object itself where nothing was to fill."""
+    changed: np.ndarray
+    """(H, W) bool: the pixels that the blend may have touched. Every other pixel is bit-identical."""
+    squares: tuple[geometry.Square, ...]
+    seconds: dict[str, float]
+    """Wall-clock seconds by part: `model` (in the network's hands), `geometry` (cutting, scaling, pasting)."""
+    notes: tuple[str, ...]
+    """Plain sentences for the user, e.g. that the mask was empty."""
+
+
+class Inpainter(ABC):
+    """A model that fills one square; cutting squares out of photos and pasting back is the same for all of them."""
+
+    name: str
+    """As in the registry: `classical`, `moebius`."""
+    size: int | None = MODEL_SIZE
+    """Side of the squares it works on; None: any size, squares are not scaled."""
+
+    @abstractmethod
+    def fill_square(
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        config: SamplingConfig,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> np.ndarray:
+        """Fill one square.
+
+        Args:
+            image: (S, S, 3) uint8 RGB; whatever stands under the hole must not matter to the `photo` recipe.
+            mask: (S, S) bool, True = repaint; neither empty nor full.
+            generator: source of randomness; None: seeded by the clock.
+
+        Returns:
+            (S, S, 3) float32 in [0, 255]; values outside the hole may differ from `image`, the caller blends.
+        """
+
+    def inpaint(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        config: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Raster:
+        """Fill the white part of `mask_image` in `image`.
+
+        Args:
+            image: Pillow image in RGB, RGBA (alpha is kept), L, LA, P, CMYK, 1 or I;16, or an array
+                (H, W, 3 or 4) uint16.
+            mask_image: same size; white = repaint, see `images.mask_array`.
+
+        Returns:
+            A picture of the same size and mode; pixels further than `config.feather_px` from the hole are identical.
+
+        Raises:
+            ValueError: sizes differ, the mask is full, the mode is not supported.
+        """
+        return self.fill(image, mask_image, config, generator).raster
+
+    def fill(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        config: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress = lambda share, text: None,
+    ) -> Fill:
+        """`inpaint`, with progress and with a report of what was done."""
+        config = config or SamplingConfig()
+        started = time.perf_counter()
+        rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
+        mask = images.mask_array(mask_image)  # (H, W) bool
+        images.check_mask(mask, rgb.shape[:2])
+        if not mask.any():
+            return Fill(
+                raster=image,
+                changed=np.zeros(mask.shape, bool),
+                squares=(),
+                seconds={"model": 0.0, "geometry": time.perf_counter() - started},
+                notes=("The mask is empty: nothing was painted, so the picture is unchanged.",),
+            )
+        squares = geometry.plan_squares(mask, config.context, config.max_squares, self.size)
+        canvas, changed, model_seconds = rgb.copy(), np.zeros(mask.shape, bool), 0.0
+        todo = mask.copy()
+        for index, square in enumerate(squares):
+            if not geometry.remaining(todo, square):  # an earlier square's core covered it
+                continue
+
+            def report(share: float, text: str, index: int = index) -> None:
+                where = f" (part {index + 1} of {len(squares)})" if len(squares) > 1 else ""
+                progress((index + share) / len(squares), text + where)
+
+            report(0.0, "Starting")
+            tile, tile_mask = geometry.cut(canvas, todo, square, self.size)
+            model_started = time.perf_counter()
+            filled = self.fill_square(tile, tile_mask, config, generator, report)
+            model_seconds += time.perf_counter() - model_started
+            geometry.paste(canvas, changed, todo, filled, square, config.feather_px)
+        progress(1.0, "Done")
+        raster = images.put_back(image, canvas, changed)
+        seconds = {"model": model_seconds, "geometry": time.perf_counter() - started - model_seconds}
+        return Fill(raster=raster, changed=changed, squares=tuple(squares), seconds=seconds, notes=())

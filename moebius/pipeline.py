@@ -1,0 +1,368 @@
+"""MoebiusInpaintPipeline: encode, denoise, decode; the two recipes of `moebius.config.RECIPES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+    UniPCMultistepScheduler,
+)
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from moebius import geometry, images
+from moebius.config import RECIPES, SamplingConfig
+from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
+
+_DEFAULTS = SamplingConfig()
+_SCHEDULERS = {
+    "ddim": DDIMScheduler,
+    "dpm++": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+    "euler": EulerDiscreteScheduler,
+}
+
+Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray]
+
+
+def make_scheduler(name: str = "ddim") -> SchedulerMixin:
+    """A sampler by its short name with the published noise schedule: 1000 steps, scaled-linear β, leading spacing."""
+    if name not in _SCHEDULERS:
+        raise ValueError(f"unknown scheduler {name!r}; choose from {', '.join(_SCHEDULERS)}")
+    published = DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+    )
+    return published if name == "ddim" else _SCHEDULERS[name].from_config(published.config)
+
+
+def guide(eps_foreground: Tensor, eps_background: Tensor, guidance_scale: float) -> Tensor:
+    """Classifier-free guidance on noise predictions, each (B, 4, h, w), away from the foreground.
+
+    Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, with guidance_scale = 1 + w: 1.0 turns it off.
+    """
+    return eps_foreground + guidance_scale * (eps_background - eps_foreground)
+
+
+@dataclass
+class MoebiusPipelineOutput(BaseOutput):
+    """images: PIL pictures, (B, H, W, 3) float32 in [0, 1] ("np"), (B, 3, H, W) in [0, 1] ("pt"), or latents."""
+
+    images: list[Image.Image] | np.ndarray | Tensor
+
+
+class MoebiusInpaintPipeline(DiffusionPipeline):
+    """Fills the white part of a mask with the student (arXiv:2606.19195). There is no prompt.
+
+    `pipe.scheduler` may be swapped the diffusers way (`DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)`,
+    UniPC, Euler). `moebius.inpainters.student.StudentInpainter` puts squares of photos through it and keeps the rest
+    of the photo bit-identical; the pipeline itself works on whole pictures.
+    """
+
+    model_cpu_offload_seq = "unet->vae"
+    _callback_tensor_inputs = ["latents"]
+
+    def __init__(self, unet: MoebiusUNet, vae: AutoencoderKL, scheduler: SchedulerMixin):
+        super().__init__()
+        self.register_modules(unet=unet, vae=vae, scheduler=scheduler)
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels per latent along a side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @classmethod
+    def from_published(
+        cls,
+        source: str | Path,
+        variant: str = "places2",
+        torch_dtype: torch.dtype | None = None,
+        revision: str | None = None,
+    ) -> MoebiusInpaintPipeline:
+        """Build the pipeline from the published files.
+
+        Args:
+            source: a folder in the published layout (see `moebius.weights`), or a hub id such as `hustvl/Moebius`,
+                which is downloaded.
+            variant: one of `moebius.weights.VARIANTS`.
+            torch_dtype: None keeps float32.
+            revision: of the hub repository.
+
+        Raises:
+            moebius.weights.WeightsError: files missing or not what they should be; it names the file and the keys.
+        """
+        from moebius import weights
+
+        unet, vae = weights.load_published(source, variant, revision=revision)
+        pipeline = cls(unet=unet, vae=vae, scheduler=make_scheduler())
+        return pipeline.to(torch_dtype) if torch_dtype is not None else pipeline
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Pictures,
+        mask_image: Pictures,
+        num_inference_steps: int = _DEFAULTS.num_inference_steps,
+        guidance_scale: float = _DEFAULTS.guidance_scale,
+        strength: float | None = None,
+        noise_offset: float = _DEFAULTS.noise_offset,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        recipe: str = "photo",
+        paste: bool = True,
+        feather_px: int = _DEFAULTS.feather_px,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[[MoebiusInpaintPipeline, int, int, dict], dict | None] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> MoebiusPipelineOutput | tuple:
+        """Fill holes in one picture or a batch.
+
+        Args:
+            image: Pillow picture(s), uint8 array(s) (H, W, 3), a batch (B, H, W, 3) uint8, or a tensor (B, 3, H, W)
+                in [0, 1].
+            mask_image: as many, same sizes: Pillow, (H, W) uint8 or bool, or a tensor (B, 1, H, W) in [0, 1].
+                White (at least half) = repaint.
+            num_inference_steps: length of the schedule; `int(steps · strength)` of them are run.
+            guidance_scale: 1.0 turns guidance off and halves the work; the paper's code uses 2.0 to 2.5.
+            strength: in (0, 1]; None: the recipe's (`photo` 1.0, pure noise; `published` 0.99).
+            noise_offset: times N(0, 1), one number per sample and channel, added to the noise.
+            generator: one, or one per picture.
+            recipe: `photo`: nothing under the hole reaches the result, which has the input's size. `published`: the
+                paper's code (short side to 512, starts from the noised unmasked picture); the result has the model's size.
+            paste: blend the result into the picture, as the recipe does. False: the bare result at the model's size.
+            feather_px: width of the `photo` recipe's blend outside the hole.
+            output_type: "pil", "np", "pt" or "latent".
+            callback_on_step_end: called as (pipeline, step, timestep, {"latents": …}); may return changed latents.
+
+        Raises:
+            ValueError: an argument is out of range, sizes differ, a mask is full, or pictures of one batch scale to
+                different sizes.
+        """
+        # 1. Check
+        settings = SamplingConfig(
+            recipe=recipe,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            strength=strength,
+            noise_offset=noise_offset,
+            feather_px=feather_px,
+        )
+        if output_type not in ("pil", "np", "pt", "latent"):
+            raise ValueError(f'output_type must be "pil", "np", "pt" or "latent", got {output_type!r}')
+        if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
+            raise ValueError(f"callback_on_step_end_tensor_inputs can be {self._callback_tensor_inputs}, got {unknown}")
+        pictures, masks = _pictures(image), _masks(mask_image)
+        if len(pictures) != len(masks):
+            raise ValueError(f"{len(pictures)} pictures but {len(masks)} masks; give one mask per picture")
+        if isinstance(generator, list) and len(generator) != len(pictures):
+            raise ValueError(f"{len(pictures)} pictures but {len(generator)} generators; give one per picture or one")
+        for picture, mask in zip(pictures, masks, strict=True):
+            images.check_mask(mask, picture.shape[:2])
+
+        # 2. Bring to the model's size
+        scaled = [self._scale(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
+        sizes = {picture.shape[:2] for picture, _ in scaled}
+        if len(sizes) > 1:
+            raise ValueError(f"pictures of one batch must scale to one size, got {sorted(sizes)} (height, width)")
+        height, width = sizes.pop()
+        source = images.rgb_to_tensor(np.stack([picture for picture, _ in scaled]))  # (B, 3, H, W)
+        grey = np.stack([mask for _, mask in scaled])  # (B, H, W) uint8, as resized
+        hole = torch.from_numpy(grey >= 128).unsqueeze(1).float()  # (B, 1, H, W)
+
+        # 3. Denoise
+        latents = self._sample(source, hole, settings, generator, callback_on_step_end,
+                               callback_on_step_end_tensor_inputs)  # fmt: skip
+        if output_type == "latent":
+            return self._finish(latents, return_dict)
+
+        # 4. Decode and put back
+        decoded = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
+        decoded = decoded.float().clamp(-1, 1) / 2 + 0.5  # (B, 3, H, W) in [0, 1]
+        if paste:
+            values = decoded.permute(0, 2, 3, 1).cpu().numpy() * 255  # (B, H, W, 3)
+            if RECIPES[recipe].paste == "blurred":
+                pasted = [_paste_blurred(v, *s) for v, s in zip(values, scaled, strict=True)]
+            else:
+                pasted = [
+                    _paste_feathered(v, picture, mask, feather_px)
+                    for v, picture, mask in zip(values, pictures, masks, strict=True)
+                ]
+            return self._finish(_as_type(pasted, output_type, self._execution_device), return_dict)
+        if output_type == "pt":
+            return self._finish(decoded, return_dict)
+        values = decoded.permute(0, 2, 3, 1).cpu().numpy()
+        if output_type == "np":
+            return self._finish(values, return_dict)
+        return self._finish([Image.fromarray((v * 255).astype(np.uint8)) for v in values], return_dict)
+
+    def _scale(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Short side to the model's, both sides floored to a multiple of 64 pixels, Lanczos (spec of the published
+        code): (H, W, 3) uint8 and (H, W) bool -> the same scaled, the mask as grey uint8."""
+        short = self.unet.config.sample_size * self.vae_scale_factor
+        step = min(64, short)
+        height, width = picture.shape[:2]
+        factor = short / min(height, width)
+        target = tuple(max(step, int(side * factor) // step * step) for side in (width, height))
+        grey = Image.fromarray(mask.astype(np.uint8) * 255)
+        if target == (width, height):
+            return picture, np.asarray(grey)
+        resized = Image.fromarray(picture).resize(target, Image.Resampling.LANCZOS)
+        return np.asarray(resized), np.asarray(grey.resize(target, Image.Resampling.LANCZOS))
+
+    def _sample(
+        self,
+        source: Tensor,
+        hole: Tensor,
+        settings: SamplingConfig,
+        generator: torch.Generator | list[torch.Generator] | None,
+        callback: Callable | None,
+        callback_inputs: Sequence[str],
+    ) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] and holes (B, 1, H, W) -> latents (B, 4, h, w), times the scaling factor.
+
+        Random numbers are drawn by shape, in the published order: posterior of the picture (where the recipe starts
+        from it), posterior of the masked picture, noise, offset.
+        """
+        device, dtype = self._execution_device, self.unet.dtype
+        recipe, strength = RECIPES[settings.recipe], settings.effective_strength
+        masked = source * (1 - hole)  # holes are mid-grey
+
+        start = None
+        if strength < 1 and recipe.starts_from == "image":
+            start = self._encode(source, generator)
+        masked_latents = self._encode(masked, generator)  # (B, 4, h, w)
+        if strength < 1 and recipe.starts_from == "masked_image":
+            start = masked_latents
+        shape = tuple(masked_latents.shape)
+        mask = F.interpolate(hole, size=shape[-2:], mode="nearest").to(device, dtype)
+        condition = torch.cat([mask, masked_latents.to(dtype)], dim=1)  # (B, 5, h, w)
+
+        noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+        if settings.noise_offset:
+            offset = randn_tensor((*shape[:2], 1, 1), generator=generator, device=device, dtype=torch.float32)
+            noise = noise + settings.noise_offset * offset
+
+        self.scheduler.set_timesteps(settings.num_inference_steps, device=device)
+        runs = max(1, min(int(settings.num_inference_steps * strength), settings.num_inference_steps))
+        first = (settings.num_inference_steps - runs) * self.scheduler.order
+        timesteps = self.scheduler.timesteps[first:]
+        if start is None:
+            latents = noise * self.scheduler.init_noise_sigma
+        else:
+            if hasattr(self.scheduler, "set_begin_index"):
+                self.scheduler.set_begin_index(first)
+            latents = self.scheduler.add_noise(start.float(), noise, timesteps[:1])
+
+        guided = settings.guidance_scale != 1.0
+        rows = (FOREGROUND_IDS, BACKGROUND_IDS) if guided else (BACKGROUND_IDS,)
+        token_ids = torch.tensor(rows, device=device).repeat_interleave(shape[0], dim=0)  # (B or 2B, 10)
+        condition = condition.repeat(len(rows), 1, 1, 1)
+        with self.progress_bar(total=len(timesteps)) as bar:
+            for step, timestep in enumerate(timesteps):
+                scaled = self.scheduler.scale_model_input(latents, timestep).to(dtype)
+                sample = torch.cat([scaled.repeat(len(rows), 1, 1, 1), condition], dim=1)  # (2B, 9, h, w)
+                eps = self.unet(sample, timestep, token_ids, return_dict=False)[0].float()
+                if guided:
+                    eps = guide(*eps.chunk(2), settings.guidance_scale)
+                latents = self.scheduler.step(eps, timestep, latents, return_dict=False)[0]
+                if callback is not None:
+                    tensors = {"latents": latents} if "latents" in callback_inputs else {}
+                    latents = (callback(self, step, int(timestep), tensors) or {}).get("latents", latents)
+                bar.update()
+        return latents
+
+    def _encode(self, pictures: Tensor, generator: torch.Generator | list[torch.Generator] | None) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> a sample of the posterior, (B, 4, h, w) float32, times the scaling factor."""
+        posterior = self.vae.encode(pictures.to(self._execution_device, self.vae.dtype)).latent_dist
+        mean, std = posterior.mean.float(), posterior.std.float()
+        draw = randn_tensor(tuple(mean.shape), generator=generator, device=mean.device, dtype=torch.float32)
+        return (mean + std * draw).contiguous() * self.vae.config.scaling_factor
+
+    def _finish(self, result: list | np.ndarray | Tensor, return_dict: bool) -> MoebiusPipelineOutput | tuple:
+        self.maybe_free_model_hooks()
+        return MoebiusPipelineOutput(images=result) if return_dict else (result,)
+
+
+def _pictures(image: Pictures) -> list[np.ndarray]:
+    """Whatever came as pictures -> a list of (H, W, 3) uint8."""
+    if isinstance(image, Tensor):
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"image as a tensor must be (B, 3, H, W) in [0, 1], got shape {tuple(image.shape)}")
+        if image.min() < 0 or image.max() > 1:
+            raise ValueError(
+                f"image as a tensor must be in [0, 1], got [{image.min().item():.3g}, {image.max().item():.3g}]"
+            )
+        return list((image.float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+    pictures = list(image) if isinstance(image, list | tuple) else [image]
+    if isinstance(image, np.ndarray) and image.ndim == 4:
+        pictures = list(image)
+    for picture in pictures:
+        if isinstance(picture, np.ndarray) and (
+            picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
+        ):
+            raise ValueError(f"image as an array must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}")
+    return [picture if isinstance(picture, np.ndarray) else _rgb8(picture) for picture in pictures]
+
+
+def _rgb8(picture: Image.Image) -> np.ndarray:
+    rgb = images.to_rgb(picture)
+    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _masks(mask_image: Pictures) -> list[np.ndarray]:
+    """Whatever came as masks -> a list of (H, W) bool."""
+    if isinstance(mask_image, Tensor):
+        if mask_image.ndim != 4 or mask_image.shape[1] != 1:
+            raise ValueError(
+                f"mask_image as a tensor must be (B, 1, H, W) in [0, 1], got shape {tuple(mask_image.shape)}"
+            )
+        return list((mask_image[:, 0] >= 0.5).cpu().numpy())
+    masks = list(mask_image) if isinstance(mask_image, list | tuple) else [mask_image]
+    if isinstance(mask_image, np.ndarray) and mask_image.ndim == 3:
+        masks = list(mask_image)
+    return [images.mask_array(mask) for mask in masks]
+
+
+def _paste_blurred(values: np.ndarray, picture: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """The published paste at the model's size: the mask blurred by a Gaussian of radius 3 blends, values truncated.
+
+    values (H, W, 3) float32 in [0, 255], picture (H, W, 3) uint8, grey (H, W) uint8 -> (H, W, 3) uint8.
+    """
+    soft = np.asarray(Image.fromarray(grey).filter(ImageFilter.GaussianBlur(3)))[..., None] / 255.0
+    return (values.astype(np.uint8) * soft + picture * (1 - soft)).astype(np.uint8)
+
+
+def _paste_feathered(values: np.ndarray, picture: np.ndarray, mask: np.ndarray, feather_px: int) -> np.ndarray:
+    """Result at the model's size, blended into the picture at its own; all else identical. -> (H, W, 3) uint8."""
+    if values.shape != picture.shape:
+        values = cv2.resize(values, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    canvas = picture.copy()
+    geometry.blend(canvas, values, geometry.feather(mask, feather_px))
+    return canvas
+
+
+def _as_type(pasted: list[np.ndarray], output_type: str, device: torch.device):
+    """List of (H, W, 3) uint8 -> "pil", "np" or "pt"."""
+    if output_type == "pil":
+        return [Image.fromarray(picture) for picture in pasted]
+    if len({picture.shape for picture in pasted}) > 1:
+        raise ValueError('pictures of different sizes can only be returned with output_type="pil"')
+    values = np.stack(pasted).astype(np.float32) / 255.0
+    return values if output_type == "np" else torch.from_numpy(values).permute(0, 3, 1, 2).to(device)

@@ -1,0 +1,198 @@
+"""From weight files to networks: read without running pickled code, rename published keys, load strictly.
+
+`locate` and `fetch` (see `moebius.weight_files`) say where the files are.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moebius.weight_files import (
+    DEFAULT_VARIANT,
+    VARIANTS,
+    WeightFiles,
+    WeightsError,
+    fetch,
+    locate,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import AutoencoderKL
+
+    from moebius.models.unet import MoebiusUNet
+
+__all__ = [
+    "DEFAULT_VARIANT",
+    "VARIANTS",
+    "WeightFiles",
+    "WeightsError",
+    "convert_student",
+    "fetch",
+    "load_autoencoder",
+    "load_student",
+    "locate",
+    "read_state",
+]
+
+State = Mapping[str, "torch.Tensor"]
+
+
+def convert_student(state_dict: State) -> dict[str, torch.Tensor]:
+    """Published parameter names to those of `MoebiusUNet`, by its `PUBLISHED_RENAMES`; shapes are the same.
+
+    Unknown names are kept, so that a strict load reports them.
+
+    Raises:
+        WeightsError: two published names become one.
+    """
+    from moebius.models.unet import PUBLISHED_RENAMES
+
+    converted: dict[str, torch.Tensor] = {}
+    for key, tensor in state_dict.items():
+        name = key
+        for published, ours in PUBLISHED_RENAMES:
+            name = name.replace(published, ours)
+        if name in converted:
+            raise WeightsError(f"the student's state dict holds {name} twice, with and without its prefix")
+        converted[name] = tensor
+    return converted
+
+
+def convert_autoencoder(state_dict: State) -> dict[str, torch.Tensor]:
+    """Names of attention layers before diffusers 0.15 to those of today; newer names pass."""
+    today = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    converted = {}
+    for key, tensor in state_dict.items():
+        head, _, leaf = key.rpartition(".")
+        layer, _, old = head.rpartition(".")
+        converted[f"{layer}.{today[old]}.{leaf}" if ".attentions." in key and old in today else key] = tensor
+    return converted
+
+
+def load_student(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet:
+    """The student in eval mode on the CPU. `dtype` None keeps the stored precision.
+
+    Raises:
+        WeightsError: the file is damaged or is not this network's; names the first missing, extra and misshapen key.
+    """
+    from moebius.models.unet import MoebiusUNet
+
+    _verify(files)
+    config = files.student.with_name("config.json")
+    published = files.layout == "published"
+    return _load(
+        MoebiusUNet,
+        read_json(config) if config.is_file() or not published else {},
+        files.student,
+        convert_student if published else dict,
+        dtype,
+    )
+
+
+def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> AutoencoderKL:
+    """The autoencoder in eval mode on the CPU, as `load_student`."""
+    from diffusers import AutoencoderKL
+
+    config = read_json(files.autoencoder.with_name("config.json"))
+    return _load(AutoencoderKL, config, files.autoencoder, convert_autoencoder, dtype)
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors in a .safetensors or .bin file, on the CPU. A pickle may hold tensors and nothing else.
+
+    Raises:
+        WeightsError: not a state dict, damaged, a pickle with more than tensors, a Git LFS pointer.
+    """
+    with path.open("rb") as file:
+        if file.read(24).startswith(b"version https://git-lfs"):
+            raise WeightsError(f"{path} is only a Git LFS pointer; fetch the file itself with `git lfs pull`")
+    try:
+        state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is damaged or holds more than tensors; it is not opened, because such a file can run code"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise WeightsError(f"{path} cannot be read, it is damaged or incomplete: {reason}") from error
+    import torch
+
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is not a state dict: a mapping of names to tensors is needed")
+    return dict(state)
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors.torch import load_file
+
+    return load_file(path, device="cpu")
+
+
+def _read_pickle(path: Path) -> State:
+    import torch
+
+    # Only torch's zip format can be mapped into memory; files from before torch 1.6 are read in full.
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _load(
+    kind: type,
+    config: dict,
+    path: Path,
+    convert: Callable[[State], dict[str, torch.Tensor]],
+    dtype: torch.dtype | None,
+) -> torch.nn.Module:
+    import torch
+
+    with torch.device("meta"):  # no memory and no random numbers for parameters that the file replaces
+        model = kind.from_config(config)
+    stored = read_state(path)
+    state = convert(stored)
+    _check(path, kind.__name__, state, model.state_dict(), names=convert({key: key for key in stored}))
+    # A copy of each tensor: a network that lives on a mapped file dies with it.
+    owned = {
+        key: tensor.to(dtype or tensor.dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
+        for key, tensor in state.items()
+    }
+    model.load_state_dict(owned, strict=True, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def _check(path: Path, kind: str, state: State, expected: State, names: dict[str, str]) -> None:
+    """Raises WeightsError with the number and the first of missing, extra, misshapen and non-float tensors.
+
+    names: our names to those in the file, which the message uses.
+    """
+    missing = [key for key in expected if key not in state]
+    extra = [key for key in state if key not in expected]
+    shared = [key for key in expected if key in state]
+    misshapen = [key for key in shared if state[key].shape != expected[key].shape]
+    integer = [key for key in shared if expected[key].is_floating_point() and not state[key].is_floating_point()]
+    faults = []
+    if missing:
+        faults.append(f"{len(missing)} missing, first {missing[0]}")
+    if extra:
+        faults.append(f"{len(extra)} unexpected, first {names[extra[0]]}")
+    if misshapen:
+        key = misshapen[0]
+        shapes = f"{list(state[key].shape)} instead of {list(expected[key].shape)}"
+        faults.append(f"{len(misshapen)} of another shape, first {names[key]}: {shapes}")
+    if integer:
+        faults.append(f"{len(integer)} not floating point, first {names[integer[0]]}: {state[integer[0]].dtype}")
+    if faults:
+        raise WeightsError(f"{path} does not fit {kind}: {'; '.join(faults)}")
+
+
+def _verify(files: WeightFiles) -> None:
+    from moebius.weight_folder import verify
+
+    if files.layout == "diffusers":
+        verify(files.student.parent.parent)
