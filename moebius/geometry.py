@@ -66,7 +66,12 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, 
     boxes = np.empty((count - 1, 4), np.int64)
     ys, xs = np.nonzero(mask)
     owner = labels[ys, xs] - 1
-    for column, values, reduce in ((0, xs, np.minimum), (1, ys, np.minimum), (2, xs, np.maximum), (3, ys, np.maximum)):
+    for column, values, reduce in (
+        (0, xs, np.minimum),
+        (1, ys, np.minimum),
+        (2, xs, np.maximum),
+        (3, ys, np.maximum),
+    ):
         boxes[:, column] = np.iinfo(np.int64).max if reduce is np.minimum else -1
         reduce.at(boxes[:, column], owner, values)
     boxes[:, 2:] += 1
@@ -82,7 +87,8 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, 
             if not len(candidates):
                 break
             unions = np.concatenate(
-                [np.minimum(boxes[candidates, :2], box[:2]), np.maximum(boxes[candidates, 2:], box[2:])], axis=1
+                [np.minimum(boxes[candidates, :2], box[:2]), np.maximum(boxes[candidates, 2:], box[2:])],
+                axis=1,
             )
             sides = (unions[:, 2:] - unions[:, :2]).max(axis=1)
             best = int(sides.argmin())
@@ -144,9 +150,7 @@ def remaining(todo: np.ndarray, square: Square) -> bool:
     return bool(todo[top:bottom, left:right].any())
 
 
-def cut(
-    canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None
-) -> tuple[np.ndarray, np.ndarray]:
+def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Picture and mask of one square at the model's size: (S, S, 3) uint8 and (S, S) bool.
 
     Every pixel that a hole pixel of `todo` contributes to is hole, and holes are grey before they are scaled, so the

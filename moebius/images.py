@@ -1,4 +1,4 @@
-"""Pictures to arrays and tensors and back, and masks: the only file that knows value ranges. Files: `photos.py`."""
+"""Pictures to arrays and tensors and back, and masks: the only file that knows value ranges."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ def to_rgb(raster: Raster) -> np.ndarray:
     return grey[..., None].repeat(3, axis=2)
 
 
+def to_rgb8(raster: Raster) -> np.ndarray:
+    """`to_rgb`, with 16 bits rounded to 8: (H, W, 3) uint8."""
+    rgb = to_rgb(raster)
+    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
 def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
     """A copy of `raster` that has the colours `rgb` where `changed`; everything else is bit-identical.
 
@@ -70,11 +76,11 @@ def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
     """
     if isinstance(raster, np.ndarray):
         _check_array(raster)
-        out = raster.copy()
-        new = rgb[changed]
-        out[changed, : max(1, raster.shape[2] - 1) if raster.shape[2] != 3 else 3] = (
-            _luma(new)[:, None] if raster.shape[2] == 2 else new
-        )
+        out, new = raster.copy(), rgb[changed]
+        if raster.shape[2] == 2:
+            out[changed, 0] = _luma(new)
+        else:
+            out[changed, :3] = new
         return out
     new = rgb[changed]  # (N, 3)
     mode = raster.mode
@@ -93,28 +99,24 @@ def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
         pixels[changed] = _luma(new)
     else:
         raise ValueError(f"pictures of mode {mode!r} are not supported, only {', '.join(MODES)}")
-    if mode in ("L", "RGB", "1") and raster.info.get("transparency") is not None:
-        keep_colour_key(pixels, np.asarray(raster), changed, raster.info["transparency"])
     return _like(raster, pixels)
 
 
-def keep_colour_key(pixels: np.ndarray, before: np.ndarray, changed: np.ndarray, key) -> None:
-    """Keep the opacity of a picture whose one transparent colour is `key` (a PNG's tRNS), in place.
+def to_8bit(array: np.ndarray) -> Image.Image:
+    """A 16-bit picture (H, W, 2 | 3 | 4) as an LA, RGB or RGBA picture, rounded."""
+    return Image.fromarray(((array.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
-    A pixel that was transparent stays so; a new colour that happens to be the key moves by one level.
 
-    Args:
-        pixels, before: (H, W) or (H, W, 3), the new picture and the old one.
-        key: a number, or three for RGB.
-    """
-    flat = pixels.ndim == 2
-    was = before == key if flat else (before == np.asarray(key)).all(axis=2)
-    now = pixels == key if flat else (pixels == np.asarray(key)).all(axis=2)
-    pixels[changed & was] = key
-    if (new := changed & now & ~was).any():
-        level = key if flat else key[-1]
-        level = (not level) if pixels.dtype == bool else level - 1 if level else level + 1
-        pixels[new] = level if flat else (*key[:-1], level)
+def preview(raster: Raster, side: int = 1024) -> Image.Image:
+    """A small RGB picture of a large one, alpha left aside; for thumbnails, so every `side`-th pixel will do."""
+    width, height = raster.size if isinstance(raster, Image.Image) else raster.shape[1::-1]
+    step = max(1, max(width, height) // side)
+    if isinstance(raster, np.ndarray):
+        raster = to_8bit(raster[::step, ::step])
+    elif step > 1 and raster.mode in ("L", "RGB", "RGBA", "CMYK"):
+        raster = raster.reduce(step)
+    rgb = to_rgb(raster)
+    return Image.fromarray(rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8))
 
 
 def _check_array(array: np.ndarray) -> None:
@@ -269,7 +271,9 @@ def rgb_to_tensor(rgb: np.ndarray) -> torch.Tensor:
     import torch
 
     batch = rgb if rgb.ndim == 4 else rgb[None]
-    return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    # contiguous, because torch's GroupNorm on a CPU loses two digits on a channels-last float32 tensor of this size
+    planes = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).contiguous()
+    return planes.float() / 127.5 - 1.0
 
 
 def tensor_to_rgb(tensor: torch.Tensor) -> np.ndarray:

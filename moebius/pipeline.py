@@ -49,6 +49,9 @@ def make_scheduler(name: str = "ddim") -> SchedulerMixin:
         beta_end=0.012,
         beta_schedule="scaled_linear",
         clip_sample=False,
+        timestep_spacing="leading",  # said outright: from_config replaces what was left to defaults by its own
+        steps_offset=0,
+        prediction_type="epsilon",
     )
     return published if name == "ddim" else _SCHEDULERS[name].from_config(published.config)
 
@@ -145,7 +148,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             noise_offset: times N(0, 1), one number per sample and channel, added to the noise.
             generator: one, or one per picture.
             recipe: `photo`: nothing under the hole reaches the result, which has the input's size. `published`: the
-                paper's code (short side to 512, starts from the noised unmasked picture); the result has the model's size.
+                paper's code (short side to 512, starts from the noised unmasked picture); the result stays that small.
             paste: blend the result into the picture, as the recipe does. False: the bare result at the model's size.
             feather_px: width of the `photo` recipe's blend outside the hole.
             output_type: "pil", "np", "pt" or "latent".
@@ -318,12 +321,7 @@ def _pictures(image: Pictures) -> list[np.ndarray]:
             picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
         ):
             raise ValueError(f"image as an array must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}")
-    return [picture if isinstance(picture, np.ndarray) else _rgb8(picture) for picture in pictures]
-
-
-def _rgb8(picture: Image.Image) -> np.ndarray:
-    rgb = images.to_rgb(picture)
-    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return [picture if isinstance(picture, np.ndarray) else images.to_rgb8(picture) for picture in pictures]
 
 
 def _masks(mask_image: Pictures) -> list[np.ndarray]:

@@ -1,7 +1,9 @@
-"""Deterministic parameters, inputs and pictures: the rule that the reference vectors in `data/` were made with.
+"""Deterministic parameters, inputs and pictures: the rule that the reference vectors in `data/` were made
+with.
 
-Only numpy's frozen `RandomState` stream is used, so the values never change between versions. Parameters are drawn
-by their published state-dict key: a network with the published keys and shapes, filled so, gives the vectors.
+Only numpy's frozen `RandomState` stream is used, so the values never change between versions. Parameters are
+drawn by their published state-dict key: a network with the published keys and shapes, filled so, gives the
+vectors.
 """
 
 from __future__ import annotations

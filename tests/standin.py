@@ -3,8 +3,8 @@
 DIR/ft_places2/diffusion_pytorch_model.bin   the student, published keys and shapes, half precision
 DIR/vae/config.json, diffusion_pytorch_model.bin   the autoencoder, half precision
 
-The whole path from published files to a filled photo runs with them; the fills are noise. `--small`: a student of
-2.9 M parameters (a `config.json` beside it says so) and a small autoencoder, for tests.
+The whole path from published files to a filled photo runs with them; the fills are noise. `--small`: a
+student of 3.7 M parameters (a `config.json` beside it says so) and a small autoencoder, for tests.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent))  # as a script, only tests/ is on the path
-
-from tests.fill import values  # noqa: E402
+from fill import values
 
 DATA = Path(__file__).parent / "data"
 FOLDERS = {"pretrained": "pretrained", "places2": "ft_places2", "celebahq": "ft_celebahq", "ffhq": "ft_ffhq"}
@@ -50,8 +47,7 @@ def student_state(small: bool, dtype: torch.dtype = torch.float16) -> dict[str, 
     shapes = json.loads((DATA / name).read_text())
     if small:  # listed for a grid of 16
         shapes = {
-            key: [16 * shape[0], *shape[1:]] if key.endswith("rel_pos_emb") else shape
-            for key, shape in shapes.items()
+            key: [16 * shape[0], *shape[1:]] if key.endswith("rel_pos_emb") else shape for key, shape in shapes.items()
         }
     return {key: _tensor(key, shape, dtype) for key, shape in shapes.items()}
 

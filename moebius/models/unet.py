@@ -155,9 +155,7 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
             token_ids: (B, 10) int64, rows of the token table: `BACKGROUND_IDS` or `FOREGROUND_IDS`.
         """
         if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
-            raise ValueError(
-                f"sample must be (B, {self.config.in_channels}, h, w), got shape {tuple(sample.shape)}"
-            )
+            raise ValueError(f"sample must be (B, {self.config.in_channels}, h, w), got shape {tuple(sample.shape)}")
         if token_ids.shape != (sample.shape[0], self.config.num_tokens):
             raise ValueError(
                 f"token_ids must be ({sample.shape[0]}, {self.config.num_tokens}) for this sample, "

@@ -1,0 +1,246 @@
+"""The pipeline against the published sampling, computed with the published code on filled networks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
+from fill import hole, picture
+from PIL import Image
+from standin import write_published
+
+from moebius.pipeline import MoebiusInpaintPipeline, guide, make_scheduler
+
+VECTORS = np.load(Path(__file__).parents[1] / "data" / "moebius_pipeline.npz")
+PICTURES = [Image.fromarray(picture(seed, 512)) for seed in (11, 12)]
+MASKS = [Image.fromarray(hole(seed, 512)) for seed in (11, 12)]
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory) -> MoebiusInpaintPipeline:
+    """The student of 3.7 M parameters and the small autoencoder, in the float32 values of the vectors."""
+    from standin import AUTOENCODER, DATA, SMALL_STUDENT, autoencoder_state, student_state  # noqa: F401
+
+    from moebius.models.unet import MoebiusUNet
+    from moebius.weights import convert_student, read_json
+
+    with torch.device("meta"):
+        unet = MoebiusUNet(**SMALL_STUDENT)
+        config = read_json(DATA / "tiny_vae_config.json")
+        vae = AutoencoderKL(**config)
+    unet.load_state_dict(convert_student(student_state(small=True, dtype=torch.float32)), assign=True)
+    vae.load_state_dict(autoencoder_state(config, torch.float32), assign=True)
+    pipeline = MoebiusInpaintPipeline(unet.eval(), vae.eval(), make_scheduler())
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(autouse=True)
+def ddim(pipe):
+    pipe.scheduler = make_scheduler()
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def relative_error(ours: torch.Tensor, reference: np.ndarray) -> float:
+    return float(np.linalg.norm(ours.numpy() - reference) / np.linalg.norm(reference))
+
+
+def share_within_2(ours: np.ndarray, reference: np.ndarray) -> float:
+    return float((np.abs(ours.astype(int) - reference.astype(int)) <= 2).mean())
+
+
+def test_published_recipe_gives_the_published_latents_and_pictures(pipe):
+    settings = dict(recipe="published", num_inference_steps=20, guidance_scale=2.5)
+    latents = pipe(PICTURES, MASKS, generator=seeded(), output_type="latent", **settings).images
+    assert relative_error(latents, VECTORS["latents_a"]) < 1e-4
+    first, second = pipe(PICTURES, MASKS, generator=seeded(), **settings).images
+    assert share_within_2(np.asarray(first), VECTORS["image_a0"]) >= 0.999
+    assert share_within_2(np.asarray(second)[::4, ::4], VECTORS["image_a1"]) >= 0.999
+
+
+def test_published_recipe_unpasted_without_noise_offset(pipe):
+    settings = dict(
+        recipe="published", num_inference_steps=5, guidance_scale=4.5, noise_offset=0.0, paste=False
+    )  # fmt: skip
+    latents = pipe(PICTURES[0], MASKS[0], generator=seeded(), output_type="latent", **settings).images
+    assert relative_error(latents, VECTORS["latents_b"]) < 1e-4
+    image = pipe(PICTURES[0], MASKS[0], generator=seeded(), **settings).images[0]
+    assert share_within_2(np.asarray(image)[::4, ::4], VECTORS["image_b0"]) >= 0.999
+
+
+@pytest.mark.parametrize("strength", [None, 0.5])
+def test_photo_recipe_never_sees_what_lies_under_the_hole(pipe, strength):
+    mask = hole(11, 512) > 0
+    other = np.asarray(PICTURES[0]).copy()
+    other[mask] = 255 - other[mask]
+    fills = [
+        pipe(image, MASKS[0], num_inference_steps=2, strength=strength, generator=seeded(), paste=False,
+             output_type="np").images
+        for image in (PICTURES[0], Image.fromarray(other))
+    ]  # fmt: skip
+    np.testing.assert_array_equal(*fills)
+
+
+def test_published_recipe_does_see_it(pipe):
+    """So the test above can fail."""
+    other = np.asarray(PICTURES[0]).copy()
+    other[hole(11, 512) > 0] = 255
+    fills = [
+        pipe(image, MASKS[0], num_inference_steps=2, strength=0.5, recipe="published", generator=seeded(), paste=False,
+             output_type="np").images
+        for image in (PICTURES[0], Image.fromarray(other))
+    ]  # fmt: skip
+    assert np.abs(fills[0] - fills[1]).max() > 0.01
+
+
+def test_photo_recipe_returns_the_pictures_size_and_keeps_what_was_not_painted(pipe):
+    image, mask = PICTURES[0].resize((700, 530)), MASKS[0].resize((700, 530), Image.Resampling.NEAREST)
+    out = pipe(image, mask, num_inference_steps=1, feather_px=0, generator=seeded()).images[0]
+    painted = np.asarray(mask) > 127
+    assert out.size == image.size
+    np.testing.assert_array_equal(np.asarray(out)[~painted], np.asarray(image)[~painted])
+    assert (np.asarray(out)[painted] != np.asarray(image)[painted]).any(axis=1).mean() > 0.9
+
+
+def test_published_recipe_scales_the_short_side_and_floors_to_64(pipe):
+    image, mask = PICTURES[0].resize((700, 530)), MASKS[0].resize((700, 530))
+    out = pipe(image, mask, num_inference_steps=1, recipe="published", generator=seeded()).images[0]
+    assert out.size == (640, 512)  # 512 / 530 · 700 = 676 -> 640
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "unipc", "euler"])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_every_scheduler_runs_the_steps_it_should(pipe, name, strength):
+    pipe.scheduler, steps = make_scheduler(name), []
+
+    def note(pipeline, step, timestep, tensors):
+        steps.append(timestep)
+        return tensors
+
+    latents = pipe(PICTURES[0], MASKS[0], num_inference_steps=5, strength=strength, generator=seeded(),
+                   output_type="latent", callback_on_step_end=note).images  # fmt: skip
+    assert len(steps) == int(5 * strength) and steps == sorted(steps, reverse=True)
+    assert torch.isfinite(latents).all() and latents.shape == (1, 4, 64, 64)
+
+
+def test_schedulers_share_the_published_noise_schedule():
+    """ᾱ of scaled-linear β from 0.00085 to 0.012, in closed form."""
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    for name in ("ddim", "dpm++", "unipc", "euler"):
+        np.testing.assert_allclose(make_scheduler(name).alphas_cumprod.numpy(), np.cumprod(1 - betas), rtol=1e-4)
+
+
+def test_a_ddim_step_is_the_closed_form(pipe):
+    """DDIM, η = 0 (Song 2020, arXiv:2010.02502, eq. 12): the pipeline's one step from pure noise with known ε."""
+    eps = torch.full((1, 4, 64, 64), 0.25)
+    real, pipe.unet.forward = pipe.unet.forward, lambda *args, **kwargs: (eps,)
+    try:
+        latents = pipe(PICTURES[0], MASKS[0], num_inference_steps=1, guidance_scale=1.0, noise_offset=0.0,
+                       generator=seeded(3), output_type="latent").images  # fmt: skip
+    finally:
+        pipe.unet.forward = real
+    generator = seeded(3)
+    torch.randn(1, 4, 64, 64, generator=generator)  # the posterior's draw comes first
+    noise = torch.randn(1, 4, 64, 64, generator=generator)
+    alpha = 1 - 0.00085  # one step: t = 0, and then the sample itself
+    torch.testing.assert_close(latents, (noise - (1 - alpha) ** 0.5 * eps) / alpha**0.5, rtol=1e-4, atol=1e-5)
+
+
+def test_guidance():
+    fg, bg = torch.tensor([1.0, 2.0]), torch.tensor([3.0, -2.0])
+    torch.testing.assert_close(guide(fg, bg, 1.0), bg)
+    torch.testing.assert_close(guide(fg, bg, 0.0), fg)
+    torch.testing.assert_close(guide(fg, bg, 2.5), torch.tensor([6.0, -8.0]))
+
+
+def test_a_generator_per_picture_makes_batch_and_single_runs_agree(pipe):
+    settings = dict(num_inference_steps=2, output_type="np")
+    together = pipe(PICTURES, MASKS, generator=[seeded(1), seeded(2)], **settings).images
+    alone = pipe(PICTURES[1], MASKS[1], generator=[seeded(2)], **settings).images
+    np.testing.assert_allclose(together[1], alone[0], atol=2 / 255)
+
+
+def test_output_types_agree(pipe):
+    settings = dict(num_inference_steps=1)
+    pil, array, tensor = (
+        pipe(PICTURES[0], MASKS[0], generator=seeded(), output_type=kind, **settings).images
+        for kind in ("pil", "np", "pt")
+    )
+    np.testing.assert_array_equal(np.asarray(pil[0]), np.rint(array[0] * 255).astype(np.uint8))
+    np.testing.assert_array_equal(array, tensor.permute(0, 2, 3, 1).numpy())
+
+
+def test_inputs_as_tensors_and_arrays_give_the_same(pipe):
+    settings = dict(num_inference_steps=1, output_type="np")
+    pil = pipe(PICTURES[0], MASKS[0], generator=seeded(), **settings).images
+    array = pipe(np.asarray(PICTURES[0]), np.asarray(MASKS[0]), generator=seeded(), **settings).images
+    tensor = pipe(
+        torch.from_numpy(np.asarray(PICTURES[0]).copy()).permute(2, 0, 1)[None] / 255.0,
+        torch.from_numpy(np.asarray(MASKS[0]).copy())[None, None] / 255.0,
+        generator=seeded(),
+        **settings,
+    ).images
+    np.testing.assert_array_equal(pil, array)
+    np.testing.assert_array_equal(pil, tensor)
+
+
+def test_saved_and_loaded_it_fills_the_same(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    again = MoebiusInpaintPipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    again.scheduler = DPMSolverMultistepScheduler.from_config(again.scheduler.config)
+    pipe.scheduler = make_scheduler("dpm++")
+    settings = dict(num_inference_steps=2, output_type="latent")
+    ours, theirs = (p(PICTURES[0], MASKS[0], generator=seeded(), **settings).images for p in (pipe, again))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_from_published_reads_half_precision_files(pipe, tmp_path):
+    loaded = MoebiusInpaintPipeline.from_published(write_published(tmp_path, small=True), "places2")
+    loaded.set_progress_bar_config(disable=True)
+    assert loaded.unet.dtype == torch.float32
+    settings = dict(num_inference_steps=2, output_type="np")
+    ours, theirs = (p(PICTURES[0], MASKS[0], generator=seeded(), **settings).images for p in (pipe, loaded))
+    assert np.abs(ours - theirs).mean() < 0.02  # weights rounded to half precision
+
+
+@torch.no_grad()
+def test_bfloat16_stays_near_float32(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    low = MoebiusInpaintPipeline.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    low.set_progress_bar_config(disable=True)
+    settings = dict(num_inference_steps=1, output_type="latent")
+    ours, theirs = (p(PICTURES[0], MASKS[0], generator=seeded(), **settings).images for p in (pipe, low))
+    assert theirs.dtype == torch.float32
+    assert relative_error(theirs, ours.numpy()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(num_inference_steps=0), "num_inference_steps must be between 1 and 1000, got 0"),
+        (dict(guidance_scale=0.5), "guidance_scale must be between 1.0 and 30.0, got 0.5"),
+        (dict(strength=1.5), r"strength must be in \(0, 1\], got 1.5"),
+        (dict(recipe="fast"), "unknown recipe 'fast'; choose from photo, published"),
+        (dict(output_type="jpg"), 'must be "pil", "np", "pt" or "latent", got .jpg.'),
+        (dict(image=PICTURES), "2 pictures but 1 masks"),
+        (dict(generator=[seeded(), seeded()]), "1 pictures but 2 generators"),
+        (dict(mask_image=MASKS[0].resize((100, 90))), "the mask is 100×90 pixels but the photo is 512×512"),
+        (dict(mask_image=Image.new("L", (512, 512), 255)), "covers the whole photo"),
+        (dict(image=np.zeros((512, 512), np.uint8)), r"must be \(H, W, 3\) uint8, got \(512, 512\) uint8"),
+        (dict(image=torch.full((1, 3, 512, 512), 2.0)), r"must be in \[0, 1\], got \[2, 2\]"),
+        (dict(callback_on_step_end_tensor_inputs=["noise"]), r"can be \['latents'\], got {'noise'}"),
+        (
+            dict(image=[PICTURES[0], PICTURES[0].resize((800, 512))], mask_image=[MASKS[0], MASKS[0].resize((800, 512))]),
+            "must scale to one size",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_named(pipe, change, message):
+    arguments = dict(image=PICTURES[0], mask_image=MASKS[0]) | change
+    with pytest.raises(ValueError, match=message):
+        pipe(**arguments)
