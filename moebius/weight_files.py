@@ -1,17 +1,13 @@
-"""Which weight files exist, where they are on this computer, and how they get here. No torch in this file.
+"""Which weight files exist and where they are on this computer. No torch in this file.
 
-The student lives in `hustvl/Moebius`, one folder a variant; its autoencoder in `hustvl/PixelHacker` under `vae/`.
-Nothing here pins a commit by itself, because the hashes could not be looked up where this was written: the revision
-is `main` unless `revision=`, `--revision` or MOEBIUS_REVISION says otherwise (MOEBIUS_AUTOENCODER_REVISION for the
-autoencoder's repository). What was really fetched is recorded: the commit that the hub resolved and the SHA-256 of
-every file stand in the `moebius.json` that `python -m moebius download --to` writes, and are checked on load.
+The student's variants are published in `hustvl/Moebius`, one folder each; their autoencoder in
+`hustvl/PixelHacker`. `moebius.hub` fetches them, `moebius.weights` makes networks of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +27,7 @@ Progress = Callable[[float, str], None]
 
 
 class WeightsError(ValueError):
-    """Weights that are not there, damaged, or not what they should be; the message says which and the way out."""
+    """Weights that are not there, damaged, or not what they should be; the message says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +42,7 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant(name="places2", folder="ft_places2", title="tuned on Places2: scenes and everyday photos"),
-        Variant(name="pretrained", folder="pretrained", title="before tuning: broadest training set"),
+        Variant(name="pretrained", folder="pretrained", title="before tuning on one data set"),
         Variant(name="celebahq", folder="ft_celebahq", title="tuned on CelebA-HQ: faces"),
         Variant(name="ffhq", folder="ft_ffhq", title="tuned on FFHQ: faces"),
     )
@@ -74,10 +70,12 @@ class WeightFiles:
 def locate(variant: str | None = None, weights: Path | str | None = None, revision: str | None = None) -> WeightFiles:
     """Find the files of a variant without downloading anything.
 
-    Looks into the folder `weights`, else the folder in MOEBIUS_WEIGHTS, else the Hugging Face cache. A folder may be
+    Looks into the folder `weights`, else the folder in MOEBIUS_WEIGHTS, else the Hugging Face cache. A folder
+    may be
 
-    - a copy of the published repository: `DIR/ft_places2/diffusion_pytorch_model.bin` (or .safetensors), or the same
-      under `DIR/Moebius/`, with the autoencoder's `vae/` inside it, beside it, or in a `PixelHacker/` inside or beside it;
+    - a copy of the published repository: `DIR/ft_places2/diffusion_pytorch_model.bin` (or .safetensors), or
+      the same under `DIR/Moebius/`, with the autoencoder's `vae/` inside it, beside it, or in a
+      `PixelHacker/` inside or beside it;
     - a diffusers pipeline written by `download --to` or `save_pretrained`: `DIR/model_index.json`;
     - a folder of those, one a variant, as `download all --to` writes it: `DIR/places2/model_index.json`.
 
@@ -91,47 +89,12 @@ def locate(variant: str | None = None, weights: Path | str | None = None, revisi
     check_variant(variant)
     folder = chosen_folder(weights)
     if folder is None:
-        return _in_cache(variant or DEFAULT_VARIANT, revision)
+        from moebius.hub import in_cache
+
+        return in_cache(variant or DEFAULT_VARIANT, revision)
     if not folder.is_dir():
         raise WeightsError(f"the weights folder {folder} does not exist (--weights or MOEBIUS_WEIGHTS)")
     return _pipeline_folder(variant, folder) or _folder_of_pipelines(variant, folder) or _published(variant, folder)
-
-
-def fetch(
-    variant: str | None = None,
-    progress: Progress = lambda share, text: None,
-    revision: str | None = None,
-    repo: str = STUDENT_REPO,
-) -> WeightFiles:
-    """Download what is missing into the Hugging Face cache (huggingface_hub: resume, HF_HUB_OFFLINE, HF_ENDPOINT).
-
-    Args:
-        progress: called with the share of all bytes; an exception that it raises stops the download.
-        revision: branch, tag or commit of `repo`; None: MOEBIUS_REVISION, else `main`.
-
-    Raises:
-        WeightsError: no connection and nothing cached, no such revision, or a file whose SHA-256 is not the hub's.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    check_variant(variant)
-    variant = variant or DEFAULT_VARIANT
-    wanted = _wanted(variant, revision, repo)
-    everything, done, paths = sum(size for *_, size in wanted), 0, []
-    for repository, name, commit, size in wanted:
-        bar = _bar_class(progress, done / everything, size / everything, f"Downloading {repository} {name}")
-        try:
-            path = hf_hub_download(repository, name, revision=commit, tqdm_class=bar)
-        except LocalEntryNotFoundError as error:
-            raise WeightsError(_not_here(variant, "could not be downloaded", error.__cause__ or error)) from error
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            raise WeightsError(f"cannot download {name} of {repository} at {commit!r}: {_first_line(error)}") from error
-        _check_hub_hash(Path(path))
-        paths.append(Path(path))
-        done += size
-    progress(1.0, "Downloaded")
-    return _from_hub(variant, paths)
 
 
 def check_variant(variant: str | None) -> None:
@@ -149,6 +112,16 @@ def chosen_folder(weights: Path | str | None) -> Path | None:
 def network_file(folder: Path) -> Path | None:
     """The weights in a network's folder, safetensors before pickle."""
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
+def download_bytes() -> int:
+    """About what one variant weighs, its autoencoder included."""
+    return STUDENT_BYTES + AUTOENCODER_BYTES
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its name if it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 # ---- folders ----
@@ -170,7 +143,11 @@ def _pipeline_folder(variant: str | None, folder: Path) -> WeightFiles | None:
         if path is None:
             raise WeightsError(f"{folder / name} has no weights ({' or '.join(NAMES)})")
     return WeightFiles(
-        variant=held or variant, student=student, autoencoder=autoencoder, layout="diffusers", where=f"folder {folder}"
+        variant=held or variant,
+        student=student,
+        autoencoder=autoencoder,
+        layout="diffusers",
+        where=f"folder {folder}",
     )
 
 
@@ -191,7 +168,12 @@ def _published(variant: str | None, folder: Path) -> WeightFiles:
         tried = ", ".join(f"{VARIANTS[name].folder}/{PUBLISHED_NAME}" for name in VARIANTS)
         raise WeightsError(f"{folder} holds no weights of Moebius: looked for model_index.json and {tried}")
     name = _choose(variant, present, folder)
-    homes = [root / "vae", root / "PixelHacker" / "vae", root.parent / "PixelHacker" / "vae", root.parent / "vae"]
+    homes = [
+        root / "vae",
+        root / "PixelHacker" / "vae",
+        root.parent / "PixelHacker" / "vae",
+        root.parent / "vae",
+    ]
     for home in homes:
         autoencoder = network_file(home)
         if autoencoder and (home / "config.json").is_file():
@@ -227,105 +209,7 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing") from error
     except ValueError as error:
-        raise WeightsError(f"{path} is not valid JSON: {_first_line(error)}") from error
+        raise WeightsError(f"{path} is not valid JSON: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds no JSON object")
     return content
-
-
-# ---- the hub ----
-
-
-def _wanted(variant: str, revision: str | None, repo: str = STUDENT_REPO) -> list[tuple[str, str, str, int]]:
-    """(repository, file, revision, bytes, about) of everything that one variant needs."""
-    student = revision or os.environ.get("MOEBIUS_REVISION") or "main"
-    autoencoder = os.environ.get("MOEBIUS_AUTOENCODER_REVISION") or "main"
-    return [
-        (repo, f"{VARIANTS[variant].folder}/{PUBLISHED_NAME}", student, STUDENT_BYTES),
-        (AUTOENCODER_REPO, "vae/config.json", autoencoder, 1_000),
-        (AUTOENCODER_REPO, f"vae/{PUBLISHED_NAME}", autoencoder, AUTOENCODER_BYTES),
-    ]
-
-
-def _in_cache(variant: str, revision: str | None) -> WeightFiles:
-    from huggingface_hub import try_to_load_from_cache
-
-    paths = []
-    for repository, name, commit, _ in _wanted(variant, revision):
-        path = try_to_load_from_cache(repository, name, revision=commit)
-        if not isinstance(path, str):
-            raise WeightsError(_not_here(variant, f"are not complete ({name} of {repository} is missing)"))
-        paths.append(Path(path))
-    return _from_hub(variant, paths)
-
-
-def _from_hub(variant: str, paths: list[Path]) -> WeightFiles:
-    student, _, autoencoder = paths
-    revisions = (_commit(student), _commit(autoencoder))
-    return WeightFiles(
-        variant=variant,
-        student=student,
-        autoencoder=autoencoder,
-        layout="published",
-        where=f"Hugging Face cache, commit {revisions[0]}",
-        revisions=revisions,
-    )
-
-
-def _commit(path: Path) -> str | None:
-    """The commit in .../snapshots/<commit>/..."""
-    parts = path.parts
-    return parts[parts.index("snapshots") + 1] if "snapshots" in parts else None
-
-
-def _check_hub_hash(path: Path) -> None:
-    """The cache names a large file after the SHA-256 that the hub announced; the bytes must have it."""
-    from moebius.weight_folder import sha256
-
-    announced = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", announced) and sha256(path) != announced:
-        raise WeightsError(f"{path} is damaged: its SHA-256 is not {announced}; delete it and download again")
-
-
-def _not_here(variant: str, what: str, cause: BaseException | None = None) -> str:
-    from huggingface_hub import constants
-
-    because = f" ({_first_line(cause)})" if cause else ""
-    return (
-        f"the weights of Moebius, variant {variant}, {what}{because}. "
-        f"Looked at: --weights and MOEBIUS_WEIGHTS (not set), the Hugging Face cache {constants.HF_HUB_CACHE}. "
-        f"Ways out: connect and run `python -m moebius download {variant}` (about {download_bytes() // 10**6} MB); "
-        "or copy a folder of weights from another computer and name it with --weights or MOEBIUS_WEIGHTS; "
-        "or take --model classical, which needs none."
-    )
-
-
-def download_bytes() -> int:
-    """About what one variant weighs, its autoencoder included."""
-    return STUDENT_BYTES + AUTOENCODER_BYTES
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-
-
-def _bar_class(progress: Progress, start: float, span: float, text: str) -> type:
-    """A progress bar class for huggingface_hub that draws nothing and tells `progress`."""
-    from huggingface_hub.utils import tqdm
-
-    class Bar(tqdm):
-        furthest = 0.0
-
-        def __init__(self, *args, **kwargs) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
-            self.total = kwargs.get("total")
-            self.n = kwargs.get("initial", 0)
-
-        def update(self, n: float | None = 1) -> None:
-            self.n += n or 0
-            if self.total:  # some transports show two bars for one file: the one that is ahead counts
-                Bar.furthest = max(Bar.furthest, min(self.n / self.total, 1.0))
-                progress(start + span * Bar.furthest, text)
-
-    progress(start, text)
-    return Bar

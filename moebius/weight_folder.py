@@ -1,4 +1,5 @@
-"""Weights as a diffusers pipeline folder in safetensors: written atomically, with a manifest of hashes beside it."""
+"""Weights as a diffusers pipeline folder in safetensors: written atomically, with a manifest of hashes beside
+it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,14 @@ import os
 import shutil
 from pathlib import Path
 
-from moebius.weight_files import AUTOENCODER_REPO, STUDENT_REPO, Progress, WeightFiles, WeightsError, read_json
+from moebius.weight_files import (
+    AUTOENCODER_REPO,
+    STUDENT_REPO,
+    Progress,
+    WeightFiles,
+    WeightsError,
+    read_json,
+)
 
 MANIFEST = "moebius.json"
 """{"variant", "sources": [{repo, file, commit, sha256, bytes}], "files": {path: {sha256, bytes}}}"""
@@ -20,7 +28,8 @@ def sha256(path: Path) -> str:
 
 
 def check_target(target: Path) -> None:
-    """Raises WeightsError if `target` is there and is anything but an empty folder or one that `save` wrote."""
+    """Raises WeightsError if `target` is there and is anything but an empty folder or one that `save`
+    wrote."""
     if not target.exists():
         return
     if not target.is_dir():
@@ -37,10 +46,11 @@ def save(
     progress: Progress = lambda share, text: None,
     shared: Path | None = None,
 ) -> dict:
-    """Write `files` to the folder `target` in diffusers layout, keeping the stored precision; return the manifest.
+    """Write `files` to the folder `target` in diffusers layout, keeping the stored precision; return the
+    manifest.
 
-    `MoebiusInpaintPipeline.from_pretrained(target)` and `--weights target` read it. The folder appears whole or not
-    at all; one that an earlier call wrote is replaced.
+    `MoebiusInpaintPipeline.from_pretrained(target)` and `--weights target` read it. The folder appears whole
+    or not at all; one that an earlier call wrote is replaced.
 
     Args:
         shared: a folder written before; an identical autoencoder becomes a hard link to it instead of a copy.
@@ -63,6 +73,9 @@ def save(
         progress(0.4, "Writing")
         pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler("ddim"))
         pipeline.save_pretrained(part, safe_serialization=True)
+        mode = (part / "model_index.json").stat().st_mode
+        for path in part.rglob("*.safetensors"):  # safetensors makes its files private
+            path.chmod(mode)
         if shared is not None:
             _link_equal(part / "vae", shared / "vae")
         progress(0.7, "Hashing")
@@ -105,7 +118,12 @@ def _sources(files: WeightFiles) -> list[dict]:
     names = (STUDENT_REPO, AUTOENCODER_REPO)
     paths = (files.student, files.autoencoder)
     return [
-        {"repo": repo if commit else None, "file": f"{path.parent.name}/{path.name}", "commit": commit, **_facts(path)}
+        {
+            "repo": repo if commit else None,
+            "file": f"{path.parent.name}/{path.name}",
+            "commit": commit,
+            **_facts(path),
+        }
         for repo, path, commit in zip(names, paths, files.revisions, strict=True)
     ]
 
@@ -115,7 +133,8 @@ def _facts(path: Path) -> dict:
 
 
 def _link_equal(folder: Path, other: Path) -> None:
-    """Replace files of `folder` that are equal to those of `other` by hard links, where the file system can."""
+    """Replace files of `folder` that are equal to those of `other` by hard links, where the file system
+    can."""
     for path in folder.iterdir():
         twin = other / path.name
         if twin.is_file() and _facts(twin) == _facts(path):

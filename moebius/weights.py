@@ -1,22 +1,23 @@
 """From weight files to networks: read without running pickled code, rename published keys, load strictly.
 
-`locate` and `fetch` (see `moebius.weight_files`) say where the files are.
+`locate` (`moebius.weight_files`) and `fetch` (`moebius.hub`) say where the files are.
 """
 
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moebius.hub import fetch
 from moebius.weight_files import (
     DEFAULT_VARIANT,
     VARIANTS,
     WeightFiles,
     WeightsError,
-    fetch,
     locate,
     read_json,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "convert_student",
     "fetch",
     "load_autoencoder",
+    "load_published",
     "load_student",
     "locate",
     "read_state",
@@ -75,11 +77,34 @@ def convert_autoencoder(state_dict: State) -> dict[str, torch.Tensor]:
     return converted
 
 
+def load_published(
+    source: Path | str,
+    variant: str | None = None,
+    revision: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[MoebiusUNet, AutoencoderKL]:
+    """Student and autoencoder from a folder (any that `locate` takes) or from a hub id, which is downloaded.
+
+    dtype: None means float32, whatever the files hold.
+    """
+    import torch
+
+    if Path(source).expanduser().is_dir():
+        files = locate(variant, source)
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        files = fetch(variant, revision=revision, repo=str(source))
+    else:
+        raise WeightsError(f"{source} is neither a folder nor a hub id such as hustvl/Moebius")
+    dtype = dtype or torch.float32
+    return load_student(files, dtype), load_autoencoder(files, dtype)
+
+
 def load_student(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet:
     """The student in eval mode on the CPU. `dtype` None keeps the stored precision.
 
     Raises:
-        WeightsError: the file is damaged or is not this network's; names the first missing, extra and misshapen key.
+        WeightsError: the file is damaged or is not this network's; names the first missing, extra and
+        misshapen key.
     """
     from moebius.models.unet import MoebiusUNet
 
@@ -116,7 +141,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} is damaged or holds more than tensors; it is not opened, because such a file can run code"
+            f"{path} is damaged or holds more than tensors; it is not opened: such a file can run code"
         ) from error
     except MemoryError:
         raise

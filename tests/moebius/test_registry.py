@@ -1,0 +1,185 @@
+"""What can run here, what `auto` takes, and which model stays in memory."""
+
+import dataclasses
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from standin import write_published
+
+from moebius import registry, residency
+from moebius.registry import MODELS, LoadOptions, resolve
+from moebius.weight_files import WeightsError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    return write_published(tmp_path_factory.mktemp("weights"), small=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_here(tmp_path, monkeypatch):
+    """No weights by the environment or in a cache, nothing in memory, and no download that goes unseen."""
+    monkeypatch.delenv("MOEBIUS_WEIGHTS", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-cache"))
+    monkeypatch.setattr("moebius.hub.fetch", lambda *_: pytest.fail("downloaded unasked"))
+    residency.release()
+    yield
+    residency.release()
+
+
+def test_the_students_size_is_the_networks():
+    import torch
+
+    from moebius.models.unet import MoebiusUNet
+
+    with torch.device("meta"):
+        unet = MoebiusUNet()
+    assert MODELS["moebius"].parameters == sum(parameter.numel() for parameter in unet.parameters())
+
+
+def test_without_weights_auto_is_the_classical_filler_and_says_why():
+    card, reason = resolve("auto", LoadOptions(allow_download=True))
+    assert card is MODELS["classical"]
+    assert "its weights are not on this computer" in reason and "python -m moebius download places2" in reason
+    state = MODELS["moebius"].availability(LoadOptions(variant="ffhq"))
+    assert not state.can_run and "download ffhq" in state.reason and "hustvl/Moebius" in state.weights
+
+
+def test_with_weights_auto_is_the_student(published):
+    card, reason = resolve("auto", LoadOptions(weights=published))
+    assert card is MODELS["moebius"] and reason == "Moebius is the best that can run here."
+    assert MODELS["moebius"].availability(LoadOptions(weights=published)).weights == f"folder {published}"
+
+
+def test_weights_that_were_asked_for_are_never_replaced_by_another_model(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match="holds no weights of Moebius"):
+        resolve("auto", LoadOptions(weights=tmp_path))
+    monkeypatch.setenv("MOEBIUS_WEIGHTS", str(tmp_path / "gone"))
+    with pytest.raises(WeightsError, match="does not exist"):
+        resolve("auto", LoadOptions())
+
+
+def test_a_model_by_name_is_that_model():
+    card, reason = resolve("classical", LoadOptions())
+    assert card.name == "classical" and reason == "The classical filler was asked for."
+    with pytest.raises(ValueError, match="unknown model 'lama'; choose from auto, moebius, classical"):
+        resolve("lama", LoadOptions())
+    with pytest.raises(ValueError, match="unknown variant"):
+        resolve("auto", LoadOptions(variant="cats"))
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    card = dataclasses.replace(MODELS["classical"], packages=("no_such_package",))
+    monkeypatch.setitem(MODELS, "classical", card)
+    state = MODELS["classical"].availability(LoadOptions())
+    assert not state.can_run and "no_such_package" in state.reason
+    with pytest.raises(ValueError, match="Moebius cannot run here: .*The classical filler cannot run here"):
+        resolve("auto", LoadOptions())
+
+
+def test_asking_what_can_run_imports_no_network_library(published):
+    code = (
+        "import sys; from pathlib import Path; from moebius import registry as r\n"
+        f"o = r.LoadOptions(weights=Path({str(published)!r}))\n"
+        "assert [c.availability(o).can_run for c in r.MODELS.values()] == [True, True]\n"
+        "print(sorted({'torch', 'diffusers', 'cv2', 'PIL', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+# ---- in memory ----
+
+
+def test_nothing_is_downloaded_unasked():
+    with pytest.raises(WeightsError, match="python -m moebius download"):
+        residency.acquire("moebius", LoadOptions())
+
+
+def test_a_download_that_was_asked_for_happens_and_a_folder_that_was_named_is_not_replaced(
+    published, tmp_path, monkeypatch
+):
+    from moebius.weight_files import locate
+
+    asked = []
+    monkeypatch.setattr("moebius.hub.fetch", lambda *args: asked.append(args[0]) or locate(None, published))
+    with pytest.raises(WeightsError, match="holds no weights"):
+        residency.acquire("moebius", LoadOptions(weights=tmp_path, allow_download=True))
+    assert asked == []
+    model = residency.acquire("moebius", LoadOptions(variant="places2", allow_download=True))
+    assert asked == ["places2"] and model.name == "moebius"
+
+
+def test_a_model_stays_until_another_is_asked_for(published):
+    options = LoadOptions(weights=published, device="cpu")
+    first = residency.acquire("moebius", options)
+    assert residency.acquire("moebius", options) is first
+    assert residency.acquire("classical", options).name == "classical"
+    assert residency.acquire("moebius", options) is first
+    other = residency.acquire("moebius", dataclasses.replace(options, dtype="bfloat16"))
+    assert other is not first and str(other.pipeline.unet.dtype) == "torch.bfloat16"
+    assert list(residency._resident.values()) == [other]
+
+
+def test_threads_that_ask_while_a_model_loads_get_that_model(monkeypatch):
+    loads, models, loading, finish, asking = [], [], threading.Event(), threading.Event(), threading.Barrier(4)
+
+    def load(options, progress):
+        loads.append(threading.get_ident())
+        loading.set()
+        assert finish.wait(10)
+        return object()
+
+    monkeypatch.setitem(MODELS, "moebius", dataclasses.replace(MODELS["moebius"], load=load))
+
+    def ask(*before):
+        for wait in before:
+            wait()
+        models.append(residency.acquire("moebius", LoadOptions()))
+
+    threads = [threading.Thread(target=ask)] + [threading.Thread(target=ask, args=(asking.wait,)) for _ in range(3)]
+    threads[0].start()
+    assert loading.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    asking.wait()  # all three are at the door
+    finish.set()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1 and len(models) == 4 and len(set(map(id, models))) == 1
+
+
+def test_a_load_that_fails_leaves_the_next_one_free(published, tmp_path):
+    with pytest.raises(WeightsError):
+        residency.acquire("moebius", LoadOptions(weights=tmp_path))
+    with pytest.raises(ValueError, match="float8"):
+        residency.acquire("moebius", LoadOptions(weights=published, dtype="float8"))
+    assert residency.acquire("moebius", LoadOptions(weights=published)).name == "moebius"
+
+
+def test_the_classical_filler_does_not_wait_for_a_download(monkeypatch):
+    loading, finish = threading.Event(), threading.Event()
+
+    def load(options, progress):
+        loading.set()
+        assert finish.wait(10)
+        return object()
+
+    monkeypatch.setitem(MODELS, "moebius", dataclasses.replace(MODELS["moebius"], load=load))
+    thread = threading.Thread(target=residency.acquire, args=("moebius", LoadOptions()))
+    thread.start()
+    assert loading.wait(10)
+    assert residency.acquire("classical", LoadOptions()).name == "classical"
+    finish.set()
+    thread.join()
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="choose from"):
+        residency.acquire("auto", LoadOptions())
+    assert registry.AUTO not in MODELS
