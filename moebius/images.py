@@ -108,15 +108,15 @@ def to_8bit(array: np.ndarray) -> Image.Image:
 
 
 def preview(raster: Raster, side: int = 1024) -> Image.Image:
-    """A small RGB picture of a large one, alpha left aside; for thumbnails, so every `side`-th pixel will do."""
+    """A small RGB picture of a large one, alpha left aside; for thumbnails, so leaving out pixels will do."""
     width, height = raster.size if isinstance(raster, Image.Image) else raster.shape[1::-1]
     step = max(1, max(width, height) // side)
     if isinstance(raster, np.ndarray):
-        raster = to_8bit(raster[::step, ::step])
+        raster, step = to_8bit(raster[::step, ::step]), 1
     elif step > 1 and raster.mode in ("L", "RGB", "RGBA", "CMYK"):
-        raster = raster.reduce(step)
-    rgb = to_rgb(raster)
-    return Image.fromarray(rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8))
+        raster, step = raster.reduce(step), 1
+    rgb = to_rgb(raster)[::step, ::step]
+    return Image.fromarray(np.ascontiguousarray(rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8)))
 
 
 def _check_array(array: np.ndarray) -> None:
@@ -134,16 +134,12 @@ def _luma(rgb: np.ndarray) -> np.ndarray:
 
 def _like(raster: Image.Image, pixels: np.ndarray) -> Image.Image:
     """Pixels as a picture with the mode, palette and info of `raster`."""
+    out = raster.copy()
     if raster.mode == "1":
-        out = Image.fromarray(pixels.astype(np.uint8) * 255).convert("1", dither=Image.Dither.NONE)
+        pixels = np.packbits(pixels, axis=1)
     elif raster.mode.startswith("I;16"):
-        order = ">u2" if raster.mode == "I;16B" else "<u2"
-        out = Image.frombytes(raster.mode, raster.size, pixels.astype(order).tobytes())
-    else:
-        out = Image.frombytes(raster.mode, raster.size, np.ascontiguousarray(pixels).tobytes())
-    if raster.mode == "P":
-        out.palette = raster.palette.copy()
-    out.info = dict(raster.info)
+        pixels = pixels.astype(">u2" if raster.mode == "I;16B" else "<u2")
+    out.frombytes(pixels.tobytes())
     return out
 
 

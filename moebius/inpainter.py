@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Raster = Image.Image | np.ndarray
 """A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
-an array (H, W, 3 or 4) uint16."""
+an array (H, W, 2, 3 or 4) uint16: grey and alpha, RGB, RGB and alpha."""
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, in [0, 1], and a few words. It cancels the fill by raising `Cancelled`."""
@@ -66,6 +66,7 @@ class Inpainter(ABC):
         Args:
             image: (S, S, 3) uint8 RGB; whatever stands under the hole must not matter to the `photo` recipe.
             mask: (S, S) bool, True = repaint; neither empty nor full.
+            config: with the model's own steps and guidance filled in.
             generator: source of randomness; None: seeded by the clock.
 
         Returns:
@@ -83,7 +84,7 @@ class Inpainter(ABC):
 
         Args:
             image: Pillow image in RGB, RGBA (alpha is kept), L, LA, P, CMYK, 1 or I;16, or an array
-                (H, W, 3 or 4) uint16.
+                (H, W, 2, 3 or 4) uint16.
             mask_image: same size; white = repaint, see `images.mask_array`.
 
         Returns:
@@ -103,7 +104,7 @@ class Inpainter(ABC):
         progress: Progress = lambda share, text: None,
     ) -> Fill:
         """`inpaint`, with progress and with a report of what was done."""
-        config = config or SamplingConfig()
+        config = (config or SamplingConfig()).for_model(self.name)
         started = time.perf_counter()
         rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
         mask = images.mask_array(mask_image)  # (H, W) bool

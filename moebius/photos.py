@@ -1,23 +1,22 @@
-"""Photo files in and out: what is opened, within which limits, and how the edited photo becomes a file again."""
+"""Photo files in and out: what is opened and within which limits, and how the edited photo becomes a file."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from moebius import images
+from moebius import formats, images, jpeg, png, tiff
+from moebius.ifd import read_directory, read_layout
 from moebius.orientation import as_shown, as_stored
+from moebius.quiet import quiet
 
 if TYPE_CHECKING:
     from moebius.inpainter import Raster
@@ -34,8 +33,32 @@ SUFFIXES = {
 }
 """The formats that are read and written, with the suffixes of their files, the usual one first."""
 
-_READ = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-_one_at_a_time = threading.RLock()  # warning filters belong to the whole process
+_READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
+_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
+_OTHERS = (
+    (b"%PDF", "a PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "a Photoshop document"),
+    (b"PK\3\4", "a ZIP archive or an office document"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"<svg", "an SVG drawing"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML document"),
+)
+"""How files begin that people take for photos."""
+_BEGINNINGS = (
+    (b"\xff\xd8", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"RIFF", "WebP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+)
 
 
 class PhotoError(ValueError):
@@ -91,120 +114,260 @@ class Encoded:
 def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     """Open a photo from a file or from its bytes. The content decides what it is, not the suffix.
 
+    The limits `max_bytes` and `max_pixels` hold before anything is decoded.
+
+    Args:
+        name: what messages call it; by default the file's name.
+
     Raises:
         PhotoError: there is no such file, it is too large, or it is no photo that can be read.
     """
-    name = name or (Path(source).name if not isinstance(source, bytes) else "the picture")
+    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
     data = _read(source, name)
-    with _quiet():
-        try:
-            image = Image.open(io.BytesIO(data), formats=_READ)
-            _check_size(image.size, name)
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise PhotoError(f"{name} holds {image.n_frames} pictures (animated, or several pages).")
-            image.load()
-        except PhotoError:
-            raise
-        except Exception as error:
-            raise PhotoError(f"{name} cannot be read: {error}") from error
-        orientation, notes = _orientation(image)
-    format = "JPEG" if image.format == "MPO" else image.format  # noqa: A001
-    if image.mode not in images.MODES:
-        raise PhotoError(f"{name} has the colour mode {image.mode}, which is not supported.")
-    raster = as_shown(image.copy(), orientation)
-    return Photo(raster=raster, format=format, data=data, orientation=orientation, name=name, notes=notes)
+    with quiet(stderr=data[:2] in (b"II", b"MM")):
+        image = _decode(data, name)
+        orientation, notes = _orientation(image, data)
+    kind = "JPEG" if image.format == "MPO" else image.format
+    if image.format == "MPO":
+        notes += ("The file holds several pictures; the first one is used.",)
+    raster = _raster(image, data, name, orientation)
+    return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
 
 
 def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None) -> np.ndarray:
     """Open a mask, (H, W) bool, True = repaint (see `images.mask_array`).
 
     Args:
-        size: width and height of the photo; None leaves the check to the caller.
+        size: width and height of the photo as shown; None leaves that check to the caller.
 
     Raises:
         PhotoError: as `open_photo`; the size is another one; the mask is full.
     """
-    photo = open_photo(source, None if not isinstance(source, bytes) else "the mask")
+    photo = open_photo(source, "the mask" if isinstance(source, bytes) else None)
     try:
         mask = images.mask_array(photo.raster)
         if size is not None:
             images.check_mask(mask, (size[1], size[0]))
     except ValueError as error:
-        raise PhotoError(str(error)) from error
+        raise PhotoError(f"{photo.name}: {error}") from error
     return mask
 
 
 def max_bytes() -> int:
-    return int(os.environ.get("MOEBIUS_MAX_BYTES", 256 * 2**20))
+    """Largest file that is read: MOEBIUS_MAX_BYTES, by default 256 MiB."""
+    return _limit("MOEBIUS_MAX_BYTES", 256 * 2**20)
 
 
 def max_pixels() -> int:
-    return int(os.environ.get("MOEBIUS_MAX_PIXELS", 128_000_000))
+    """Largest picture that is decoded: MOEBIUS_MAX_PIXELS, by default 128 million.
+
+    Pillow has a limit of its own, 179 million unless a program changes `Image.MAX_IMAGE_PIXELS`.
+    """
+    return min(_limit("MOEBIUS_MAX_PIXELS", 128_000_000), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
+
+
+def _limit(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "")
+    try:
+        return int(text.replace("_", "")) if text else default
+    except ValueError as error:
+        raise PhotoError(f"{variable} must be a whole number, not {text!r}") from error
 
 
 def _read(source: Path | str | bytes, name: str) -> bytes:
     if isinstance(source, bytes):
-        data = source
+        data, size = source, len(source)
     else:
         try:
-            data = Path(source).read_bytes()
-        except OSError as error:
-            raise PhotoError(f"{name} cannot be opened: {error.strerror or error}") from error
-    if not data:
-        raise PhotoError(f"{name} is empty.")
-    if len(data) > max_bytes():
+            path = Path(source)
+            if not path.is_file():
+                what = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no file"
+                raise PhotoError(f"{name} {what}; give the path of a photo ({_KNOWN})")
+            size = path.stat().st_size
+            data = path.read_bytes() if size <= max_bytes() else b""
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            if isinstance(error, PhotoError):
+                raise
+            raise PhotoError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+    if size > max_bytes():
         raise PhotoError(
-            f"{name} is too large: {len(data)} bytes; {max_bytes()} are allowed (MOEBIUS_MAX_BYTES)."
+            f"{name} has {size / 2**20:.0f} MiB, allowed are {max_bytes() / 2**20:.0f}; "
+            "save it smaller, or set MOEBIUS_MAX_BYTES"
         )
+    if not data:
+        raise PhotoError(f"{name} is empty (0 bytes); copy or download it again")
     return data
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
-    if size[0] * size[1] > max_pixels():
-        raise PhotoError(f"{name} is too large: {size[0]}×{size[1]}; at most {max_pixels()} pixels.")
-
-
-def _orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
+def _decode(data: bytes, name: str) -> Image.Image:
+    """The first picture of a file, loaded, as it is stored."""
     try:
-        orientation = image.getexif().get(274, 1)
-    except Exception:
-        return 1, ("The photo's EXIF data is damaged; the photo is taken as it is stored.",)
+        image = Image.open(io.BytesIO(data), formats=_formats())
+        _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise PhotoError(
+                f"{name} holds {frames} pictures (an animation, or several pages); save the one you want as a "
+                "file of its own"
+            )
+        image.load()
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} {_guess(data)}; it must be a photo: {_KNOWN}") from error
+    except Image.DecompressionBombError as error:
+        pixels = next(iter(re.findall(r"\((\d+) pixels", str(error))), 0)
+        _check_pixels(int(pixels), name, "")
+        raise PhotoError(f"{name} is too large: {error}") from error
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise PhotoError(
+            f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it anew"
+        ) from error
+    return image
+
+
+def _check_pixels(pixels: int, name: str, size: str) -> None:
+    if pixels > max_pixels():
+        raise PhotoError(
+            f"{name} is too large: {pixels / 1e6:.0f} megapixels{size}, allowed are {max_pixels() / 1e6:.0f}; "
+            "scale it down, or set MOEBIUS_MAX_PIXELS"
+        )
+    if pixels == 0:
+        raise PhotoError(f"{name} has no pixels{size}; copy or download it again")
+
+
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are read; HEIF only where pillow_heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return _READ
+    pillow_heif.register_heif_opener()
+    return (*_READ, "HEIF")
+
+
+def _guess(data: bytes) -> str:
+    """What an unknown file seems to be, as a predicate."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    for magic, what in _OTHERS:
+        if start[: len(magic)].lower() == magic.lower() or data.startswith(magic):
+            return f"is {what}"
+    if data[4:8] == b"ftyp":
+        if data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+            return "is a HEIC photo, for which the package pillow-heif is missing"
+        return "is a damaged AVIF photo" if data[8:12] in (b"avif", b"avis") else "is a video"
+    if jpeg.bits_per_sample(data) not in (None, 8):
+        return f"is a JPEG with {jpeg.bits_per_sample(data)} bits a channel, which is not supported"
+    for magic, kind in _BEGINNINGS:
+        if data.startswith(magic):
+            return f"begins like a {kind}, but it is damaged, cut off or of a rare kind"
+    if len(data) > 16 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:64]):
+        return "is text"
+    return "is no picture that can be recognised, or its beginning is damaged"
+
+
+def _raster(image: Image.Image, data: bytes, name: str, orientation: int) -> Raster:
+    """The picture as it is shown. Pillow cuts 16-bit colour to 8 bits, so that is read again."""
+    depths = getattr(image, "tag_v2", {}).get(258, (8,))
+    try:
+        if image.format == "PNG" and png.read_header(data).depth == 16 and not image.mode.startswith("I;16"):
+            return as_shown(png.read_16bit(data), orientation)
+        if image.format == "TIFF" and max(depths) > 8 and image.mode in ("RGB", "RGBA"):
+            return as_shown(tiff.read_16bit(data), orientation)
+    except ValueError as error:
+        raise PhotoError(f"{name} has 16 bits a channel in a form that cannot be read: {error}") from error
+    if image.mode not in images.MODES or (image.mode == "CMYK" and max(depths) > 8):
+        what = "16-bit CMYK" if image.mode == "CMYK" else image.mode
+        raise PhotoError(f"{name} has colours of the kind {what}, which are not supported; save it as RGB")
+    raster = image.copy() if image.format == "TIFF" else as_shown(image.copy(), orientation)  # Pillow turns TIFFs
+    raster.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
+    return raster
+
+
+def _orientation(image: Image.Image, data: bytes) -> tuple[int, tuple[str, ...]]:
+    """EXIF orientation, 1 where there is none, and a note where the EXIF data are damaged."""
+    try:
+        exif = image.info.get("exif")
+        if exif:
+            body = exif.removeprefix(b"Exif\0\0")
+            read_directory(body, layout := read_layout(body), layout.first)
+        # Pillow forgets a TIFF's orientation when it has loaded and turned it
+        orientation = tiff.read_orientation(data) if image.format == "TIFF" else image.getexif().get(274, 1)
+    except Exception:  # Pillow's parser, too, raises nearly everything
+        return 1, ("The photo's EXIF data are damaged, so it is taken as it is stored.",)
     return (orientation if orientation in range(1, 9) else 1), ()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with _one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return re.sub(r" ?<_?io\.BytesIO[^>]*>", "", text)[:160] or type(error).__name__
 
 
-# ---- encoding ----
+# ---- writing ----
 
 
 def encode_photo(photo: Photo, raster: Raster, changed: np.ndarray, suffix: str | None = None) -> Encoded:
     """The edited photo as a file of the same format, or of the one that `suffix` (".png") names.
 
+    In the same format it stays what it was: stored orientation and its EXIF tag, metadata, bit depth, and as far
+    as the format allows the coded data of everything that was not touched. Thumbnails show the edited photo.
+
     Args:
-        raster: edited `photo.raster`, same size and mode.
-        changed: (H, W) bool, the pixels that differ; none and no other format: the original file, verbatim.
+        raster: the edited `photo.raster`, same size and mode; one of another size is written whole.
+        changed: (H, W) bool, the pixels that may differ; if none and no other format: the original file, verbatim.
+
+    Raises:
+        PhotoError: the suffix is unknown, or the format cannot hold this photo.
     """
-    format = photo.format  # noqa: A001
-    if suffix is not None:
-        format = next((f for f, s in SUFFIXES.items() if suffix.lower() in s), None)  # noqa: A001
-        if format is None:
-            raise PhotoError(f"cannot write {suffix!r} files")
-    if not changed.any() and format == photo.format:
-        return Encoded(data=photo.data, format=format)
-    stored = as_stored(raster, photo.orientation)
-    out = io.BytesIO()
-    with _quiet():
-        original = Image.open(io.BytesIO(photo.data), formats=_READ)
-        keep = {k: original.info[k] for k in ("exif", "icc_profile", "dpi", "xmp") if original.info.get(k)}
-        if format == "JPEG" and stored.mode not in ("L", "RGB", "CMYK"):
-            stored = stored.convert("RGB")
-        stored.save(out, format=format, **keep)
-    return Encoded(data=out.getvalue(), format=format)
+    kind = photo.format if suffix is None else format_of(suffix)
+    if kind == "HEIF" and kind not in _formats():
+        raise PhotoError("HEIC files are written with the package pillow-heif, which is missing; choose .avif")
+    size = raster.shape[1::-1] if isinstance(raster, np.ndarray) else raster.size
+    if changed.shape != size[::-1]:
+        raise ValueError(f"the edited photo is {size}, `changed` {changed.shape[::-1]}")
+    resized = size != photo.size  # the published recipe's picture: nothing of the original's coding fits it
+    if kind == photo.format and not changed.any() and not resized:
+        return Encoded(data=photo.data, format=kind)
+    try:
+        if kind != photo.format or resized:
+            data, notes = formats.convert(photo.data, photo.format, kind, raster)
+        else:
+            stored, where = as_stored(raster, photo.orientation), as_stored(changed, photo.orientation)
+            data, notes = _encode_stored(photo, stored, where)
+    except Exception as error:  # damaged metadata make Pillow's encoders, too, raise nearly everything
+        raise PhotoError(
+            f"{photo.name} cannot be written as {kind} ({_one_line(error)}); choose another format, e.g. .png"
+        ) from error
+    return Encoded(data=data, format=kind, notes=notes)
+
+
+def format_of(suffix: str) -> str:
+    """The format that a file name's suffix stands for.
+
+    Raises:
+        PhotoError: the suffix is unknown.
+    """
+    for kind, suffixes in SUFFIXES.items():
+        if suffix.lower() in suffixes:
+            return kind
+    allowed = ", ".join(s for suffixes in SUFFIXES.values() for s in suffixes)
+    raise PhotoError(f"cannot write files with the suffix {suffix!r}; choose from {allowed}")
+
+
+def _encode_stored(photo: Photo, stored: Raster, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+    """The edited photo in its own format; `stored` and `changed` are not turned."""
+    if photo.format == "JPEG":
+        return jpeg.encode_jpeg(photo.data, stored, changed)
+    if photo.format == "PNG":
+        before = as_stored(photo.raster, photo.orientation)
+        return png.encode_png(photo.data, before, stored, changed)
+    if photo.format == "TIFF":
+        try:
+            return tiff.encode_tiff(photo.data, stored, changed), ()
+        except ValueError:  # odd, or damaged; Pillow may know more
+            if isinstance(stored, np.ndarray):
+                raise
+    return formats.encode_again(photo.data, photo.format, stored)
 
 
 def write_atomic(path: Path | str, data: bytes) -> None:
@@ -213,24 +376,16 @@ def write_atomic(path: Path | str, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    path = Path(path).resolve()  # a link stays a link
+    temporary = path.with_name(f".moebius-{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:  # with the permissions that new files get here
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(path))
+        if path.exists():
+            os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _permissions(path: Path) -> int:
-    """Those of the file that is replaced, else what a new file gets (mkstemp makes private ones)."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
