@@ -7,6 +7,7 @@ Names of parameters are the published checkpoint's without the prefix `diff_mode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -16,6 +17,9 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from moebius.models.blocks import DownStage, ResidualBlock, SeparableConv, Transformer, Upsampler, UpStage
+
+if TYPE_CHECKING:
+    from moebius.models.fused import FusedMoebiusUNet
 
 PUBLISHED_RENAMES = (
     ("diff_model.", ""),
@@ -66,6 +70,7 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
         norm_num_groups: groups of every GroupNorm.
     """
 
+    model_name = "moebius"
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResidualBlock", "Transformer"]
 
@@ -154,13 +159,7 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
             timestep: a number, or (B,) one per sample, in [0, 1000).
             token_ids: (B, 10) int64, rows of the token table: `BACKGROUND_IDS` or `FOREGROUND_IDS`.
         """
-        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
-            raise ValueError(f"sample must be (B, {self.config.in_channels}, h, w), got shape {tuple(sample.shape)}")
-        if token_ids.shape != (sample.shape[0], self.config.num_tokens):
-            raise ValueError(
-                f"token_ids must be ({sample.shape[0]}, {self.config.num_tokens}) for this sample, "
-                f"got shape {tuple(token_ids.shape)}"
-            )
+        self.check_input(sample, token_ids)
         time = self.embed_time(timestep, sample)  # (B, 4 · first width)
         context = self.encoder_hid_proj(self.token_table(token_ids))  # (B, 10, 768)
 
@@ -178,6 +177,28 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
         if not return_dict:
             return x, tuple(outputs)
         return MoebiusUNetOutput(sample=x, block_outputs=tuple(outputs))
+
+    def check_input(self, sample: Tensor, token_ids: Tensor) -> None:
+        """Raises ValueError for shapes that `forward` does not take."""
+        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
+            raise ValueError(f"sample must be (B, {self.config.in_channels}, h, w), got shape {tuple(sample.shape)}")
+        if token_ids.shape != (sample.shape[0], self.config.num_tokens):
+            raise ValueError(
+                f"token_ids must be ({sample.shape[0]}, {self.config.num_tokens}) for this sample, "
+                f"got shape {tuple(token_ids.shape)}"
+            )
+
+    def fuse(self) -> FusedMoebiusUNet:
+        """A copy of the network in its inference form: same call, same result up to rounding, several times faster.
+
+        This network is left as it is: train it, save it, fuse it again.
+        """
+        from moebius.models.fused import FusedMoebiusUNet
+
+        if self.training:
+            raise ValueError("a network in training mode cannot be fused; call eval() first")
+        with torch.no_grad():
+            return FusedMoebiusUNet(self).requires_grad_(False).eval()
 
     def embed_time(self, timestep: Tensor | float | int, sample: Tensor) -> Tensor:
         """Sinusoids (cosine first, no frequency shift; Vaswani 2017) through two linear layers: (B, 4 · width)."""

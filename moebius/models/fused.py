@@ -1,0 +1,348 @@
+"""The student's inference form: the same function as `MoebiusUNet`, with what is constant computed beforehand.
+
+Made by `MoebiusUNet.fuse()`; nothing here is trained or saved. Activations are (B, H, W, C), so that 1×1 convolutions
+are matrix products and depthwise ones read whole cache lines. The rewrites, each exact up to rounding:
+
+- BatchNorms are folded into the products beside them; Local-λ's q, k and v are one product.
+- Local-λ: y[h,v,n] = Σ_δ (Σ_k Q[h,k,n] R[k,δ]) V[v,n+δ], local attention without a softmax, instead of a lambda
+  (k, v, n). The window's rows lie next to each other in one copy of V, so each row of positions is one batched product
+  on a strided view.
+- Interactive-λ: keys, values and the position table belong to the condition, which never changes, and are kept.
+- Nearest ×2 followed by a 3×3 convolution is four 2×2 convolutions at the low resolution, 4/9 of the work.
+- The projections of the time embedding are one product for all blocks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moebius.models import blocks, lambda_layers
+
+if TYPE_CHECKING:
+    from moebius.models.unet import MoebiusUNet
+
+
+def fold_norm(weight: Tensor, norm: nn.modules.batchnorm._BatchNorm) -> tuple[Tensor, Tensor]:
+    """Weight (out, ...) and bias (out,) of a product without bias followed by `norm` in eval mode."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias - norm.running_mean * scale
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options) -> Tensor:
+    """`F.conv2d` on (B, H, W, C)."""
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
+
+
+class Product(nn.Module):
+    """A matrix product over the channels: (..., in) -> (..., out)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        super().__init__()
+        self.register_buffer("weight", weight.flatten(1).contiguous())
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class Depthwise(nn.Module):
+    """A 3×3 convolution of each channel alone."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        super().__init__()
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, padding=1, groups=x.shape[-1])
+
+
+class GroupNorm(nn.Module):
+    """GroupNorm over (H, W, C / groups), statistics in float32."""
+
+    def __init__(self, norm: nn.GroupNorm):
+        super().__init__()
+        self.groups, self.eps = norm.num_groups, norm.eps
+        self.register_buffer("weight", norm.weight)
+        self.register_buffer("bias", norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, height, width, channels = x.shape
+        groups = x.view(b, height * width, channels).float()
+        # torch's own kernel adds all of a group up in one float32 number, which costs two digits
+        mean = groups.mean(dim=1).view(b, self.groups, -1).mean(dim=2)
+        square = groups.square().mean(dim=1).view(b, self.groups, -1).mean(dim=2)
+        scale = torch.rsqrt((square - mean.square()).clamp_min(0) + self.eps)
+        repeat = channels // self.groups
+        scale = scale.repeat_interleave(repeat, dim=1) * self.weight
+        shift = self.bias - mean.repeat_interleave(repeat, dim=1) * scale
+        return torch.addcmul(shift[:, None, None].to(x.dtype), x, scale[:, None, None].to(x.dtype))
+
+
+class LayerNorm(nn.Module):
+    def __init__(self, norm: nn.LayerNorm):
+        super().__init__()
+        self.eps = norm.eps
+        self.register_buffer("weight", norm.weight)
+        self.register_buffer("bias", norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+
+
+class SeparableConv(nn.Module):
+    def __init__(self, conv: blocks.SeparableConv):
+        super().__init__()
+        self.depthwise = Depthwise(*fold_norm(conv.conv_dw.weight, conv.bn1))
+        self.pointwise = Product(*fold_norm(conv.conv_pw.weight, conv.bn2))
+        self.residual = conv.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pointwise(F.relu(self.depthwise(x)))
+        return y.add_(x) if self.residual else y
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, block: blocks.ResidualBlock):
+        super().__init__()
+        self.norm1, self.norm2 = GroupNorm(block.norm1), GroupNorm(block.norm2)
+        self.conv1, self.conv2 = SeparableConv(block.conv1), SeparableConv(block.conv2)
+        shortcut = block.conv_shortcut
+        self.shortcut = Product(shortcut.weight, shortcut.bias) if shortcut is not None else None
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """x (B, H, W, in), time (B, out): this block's projection of the embedding."""
+        y = self.conv1(F.silu(self.norm1(x), inplace=True)).add_(time[:, None, None])
+        y = self.conv2(F.silu(self.norm2(y), inplace=True))
+        return y.add_(x if self.shortcut is None else self.shortcut(x))
+
+
+class LocalLambda(nn.Module):
+    def __init__(self, layer: lambda_layers.LocalLambda):
+        super().__init__()
+        self.heads, self.depth, self.window = layer.heads, layer.depth, layer.window
+        query, query_bias = fold_norm(layer.to_q.weight, layer.norm_q)
+        value, value_bias = fold_norm(layer.to_v.weight, layer.norm_v)
+        key = layer.to_k.weight
+        self.qkv = Product(
+            torch.cat([query, key, value]), torch.cat([query_bias, torch.zeros_like(value_bias), value_bias])
+        )
+        kernel = layer.pos_conv.weight[:, 0, 0]  # (k, δy, δx)
+        self.register_buffer("kernel", kernel.transpose(1, 2).flatten(1).contiguous())  # (k, δx·δy)
+        self.register_buffer("constant", layer.pos_conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        b, height, width, channels = x.shape
+        h, k = self.heads, self.depth
+        q, keys, v = self.qkv(x).split((h * k, k, k), dim=-1)
+        q = q.reshape(b, height * width * h, k)
+        keys = keys.reshape(b, -1, k).float().softmax(dim=1)
+        content = keys.transpose(1, 2) @ v.reshape(b, -1, k).float() + self.constant[:, None].float()  # (b, k, v)
+        y = self.local(q.view(b, height, width * h, k), v)
+        return y.view(b, -1, k).add_(q @ content.to(q.dtype)).view(b, height, width, channels)
+
+    def local(self, q: Tensor, v: Tensor) -> Tensor:
+        """q (b, H, W·h, k), v (b, H, W, k) -> Σ_δ (q · R[δ]) v[n + δ], (b, H, W·h, k)."""
+        b, height, width, k = v.shape
+        window, pad = self.window, self.window // 2
+        padded = F.pad(v.float(), (0, 0, pad, pad, pad, pad))
+        s = padded.stride()
+        rows = (b, height, width + 2 * pad, window, k)  # at (y, x): the values of (y + δy, x) for every δy
+        stacked = padded.as_strided(rows, (s[0], s[1], s[2], s[1], 1)).contiguous()
+        out = torch.empty(b, height, width * self.heads, k, dtype=q.dtype, device=q.device)
+        for i in range(b):
+            for y in range(height):
+                weights = (q[i, y] @ self.kernel).float().view(width, self.heads, window * window)
+                # windows of neighbours overlap in memory: row x begins `window` rows of `stacked` after row x - 1
+                values = stacked[i, y].as_strided((width, window * window, k), (window * k, k, 1))
+                out[i, y] = torch.bmm(weights, values).view(width * self.heads, k)
+        return out
+
+
+class InteractiveLambda(nn.Module):
+    def __init__(self, layer: lambda_layers.InteractiveLambda):
+        super().__init__()
+        self.heads, self.depth = layer.heads, layer.depth
+        self.query = Product(*fold_norm(layer.to_q.weight, layer.norm_q))
+        self.trained = [layer]  # in a list: not a submodule
+
+    def constants(self, context: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """context (B, m, D) -> what queries meet, (B·n, k, m), and the values, (B, m, v)."""
+        (layer,) = self.trained
+        keys = layer.to_k(context).softmax(dim=1)  # (B, m, k)
+        values = layer.norm_v(layer.to_v(context).transpose(1, 2)).transpose(1, 2)
+        keyed = layer.position_table(height, width) + keys[:, None]  # (B, n, m, k)
+        return keyed.transpose(2, 3).flatten(0, 1).contiguous(), values.contiguous()
+
+    def forward(self, x: Tensor, keyed: Tensor, values: Tensor) -> Tensor:
+        b, height, width, channels = x.shape
+        q = self.query(x).view(-1, self.heads, self.depth)  # (B·n, h, k)
+        weights = torch.bmm(q, keyed).view(b, height * width * self.heads, -1)  # (B, n·h, m)
+        return torch.bmm(weights, values).view(b, height, width, channels)
+
+
+class MixFFN(nn.Module):
+    def __init__(self, ffn: blocks.MixFFN):
+        super().__init__()
+        self.expand = Product(ffn.expand.weight, ffn.expand.bias)
+        self.depthwise = Depthwise(ffn.depthwise.weight, ffn.depthwise.bias)
+        self.project = Product(ffn.project.weight, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, gate = self.depthwise(F.silu(self.expand(x), inplace=True)).chunk(2, dim=-1)
+        return self.project(F.silu(gate).mul_(a))
+
+
+class Transformer(nn.Module):
+    def __init__(self, transformer: blocks.Transformer):
+        super().__init__()
+        block = transformer.block
+        self.norm = GroupNorm(transformer.norm)
+        self.proj_in = Product(transformer.proj_in.weight, transformer.proj_in.bias)
+        self.norm1, self.norm2, self.norm3 = (LayerNorm(n) for n in (block.norm1, block.norm2, block.norm3))
+        self.local_lambda = LocalLambda(block.local_lambda)
+        self.interactive_lambda = InteractiveLambda(block.interactive_lambda)
+        self.ff = MixFFN(block.ff)
+        self.proj_out = Product(transformer.proj_out.weight, transformer.proj_out.bias)
+
+    def forward(self, x: Tensor, constants: tuple[Tensor, Tensor]) -> Tensor:
+        y = self.proj_in(self.norm(x))
+        y = self.local_lambda(self.norm1(y)).add_(y)
+        y = self.interactive_lambda(self.norm2(y), *constants).add_(y)
+        y = self.ff(self.norm3(y)).add_(y)
+        return self.proj_out(y).add_(x)
+
+
+class Downsampler(nn.Module):
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__()
+        self.register_buffer("weight", conv.weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, stride=2, padding=1)
+
+
+class Upsampler(nn.Module):
+    """Of the nine products of the 3×3 kernel those that meet the same low-resolution pixel are added beforehand."""
+
+    def __init__(self, conv: blocks.Upsampler):
+        super().__init__()
+        self.channels = conv.out_channels
+        # an even output row sees kernel rows (0), (1, 2) on inputs y - 1, y; an odd one (0, 1), (2) on y, y + 1
+        halves = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=conv.weight.dtype)
+        halves = halves.to(conv.weight.device)
+        weight = torch.einsum("oiyx,pay,qbx->pqoiab", conv.weight, halves, halves)  # (2, 2, out, in, 2, 2)
+        weight = weight.reshape(4 * self.channels, *weight.shape[3:])
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", conv.bias.repeat(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, height, width, channels = x.shape
+        parts = convolve(x, self.weight, self.bias, padding=1)  # (B, H + 1, W + 1, 4 C)
+        parts = parts.unflatten(-1, (2, 2, channels))
+        out = x.new_empty(b, height, 2, width, 2, channels)
+        for p in range(2):
+            for q in range(2):
+                out[:, :, p, :, q] = parts[:, p : p + height, q : q + width, p, q]
+        return out.view(b, 2 * height, 2 * width, channels)
+
+
+class Stage(nn.Module):
+    """A down or an up stage: pairs of residual block and transformer, and the step to the next resolution."""
+
+    def __init__(self, stage: blocks.Stage):
+        super().__init__()
+        self.resnets = nn.ModuleList(ResidualBlock(block) for block in stage.resnets)
+        self.attentions = nn.ModuleList(Transformer(transformer) for transformer in stage.attentions)
+        down, up = getattr(stage, "downsampler", None), getattr(stage, "upsampler", None)
+        self.step = Downsampler(down) if down is not None else Upsampler(up) if up is not None else None
+
+
+class FusedMoebiusUNet(nn.Module):
+    """Called like `MoebiusUNet`, for inference alone.
+
+    It keeps the network that it was made from (`trained`), whose small parts answer for new conditions; it follows
+    neither its later training nor its moves between devices: fuse again.
+    """
+
+    def __init__(self, network: MoebiusUNet):
+        super().__init__()
+        self.trained = [network]  # in a list: not a submodule
+        self.config = network.config
+        self.conv_in, self.conv_out = SeparableConv(network.conv_in), SeparableConv(network.conv_out)
+        self.norm_out = GroupNorm(network.conv_norm_out)
+        self.down_blocks = nn.ModuleList(Stage(stage) for stage in network.down_blocks)
+        self.up_blocks = nn.ModuleList(Stage(stage) for stage in network.up_blocks)
+        resnets = [block for stage in (*network.down_blocks, *network.up_blocks) for block in stage.resnets]
+        self.time = Product(
+            torch.cat([block.time_emb_proj.weight for block in resnets]),
+            torch.cat([block.time_emb_proj.bias for block in resnets]),
+        )
+        self.time_widths = [block.time_emb_proj.out_features for block in resnets]
+        self._kept: tuple[tuple, list] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.time.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.time.weight.device
+
+    @torch.no_grad()
+    def forward(self, sample: Tensor, timestep: Tensor | float | int, token_ids: Tensor, return_dict: bool = True):
+        """See `MoebiusUNet.forward`; sides of the grid must be divisible by 2 per downsampler."""
+        from moebius.models.unet import MoebiusUNetOutput
+
+        (network,) = self.trained
+        network.check_input(sample, token_ids)
+        multiple = 2 ** (len(self.down_blocks) - 1)
+        if sample.shape[2] % multiple or sample.shape[3] % multiple:
+            raise ValueError(
+                f"the fused network takes grids divisible by {multiple}, got {tuple(sample.shape[2:])}; "
+                "the trained one takes any"
+            )
+        times = iter(self.time(F.silu(network.embed_time(timestep, sample))).split(self.time_widths, dim=-1))
+        constants = iter(self._constants(token_ids, *sample.shape[2:]))
+
+        x = self.conv_in(sample.permute(0, 2, 3, 1).contiguous())
+        skips, outputs = [x], []
+        for stage in self.down_blocks:
+            for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
+                x = attention(resnet(x, next(times)), next(constants))
+                skips.append(x)
+            if stage.step is not None:
+                x = stage.step(x)
+                skips.append(x)
+            outputs.append(x.permute(0, 3, 1, 2))
+        for stage in self.up_blocks:
+            for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
+                x = attention(resnet(torch.cat([x, skips.pop()], dim=-1), next(times)), next(constants))
+            if stage.step is not None:
+                x = stage.step(x)
+            outputs.append(x.permute(0, 3, 1, 2))
+        x = self.conv_out(F.silu(self.norm_out(x))).permute(0, 3, 1, 2).contiguous()  # (B, 4, h, w)
+        return MoebiusUNetOutput(sample=x, block_outputs=tuple(outputs)) if return_dict else (x, tuple(outputs))
+
+    def _constants(self, token_ids: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
+        """What every Interactive-λ keeps for these conditions and this grid; the last ones are remembered."""
+        key = (tuple(map(tuple, token_ids.tolist())), height, width)
+        if self._kept is None or self._kept[0] != key:
+            (network,) = self.trained
+            context = network.encoder_hid_proj(network.token_table(token_ids))
+            values, side = [], (height, width)
+            for index, stage in enumerate(self.down_blocks):
+                here = (side[0] // 2**index, side[1] // 2**index)
+                values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
+            last = len(self.up_blocks) - 1
+            for index, stage in enumerate(self.up_blocks):
+                here = (side[0] // 2 ** (last - index), side[1] // 2 ** (last - index))
+                values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
+            self._kept = (key, values)
+        return self._kept[1]

@@ -1,0 +1,98 @@
+"""The inference form against the trained form and the published vectors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fill import normal, values
+from torch import nn
+
+from moebius.models import blocks, fused
+from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
+from moebius.weights import convert_student
+
+DATA = Path(__file__).parents[1] / "data"
+VECTORS = np.load(DATA / "moebius_unet.npz")
+IDS = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS])
+
+
+@pytest.fixture(scope="module")
+def small() -> MoebiusUNet:
+    shapes = json.loads((DATA / "moebius_small_state_dict.json").read_text())
+    state = {key: torch.as_tensor(values(key, tuple(shape))) for key, shape in shapes.items()}
+    network = MoebiusUNet(
+        sample_size=16, block_out_channels=(32, 64, 128), cross_attention_dim=32, encoder_hid_dim=48
+    )  # fmt: skip
+    network.load_state_dict(convert_student(state))
+    return network.eval()
+
+
+def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
+    return float((ours - reference).norm() / reference.norm())
+
+
+def test_it_gives_the_published_outputs(small):
+    out = small.fuse()(normal(3, 2, 9, 16, 16), 741, IDS)
+    assert relative_error(out.sample, torch.from_numpy(VECTORS["small_t741"])) < 1e-5
+    for index, block in enumerate(out.block_outputs):
+        assert relative_error(block, torch.from_numpy(VECTORS[f"small_t741_block{index}"])) < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4])
+@pytest.mark.parametrize("grid", [(32, 32), (64, 64), (24, 40)])
+@torch.no_grad()
+def test_it_equals_the_trained_form(small, batch, grid):
+    sample, times = normal(batch, batch, 9, *grid), torch.linspace(1, 999, batch)
+    ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS, BACKGROUND_IDS, FOREGROUND_IDS][:batch])
+    assert relative_error(small.fuse()(sample, times, ids).sample, small(sample, times, ids).sample) < 1e-5
+
+
+def test_conditions_and_grids_may_change_between_calls(small):
+    network = small.fuse()
+    for ids, side in ((IDS, 16), (IDS.flip(0), 16), (IDS, 32), (IDS[:1], 16), (IDS, 16)):
+        sample = normal(7, len(ids), 9, side, side)
+        with torch.no_grad():
+            assert relative_error(network(sample, 500, ids).sample, small(sample, 500, ids).sample) < 1e-5
+
+
+def test_fusing_leaves_the_trained_network_alone(small):
+    before = {name: tensor.clone() for name, tensor in small.state_dict().items()}
+    small.fuse()(normal(3, 2, 9, 16, 16), 741, IDS)
+    for name, tensor in small.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_doubling_as_four_small_convolutions():
+    """Against nearest ×2 and the 3 × 3 convolution itself, borders included."""
+    trained = blocks.Upsampler(6)
+    x = normal(1, 2, 6, 5, 7)
+    ours = fused.Upsampler(trained)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(ours, trained(x, (10, 14)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_folding_a_batch_norm():
+    conv, norm = nn.Conv2d(5, 8, 1, bias=False), nn.BatchNorm2d(8).eval()
+    norm.running_mean.copy_(normal(1, 8))
+    norm.running_var.copy_(normal(2, 8).abs() + 0.1)
+    norm.weight.copy_(normal(3, 8))
+    norm.bias.copy_(normal(4, 8))
+    x = normal(5, 2, 5, 3, 3)
+    ours = nn.functional.conv2d(x, *fused.fold_norm(conv.weight, norm))
+    torch.testing.assert_close(ours, norm(conv(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_wrong_use_is_named(small):
+    with pytest.raises(ValueError, match="divisible by 4, got .18, 16."):
+        small.fuse()(normal(1, 2, 9, 18, 16), 1, IDS)
+    with pytest.raises(ValueError, match=r"must be \(B, 9, h, w\)"):
+        small.fuse()(normal(1, 2, 4, 16, 16), 1, IDS)
+    small.train()
+    try:
+        with pytest.raises(ValueError, match="training mode"):
+            small.fuse()
+    finally:
+        small.eval()
