@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MODEL_SIZE = 512
 """Side, in pixels, of the square that the published networks were trained on."""
+
+REMOVAL_PROMPT = "plain background that continues the surroundings, nothing in front of it, sharp photograph"
+"""What FLUX is told where nobody says anything. Describing what should be there works; "remove the …" does not."""
 
 SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
 """Samplers by their short names; `moebius.pipeline.make_scheduler` builds them."""
@@ -39,13 +42,34 @@ paper (arXiv:2606.19195): its code starts from the noised unmasked picture, so r
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """What a model does where a `SamplingConfig` leaves it open: its authors' choice."""
+
+    num_inference_steps: int
+    guidance_scale: float
+
+
+MODEL_DEFAULTS = {
+    "moebius": ModelDefaults(num_inference_steps=20, guidance_scale=2.0),
+    "pixelhacker": ModelDefaults(num_inference_steps=20, guidance_scale=4.5),
+    "flux-fill": ModelDefaults(num_inference_steps=50, guidance_scale=30.0),
+    "flux-fill-pro": ModelDefaults(num_inference_steps=50, guidance_scale=60.0),
+}
+"""By the models' names; a model that is not here has neither steps nor guidance."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """Settings of one fill. Raises ValueError, naming value and range, for anything out of range."""
 
     recipe: str = "photo"
-    num_inference_steps: int = 20
-    guidance_scale: float = 2.0
-    """Classifier-free guidance; 1.0 turns it off and halves the work. The paper's code uses 2.0 to 2.5."""
+    num_inference_steps: int | None = None
+    """None: the model's own, see `MODEL_DEFAULTS`."""
+    guidance_scale: float | None = None
+    """None: the model's own. Classifier-free for student and PixelHacker, where 1.0 turns it off and halves the
+    work; for FLUX a number that the network is told, which costs nothing."""
+    prompt: str | None = None
+    """What should be seen in the hole. Only FLUX reads it; None: `REMOVAL_PROMPT`."""
     strength: float | None = None
     """None: the recipe's."""
     noise_offset: float = 0.0357
@@ -65,17 +89,29 @@ class SamplingConfig:
             raise ValueError(f"unknown scheduler {self.scheduler!r}; choose from {', '.join(SCHEDULERS)}")
         for name, low, high in (
             ("num_inference_steps", 1, 1000),
-            ("guidance_scale", 1.0, 30.0),
+            ("guidance_scale", 1.0, 100.0),
             ("noise_offset", 0.0, 1.0),
             ("feather_px", 0, 64),
             ("context", 1.1, 8.0),
             ("max_squares", 1, 256),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be between {low} and {high}, got {value}")
         if self.strength is not None and not 0.0 < self.strength <= 1.0:
             raise ValueError(f"strength must be in (0, 1], got {self.strength}")
+
+    def for_model(self, name: str) -> SamplingConfig:
+        """The same with the model's own steps and guidance where they were open."""
+        if name not in MODEL_DEFAULTS:
+            return self
+        own = MODEL_DEFAULTS[name]
+        steps, guidance = self.num_inference_steps, self.guidance_scale
+        return replace(
+            self,
+            num_inference_steps=own.num_inference_steps if steps is None else steps,
+            guidance_scale=own.guidance_scale if guidance is None else guidance,
+        )
 
     @property
     def effective_strength(self) -> float:

@@ -17,10 +17,10 @@ from moebius.weight_files import (
     AUTOENCODER_BYTES,
     AUTOENCODER_REPO,
     DEFAULT_VARIANT,
+    NETWORKS,
     PUBLISHED_NAME,
-    STUDENT_BYTES,
-    STUDENT_REPO,
     VARIANTS,
+    Network,
     Progress,
     WeightFiles,
     WeightsError,
@@ -34,7 +34,8 @@ def fetch(
     variant: str | None = None,
     progress: Progress = lambda share, text: None,
     revision: str | None = None,
-    repo: str = STUDENT_REPO,
+    repo: str | None = None,
+    network: str = "moebius",
 ) -> WeightFiles:
     """Download what is missing into the Hugging Face cache; huggingface_hub's variables hold (HF_HUB_OFFLINE, ...).
 
@@ -43,6 +44,8 @@ def fetch(
     Args:
         progress: called with the share of all bytes; an exception that it raises stops the download.
         revision: branch, tag or commit of `repo`; None: MOEBIUS_REVISION, else `main`.
+        repo: None: the one that the network is published in.
+        network: a name in `weight_files.NETWORKS`.
 
     Raises:
         WeightsError: no connection and nothing cached, no such revision, or a file whose SHA-256 is not the
@@ -53,53 +56,59 @@ def fetch(
 
     check_variant(variant)
     variant = variant or DEFAULT_VARIANT
-    wanted = _wanted(variant, revision, repo)
+    published = NETWORKS[network]
+    wanted = _wanted(variant, revision, published, repo)
     everything, done, paths = sum(size for *_, size in wanted), 0, []
     for repository, name, commit, size in wanted:
         bar = _bar_class(progress, done / everything, size / everything, f"Downloading {repository} {name}")
         try:
             path = hf_hub_download(repository, name, revision=commit, tqdm_class=bar)
         except LocalEntryNotFoundError as error:
-            raise WeightsError(_not_here(variant, "could not be downloaded", error.__cause__ or error)) from error
+            raise WeightsError(
+                _not_here(published, variant, "could not be downloaded", error.__cause__ or error)
+            ) from error
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             raise WeightsError(f"cannot download {name} of {repository} at {commit!r}: {first_line(error)}") from error
         _check_hub_hash(Path(path))
         paths.append(Path(path))
         done += size
     progress(1.0, "Downloaded")
-    return _from_hub(variant, paths)
+    return _from_hub(published, variant, paths)
 
 
-def _wanted(variant: str, revision: str | None, repo: str = STUDENT_REPO) -> list[tuple[str, str, str, int]]:
+def _wanted(
+    variant: str, revision: str | None, network: Network, repo: str | None = None
+) -> list[tuple[str, str, str, int]]:
     """(repository, file, revision, bytes, about) of everything that one variant needs."""
-    student = revision or os.environ.get("MOEBIUS_REVISION") or "main"
+    denoiser = revision or os.environ.get("MOEBIUS_REVISION") or "main"
     autoencoder = os.environ.get("MOEBIUS_AUTOENCODER_REVISION") or "main"
     return [
-        (repo, f"{VARIANTS[variant].folder}/{PUBLISHED_NAME}", student, STUDENT_BYTES),
+        (repo or network.repo, f"{VARIANTS[variant].folder}/{PUBLISHED_NAME}", denoiser, network.download_bytes),
         (AUTOENCODER_REPO, "vae/config.json", autoencoder, 1_000),
         (AUTOENCODER_REPO, f"vae/{PUBLISHED_NAME}", autoencoder, AUTOENCODER_BYTES),
     ]
 
 
-def in_cache(variant: str, revision: str | None) -> WeightFiles:
+def in_cache(variant: str, revision: str | None, network: Network) -> WeightFiles:
     """The files of a variant in the Hugging Face cache; WeightsError if not all are there."""
     from huggingface_hub import try_to_load_from_cache
 
     paths = []
-    for repository, name, commit, _ in _wanted(variant, revision):
+    for repository, name, commit, _ in _wanted(variant, revision, network):
         path = try_to_load_from_cache(repository, name, revision=commit)
         if not isinstance(path, str):
-            raise WeightsError(_not_here(variant, f"are not complete ({name} of {repository} is missing)"))
+            raise WeightsError(_not_here(network, variant, f"are not complete ({name} of {repository} is missing)"))
         paths.append(Path(path))
-    return _from_hub(variant, paths)
+    return _from_hub(network, variant, paths)
 
 
-def _from_hub(variant: str, paths: list[Path]) -> WeightFiles:
-    student, _, autoencoder = paths
-    revisions = (_commit(student), _commit(autoencoder))
+def _from_hub(network: Network, variant: str, paths: list[Path]) -> WeightFiles:
+    denoiser, _, autoencoder = paths
+    revisions = (_commit(denoiser), _commit(autoencoder))
     return WeightFiles(
+        network=network.name,
         variant=variant,
-        student=student,
+        denoiser=denoiser,
         autoencoder=autoencoder,
         layout="published",
         where=f"Hugging Face cache, commit {revisions[0]}",
@@ -122,17 +131,23 @@ def _check_hub_hash(path: Path) -> None:
         raise WeightsError(f"{path} is damaged: its SHA-256 is not {announced}; delete it and download again")
 
 
-def _not_here(variant: str, what: str, cause: BaseException | None = None) -> str:
+def _not_here(network: Network, variant: str, what: str, cause: BaseException | None = None) -> str:
     from huggingface_hub import constants
 
     because = f" ({first_line(cause)})" if cause else ""
     return (
-        f"the weights of Moebius, variant {variant}, {what}{because}. "
-        f"Looked at: --weights and MOEBIUS_WEIGHTS (not set), the Hugging Face cache {constants.HF_HUB_CACHE}. "
-        f"Ways out: connect and run `python -m moebius download {variant}` (about {download_bytes() // 10**6} MB); "
-        "or copy a folder of weights from another computer and name it with --weights or MOEBIUS_WEIGHTS; "
+        f"the weights of {network.title}, variant {variant}, {what}{because}. "
+        f"Looked at: --weights and {network.variable} (not set), the Hugging Face cache {constants.HF_HUB_CACHE}. "
+        f"Ways out: connect and run `{download_command(network.name, variant)}` "
+        f"(about {download_bytes(network.name) // 10**6} MB); "
+        f"or copy a folder of weights from another computer and name it with --weights or {network.variable}; "
         "or take --model classical, which needs none."
     )
+
+
+def download_command(network: str, variant: str) -> str:
+    """What to type to fetch a variant."""
+    return f"python -m moebius download {variant}" + ("" if network == "moebius" else f" --model {network}")
 
 
 def _bar_class(progress: Progress, start: float, span: float, text: str) -> type:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from moebius import geometry, images
+from moebius import devices, geometry, images
 from moebius.config import MODEL_SIZE, SamplingConfig
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Fill:
     """Wall-clock seconds by part: `model` (in the network's hands), `geometry` (cutting, scaling, pasting)."""
     notes: tuple[str, ...]
     """Plain sentences for the user, e.g. that the mask was empty."""
+    step_ms: float | None = None
+    """Median of the denoising steps but the first, in milliseconds; None: there are fewer than two."""
 
 
 class Inpainter(ABC):
@@ -51,6 +54,9 @@ class Inpainter(ABC):
     """As in the registry: `classical`, `moebius`."""
     size: int | None = MODEL_SIZE
     """Side of the squares it works on; None: any size, squares are not scaled."""
+    _ticks: tuple[float | None, ...] = ()
+    make_room: Callable[[], bool] = staticmethod(lambda: False)
+    """Lets go of another model in memory; False: there is none. `moebius.residency` sets it."""
 
     @abstractmethod
     def fill_square(
@@ -72,6 +78,30 @@ class Inpainter(ABC):
         Returns:
             (S, S, 3) float32 in [0, 255]; values outside the hole may differ from `image`, the caller blends.
         """
+
+    def tick(self, device: str) -> None:
+        """To be called at the end of every denoising step: what `step_ms` is made of."""
+        devices.synchronize(device)
+        self._ticks = (*self._ticks, time.perf_counter())
+
+    def step_ms(self) -> float | None:
+        """Of the last fill; None gaps in `_ticks` part the squares."""
+        pairs = zip(self._ticks, self._ticks[1:], strict=False)
+        steps = [1000 * (after - before) for before, after in pairs if before is not None and after is not None]
+        return statistics.median(steps) if steps else None
+
+    def facts(self) -> dict[str, str | int | None]:
+        """What a report says of the model as it is loaded: `variant`, `weights`, `device`, `dtype`, `plan`, and
+        `parameters` where they can be counted."""
+        return {"device": "cpu"}
+
+    def remarks(self) -> tuple[str, ...]:
+        """Plain sentences about how it runs, which belong beside every result."""
+        return ()
+
+    def shrink(self) -> str | None:
+        """Go on with less memory, for good, and say so; None: it cannot."""
+        return None
 
     def inpaint(
         self,
@@ -105,6 +135,7 @@ class Inpainter(ABC):
     ) -> Fill:
         """`inpaint`, with progress and with a report of what was done."""
         config = (config or SamplingConfig()).for_model(self.name)
+        self._ticks = ()
         started = time.perf_counter()
         rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
         mask = images.mask_array(mask_image)  # (H, W) bool
@@ -131,10 +162,43 @@ class Inpainter(ABC):
             report(0.0, "Starting")
             tile, tile_mask = geometry.cut(canvas, todo, square, self.size)
             model_started = time.perf_counter()
-            filled = self.fill_square(tile, tile_mask, config, generator, report)
+            filled = self._with_room(
+                lambda tile=tile, tile_mask=tile_mask, report=report: self.fill_square(
+                    tile, tile_mask, config, generator, report
+                ),
+                generator,
+            )
             model_seconds += time.perf_counter() - model_started
             geometry.paste(canvas, changed, todo, filled, square, config.feather_px)
         progress(1.0, "Done")
         raster = images.put_back(image, canvas, changed)
         seconds = {"model": model_seconds, "geometry": time.perf_counter() - started - model_seconds}
-        return Fill(raster=raster, changed=changed, squares=tuple(squares), seconds=seconds, notes=())
+        return Fill(
+            raster=raster,
+            changed=changed,
+            squares=tuple(squares),
+            seconds=seconds,
+            step_ms=self.step_ms(),
+            notes=self.remarks(),
+        )
+
+    def _with_room(self, run: Callable[[], Any], generator: torch.Generator | None) -> Any:
+        """What `run` returns. Where memory runs out, another model leaves, then this one shrinks, and it runs again.
+
+        Raises:
+            MemoryError: nothing is left to let go of.
+        """
+        state = generator.get_state() if generator is not None else None
+        while True:
+            self._ticks = (*self._ticks, None)
+            try:
+                return run()
+            except (MemoryError, RuntimeError) as error:
+                if not devices.is_out_of_memory(error):
+                    raise
+            # here the error is gone, and with it the tensors that its frames held
+            devices.let_go()
+            if not self.make_room() and self.shrink() is None:
+                raise MemoryError(f"not enough memory for {self.name}, even with nothing else loaded")
+            if state is not None:
+                generator.set_state(state)  # the same fill as with memory enough

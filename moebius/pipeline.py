@@ -26,6 +26,7 @@ from torch import Tensor
 
 from moebius import geometry, images
 from moebius.config import RECIPES, SamplingConfig
+from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
 _DEFAULTS = SamplingConfig()
@@ -72,17 +73,17 @@ class MoebiusPipelineOutput(BaseOutput):
 
 
 class MoebiusInpaintPipeline(DiffusionPipeline):
-    """Fills the white part of a mask with the student (arXiv:2606.19195). There is no prompt.
+    """Fills the white part of a mask with the student (arXiv:2606.19195) or PixelHacker. There is no prompt.
 
     `pipe.scheduler` may be swapped the diffusers way (`DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)`,
-    UniPC, Euler). `moebius.inpainters.student.StudentInpainter` puts squares of photos through it and keeps the rest
+    UniPC, Euler). `moebius.inpainters.denoiser.DenoiserInpainter` puts squares of photos through it and keeps the rest
     of the photo bit-identical; the pipeline itself works on whole pictures.
     """
 
     model_cpu_offload_seq = "unet->vae"
     _callback_tensor_inputs = ["latents"]
 
-    def __init__(self, unet: MoebiusUNet, vae: AutoencoderKL, scheduler: SchedulerMixin):
+    def __init__(self, unet: MoebiusUNet | PixelHackerUNet, vae: AutoencoderKL, scheduler: SchedulerMixin):
         super().__init__()
         self.register_modules(unet=unet, vae=vae, scheduler=scheduler)
 
@@ -102,8 +103,8 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         """Build the pipeline from the published files.
 
         Args:
-            source: a folder in the published layout (see `moebius.weights`), or a hub id such as `hustvl/Moebius`,
-                which is downloaded.
+            source: a folder in the published layout (see `moebius.weights`), or `hustvl/Moebius` or
+                `hustvl/PixelHacker`, which is downloaded.
             variant: one of `moebius.weights.VARIANTS`.
             torch_dtype: None keeps float32.
             revision: of the hub repository.
@@ -122,8 +123,8 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         self,
         image: Pictures,
         mask_image: Pictures,
-        num_inference_steps: int = _DEFAULTS.num_inference_steps,
-        guidance_scale: float = _DEFAULTS.guidance_scale,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         strength: float | None = None,
         noise_offset: float = _DEFAULTS.noise_offset,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -142,8 +143,9 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
                 in [0, 1].
             mask_image: as many, same sizes: Pillow, (H, W) uint8 or bool, or a tensor (B, 1, H, W) in [0, 1].
                 White (at least half) = repaint.
-            num_inference_steps: length of the schedule; `int(steps · strength)` of them are run.
-            guidance_scale: 1.0 turns guidance off and halves the work; the paper's code uses 2.0 to 2.5.
+            num_inference_steps: length of the schedule; `int(steps · strength)` of them are run. None: 20.
+            guidance_scale: 1.0 turns guidance off and halves the work. None: the network's own, 2.0 for the student
+                (the paper's code uses 2.0 to 2.5), 4.5 for PixelHacker.
             strength: in (0, 1]; None: the recipe's (`photo` 1.0, pure noise; `published` 0.99).
             noise_offset: times N(0, 1), one number per sample and channel, added to the noise.
             generator: one, or one per picture.
@@ -166,7 +168,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             strength=strength,
             noise_offset=noise_offset,
             feather_px=feather_px,
-        )
+        ).for_model(self.unet.model_name)
         if output_type not in ("pil", "np", "pt", "latent"):
             raise ValueError(f'output_type must be "pil", "np", "pt" or "latent", got {output_type!r}')
         if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):

@@ -5,13 +5,16 @@ Answering is cheap: neither torch nor diffusers nor a model is imported before `
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moebius import hub, weight_files
+from moebius import flux_files, hosted, hub, weight_files
+from moebius.devices import Memory
 
 if TYPE_CHECKING:
     from moebius.inpainter import Inpainter, Progress
@@ -24,11 +27,13 @@ class LoadOptions:
     """Where a model's weights are and how it runs; None means: decide from what is there."""
 
     weights: Path | None = None
-    """A folder, see `moebius.weight_files.locate`."""
+    """A folder, see `moebius.weight_files.locate` and `moebius.flux_files.locate`."""
     variant: str | None = None
     """A name in `weight_files.VARIANTS`; None: what the folder holds, else `places2`."""
     device: str | None = None
     dtype: str | None = None
+    plan: str | None = None
+    """A name in `moebius.inpainters.flux_plans.PLANS`; only FLUX has plans."""
     allow_download: bool = False
     """Nothing is downloaded without it."""
 
@@ -48,14 +53,26 @@ class ModelCard:
     name: str
     title: str
     parameters: int
-    """As published; 0: nothing learned, no weights, no seed."""
+    """As published; 0: nothing learned, or not told by the makers."""
     download_bytes: int
     license: str
+    notice: str = ""
+    """What must stand where the model is chosen."""
     source: str
     packages: tuple[str, ...]
     """What must be importable."""
+    network: str | None = None
+    """A name in `weight_files.NETWORKS`: it has variants, and `hub.fetch` gets its weights."""
+    seeded: bool = True
+    """Whether a seed changes its fills."""
+    automatic: bool = False
+    """Whether `auto` may take it. The teachers are only taken by name."""
     availability: Callable[[LoadOptions], Availability]
     load: Callable[[LoadOptions, Progress], Inpainter]
+    needs: Callable[[LoadOptions, Memory], Memory] | None = None
+    """Memory that should be free to load and run it, where so much there is in all; None: it holds nothing."""
+    folder: Callable[[LoadOptions], Path | None] = lambda options: None
+    """The folder that was asked for; None: the Hugging Face cache."""
 
 
 def card(name: str) -> ModelCard:
@@ -79,49 +96,158 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
         return named, f"{named.title} was asked for."
     reasons = []
     for candidate in MODELS.values():  # best first
+        if not candidate.automatic:
+            continue
         state = candidate.availability(options)
         if state.can_run:
             reasons.append(f"{candidate.title} is the best that can run here.")
             return candidate, " ".join(reasons)
-        if candidate.parameters and weight_files.chosen_folder(options.weights):
+        if candidate.folder(options):
             raise weight_files.WeightsError(state.reason)
         reasons.append(f"{candidate.title} cannot run here: {state.reason}.")
     raise ValueError(" ".join(reasons))
 
 
-# ---- moebius ----
+def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
+    """Download a model's weights; where they are now. Raises WeightsError; ValueError for a model without any."""
+    named = card(name)
+    if named.network:
+        return hub.fetch(options.variant, progress, network=named.network).where
+    if named.name == "flux-fill":
+        return flux_files.fetch(progress).where
+    raise ValueError(f"{named.title} has no weights to download")
 
 
-def _moebius_availability(options: LoadOptions) -> Availability:
-    if lacking := _lacking("moebius"):
+# ---- moebius, pixelhacker ----
+
+
+def _denoiser_folder(network: str, options: LoadOptions) -> Path | None:
+    return weight_files.chosen_folder(options.weights, network)
+
+
+def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
+    if lacking := _lacking(network):
         return Availability(can_run=False, reason=lacking, weights="")
-    variant = options.variant or weight_files.DEFAULT_VARIANT
+    variant, published = options.variant or weight_files.DEFAULT_VARIANT, weight_files.NETWORKS[network]
     try:
-        files = weight_files.locate(options.variant, options.weights)
+        files = weight_files.locate(options.variant, options.weights, network=network)
     except weight_files.WeightsError as error:
-        size = f"about {MODELS['moebius'].download_bytes // 10**6} MB"
-        if weight_files.chosen_folder(options.weights):
-            return Availability(can_run=False, reason=str(error), weights=str(options.weights or "MOEBIUS_WEIGHTS"))
+        if folder := _denoiser_folder(network, options):
+            return Availability(can_run=False, reason=str(error), weights=str(options.weights or folder))
+        repositories = dict.fromkeys((published.repo, weight_files.AUTOENCODER_REPO))
         return Availability(
             can_run=False,
             reason="its weights are not on this computer; "
-            f"`python -m moebius download {variant}` fetches them ({size})",
-            weights=f"{weight_files.STUDENT_REPO} and {weight_files.AUTOENCODER_REPO} on huggingface.co",
+            f"`{hub.download_command(network, variant)}` fetches them "
+            f"(about {weight_files.download_bytes(network) // 10**6} MB)",
+            weights=f"{' and '.join(repositories)} on huggingface.co",
         )
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
-def _load_moebius(options: LoadOptions, progress: Progress) -> Inpainter:
+def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> Inpainter:
     try:
-        files = weight_files.locate(options.variant, options.weights)
+        files = weight_files.locate(options.variant, options.weights, network=network)
     except weight_files.WeightsError:
-        if not options.allow_download or weight_files.chosen_folder(options.weights):
+        if not options.allow_download or _denoiser_folder(network, options):
             raise
-        files = hub.fetch(options.variant, progress)
+        files = hub.fetch(options.variant, progress, network=network)
     progress(0.0, "Loading the model")
-    from moebius.inpainters.student import StudentInpainter
+    from moebius.inpainters.denoiser import DenoiserInpainter
 
-    return StudentInpainter.from_files(files, device=options.device, dtype=options.dtype)
+    model = DenoiserInpainter.from_files(files, device=options.device, dtype=options.dtype)
+    if network == "pixelhacker" and (kernel := os.environ.get("MOEBIUS_GLA_KERNEL")):
+        model.pipeline.unet.set_attention_kernel(kernel)
+    return model
+
+
+def _denoiser_needs(network: str, options: LoadOptions, total: Memory) -> Memory:
+    """Weights, autoencoder included, and about a gigabyte and a half to work in."""
+    width = 4 if options.dtype in (None, "float32") else 2
+    needed = width * (MODELS[network].parameters + 84_000_000) + 1_500_000_000
+    on_gpu = total.gpu_bytes > 0 and options.device != "cpu"
+    return Memory(gpu_bytes=needed if on_gpu else 0, ram_bytes=needed)
+
+
+# ---- flux-fill ----
+
+
+def _flux_folder(options: LoadOptions) -> Path | None:
+    return flux_files.chosen_folder(options.weights)
+
+
+def _flux_availability(options: LoadOptions) -> Availability:
+    if lacking := _lacking("flux-fill"):
+        return Availability(can_run=False, reason=lacking, weights="")
+    try:
+        files = flux_files.locate(options.weights)
+    except weight_files.WeightsError as error:
+        return Availability(can_run=False, reason=str(error), weights=f"{flux_files.REPO} on huggingface.co")
+    return Availability(can_run=True, reason="its weights are here", weights=files.where)
+
+
+def _load_flux(options: LoadOptions, progress: Progress) -> Inpainter:
+    from moebius import devices
+    from moebius.inpainters import flux_plans
+
+    if options.plan is not None and options.plan not in flux_plans.PLANS:
+        raise ValueError(f"unknown plan {options.plan!r}; choose from {', '.join(flux_plans.PLANS)}")
+    try:
+        files = flux_files.locate(options.weights)
+    except weight_files.WeightsError:
+        if not options.allow_download or _flux_folder(options):
+            raise
+        files = flux_files.fetch(progress)
+    device = options.device or devices.best_device()
+    devices.check_device(device)
+    plans = flux_plans.choose(
+        options.plan,
+        device.split(":")[0],
+        devices.free_memory(device),
+        files.bytes_of("transformer"),
+        files.gguf.stat().st_size if files.gguf else 0,
+    )
+    from moebius.inpainters.flux_fill import FluxFillInpainter
+
+    dtype = devices.named_dtype(options.dtype, "bfloat16")
+    return FluxFillInpainter.from_files(files, plans, device, dtype, progress)
+
+
+def _flux_needs(options: LoadOptions, total: Memory) -> Memory:
+    """Of the best plan that would fit with nothing else loaded."""
+    from moebius import devices
+    from moebius.inpainters import flux_plans
+
+    try:
+        files = flux_files.locate(options.weights)
+    except weight_files.WeightsError:  # still to be downloaded
+        transformer_bytes, gguf_bytes = flux_files.TRANSFORMER_BYTES, 0
+    else:
+        transformer_bytes = files.bytes_of("transformer")
+        gguf_bytes = files.gguf.stat().st_size if files.gguf else 0
+    kind = (options.device or devices.best_device()).split(":")[0]
+    plans = flux_plans.candidates(kind, total, transformer_bytes, gguf_bytes)
+    if options.plan in flux_plans.PLANS:
+        plans = (flux_plans.PLANS[options.plan],)
+    return plans[0].needs(transformer_bytes, gguf_bytes) if plans else Memory(gpu_bytes=0, ram_bytes=0)
+
+
+# ---- flux-fill-pro ----
+
+
+def _hosted_availability(options: LoadOptions) -> Availability:
+    reason = hosted.why_off()
+    return Availability(
+        can_run=not reason, reason=reason or "it was turned on", weights="at the maker's, not given out"
+    )
+
+
+def _load_hosted(options: LoadOptions, progress: Progress) -> Inpainter:
+    if reason := hosted.why_off():
+        raise ValueError(f"{MODELS['flux-fill-pro'].title} is off: {reason}")
+    from moebius.inpainters.flux_hosted import HostedFluxInpainter
+
+    return HostedFluxInpainter(hosted.key(), hosted.address())
 
 
 # ---- classical ----
@@ -143,31 +269,78 @@ def _lacking(name: str) -> str:
     return f"not installed: {', '.join(missing)} (pip install -r requirements.txt)" if missing else ""
 
 
+def _denoiser_card(network: str, **fields) -> ModelCard:
+    return ModelCard(
+        name=network,
+        title=weight_files.NETWORKS[network].title,
+        download_bytes=weight_files.download_bytes(network),
+        packages=("torch", "diffusers", "safetensors"),
+        network=network,
+        availability=functools.partial(_denoiser_availability, network),
+        load=functools.partial(_load_denoiser, network),
+        needs=functools.partial(_denoiser_needs, network),
+        folder=functools.partial(_denoiser_folder, network),
+        **fields,
+    )
+
+
 MODELS = {
     model.name: model
     for model in (
-        ModelCard(
-            name="moebius",
-            title="Moebius",
+        _denoiser_card(
+            "moebius",
             parameters=226_041_531,
-            download_bytes=weight_files.download_bytes(),
             license="Apache-2.0; its autoencoder, PixelHacker's, MIT",
             source="https://huggingface.co/hustvl/Moebius (arXiv:2606.19195)",
-            packages=("torch", "diffusers", "safetensors"),
-            availability=_moebius_availability,
-            load=_load_moebius,
+            automatic=True,
+        ),
+        _denoiser_card(
+            "pixelhacker",
+            parameters=862_251_708,
+            license="MIT",
+            source="https://huggingface.co/hustvl/PixelHacker (arXiv:2504.20438)",
+        ),
+        ModelCard(
+            name="flux-fill",
+            title="FLUX.1 Fill [dev]",
+            parameters=11_902_391_360,
+            download_bytes=flux_files.DOWNLOAD_BYTES,
+            license="FLUX.1 [dev] Non-Commercial License",
+            notice="Non-commercial use only; its pictures may not be used to train a model that competes with it; "
+            f"its pictures are AI-generated and must be called so. Licence: {flux_files.LICENSE_PAGE}",
+            source=f"{flux_files.LICENSE_PAGE} (gated: accept the licence there)",
+            packages=("torch", "diffusers", "transformers", "accelerate"),
+            availability=_flux_availability,
+            load=_load_flux,
+            needs=_flux_needs,
+            folder=_flux_folder,
+        ),
+        ModelCard(
+            name="flux-fill-pro",
+            title="FLUX.1 Fill [pro] (hosted)",
+            parameters=0,
+            download_bytes=0,
+            license="terms of service of Black Forest Labs; each picture costs credits",
+            notice="This is [pro], not [dev]. Your picture leaves this computer: it is sent to Black Forest Labs. "
+            "Its pictures are AI-generated.",
+            source="https://docs.bfl.ai",
+            packages=(),
+            availability=_hosted_availability,
+            load=_load_hosted,
         ),
         ModelCard(
             name="classical",
             title="The classical filler",
             parameters=0,
             download_bytes=0,
-            license="Apache-2.0 (OpenCV)",
-            source="OpenCV, cv2.inpaint (Telea 2004)",
-            packages=("cv2",),
+            license="MIT (PyPatchMatch)",
+            source="https://github.com/mauwii/PyPatchMatch (Barnes et al. 2009)",
+            packages=("patchmatch",),
+            seeded=False,
+            automatic=True,
             availability=_classical_availability,
             load=_load_classical,
         ),
     )
 }
-"""Every model, best first: `auto` takes the first that can run."""
+"""Every model. Among those that are `automatic`, best first: `auto` takes the first that can run."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from moebius.weight_files import (
     AUTOENCODER_REPO,
-    STUDENT_REPO,
+    NETWORKS,
     Progress,
     WeightFiles,
     WeightsError,
@@ -49,8 +49,8 @@ def save(
     """Write `files` to the folder `target` in diffusers layout, keeping the stored precision; return the
     manifest.
 
-    `MoebiusInpaintPipeline.from_pretrained(target)` and `--weights target` read it. The folder appears whole
-    or not at all; one that an earlier call wrote is replaced.
+    `MoebiusInpaintPipeline.from_pretrained(target)` and `--weights target` read it, for either network. The folder
+    appears whole or not at all; one that an earlier call wrote is replaced.
 
     Args:
         shared: a folder written before; an identical autoencoder becomes a hard link to it instead of a copy.
@@ -59,7 +59,7 @@ def save(
         WeightsError: `target` holds other files, or the weights do not fit the networks.
     """
     from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
-    from moebius.weights import load_autoencoder, load_student
+    from moebius.weights import load_autoencoder, load_denoiser
 
     target = target.expanduser().absolute()
     check_target(target)
@@ -69,7 +69,7 @@ def save(
     part.mkdir()
     try:
         progress(0.0, "Reading")
-        unet, vae = load_student(files), load_autoencoder(files)
+        unet, vae = load_denoiser(files), load_autoencoder(files)
         progress(0.4, "Writing")
         pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler("ddim"))
         pipeline.save_pretrained(part, safe_serialization=True)
@@ -115,8 +115,8 @@ def verify(folder: Path) -> None:
 
 
 def _sources(files: WeightFiles) -> list[dict]:
-    names = (STUDENT_REPO, AUTOENCODER_REPO)
-    paths = (files.student, files.autoencoder)
+    names = (NETWORKS[files.network].repo, AUTOENCODER_REPO)
+    paths = (files.denoiser, files.autoencoder)
     return [
         {
             "repo": repo if commit else None,

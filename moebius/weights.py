@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from moebius.hub import fetch
 from moebius.weight_files import (
     DEFAULT_VARIANT,
+    NETWORKS,
     VARIANTS,
     WeightFiles,
     WeightsError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import AutoencoderKL
 
+    from moebius.models.pixelhacker import PixelHackerUNet
     from moebius.models.unet import MoebiusUNet
 
 __all__ = [
@@ -33,11 +35,12 @@ __all__ = [
     "VARIANTS",
     "WeightFiles",
     "WeightsError",
+    "convert_pixelhacker",
     "convert_student",
     "fetch",
     "load_autoencoder",
+    "load_denoiser",
     "load_published",
-    "load_student",
     "locate",
     "read_state",
 ]
@@ -55,13 +58,24 @@ def convert_student(state_dict: State) -> dict[str, torch.Tensor]:
     """
     from moebius.models.unet import PUBLISHED_RENAMES
 
+    return _renamed(state_dict, PUBLISHED_RENAMES)
+
+
+def convert_pixelhacker(state_dict: State) -> dict[str, torch.Tensor]:
+    """As `convert_student`, to the names of `PixelHackerUNet`."""
+    from moebius.models.pixelhacker import PUBLISHED_RENAMES
+
+    return _renamed(state_dict, PUBLISHED_RENAMES)
+
+
+def _renamed(state_dict: State, renames: tuple[tuple[str, str], ...]) -> dict[str, torch.Tensor]:
     converted: dict[str, torch.Tensor] = {}
     for key, tensor in state_dict.items():
         name = key
-        for published, ours in PUBLISHED_RENAMES:
+        for published, ours in renames:
             name = name.replace(published, ours)
         if name in converted:
-            raise WeightsError(f"the student's state dict holds {name} twice, with and without its prefix")
+            raise WeightsError(f"the state dict holds {name} twice, with and without its prefix")
         converted[name] = tensor
     return converted
 
@@ -82,46 +96,54 @@ def load_published(
     variant: str | None = None,
     revision: str | None = None,
     dtype: torch.dtype | None = None,
-) -> tuple[MoebiusUNet, AutoencoderKL]:
-    """Student and autoencoder from a folder (any that `locate` takes) or from a hub id, which is downloaded.
+    network: str | None = None,
+) -> tuple[MoebiusUNet | PixelHackerUNet, AutoencoderKL]:
+    """Denoiser and autoencoder from a folder (any that `locate` takes) or from a hub id, which is downloaded.
 
     dtype: None means float32, whatever the files hold.
+    network: a name in `weight_files.NETWORKS`; None: the one that the hub id belongs to, else the student.
     """
     import torch
 
+    network = network or next((n.name for n in NETWORKS.values() if n.repo == str(source)), "moebius")
     if Path(source).expanduser().is_dir():
-        files = locate(variant, source)
+        files = locate(variant, source, network=network)
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
-        files = fetch(variant, revision=revision, repo=str(source))
+        files = fetch(variant, revision=revision, repo=str(source), network=network)
     else:
         raise WeightsError(f"{source} is neither a folder nor a hub id such as hustvl/Moebius")
     dtype = dtype or torch.float32
-    return load_student(files, dtype), load_autoencoder(files, dtype)
+    return load_denoiser(files, dtype), load_autoencoder(files, dtype)
 
 
-def load_student(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet:
-    """The student in eval mode on the CPU. `dtype` None keeps the stored precision.
+def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet | PixelHackerUNet:
+    """The network that the files are of, in eval mode on the CPU. `dtype` None keeps the stored precision.
 
     Raises:
         WeightsError: the file is damaged or is not this network's; names the first missing, extra and
         misshapen key.
     """
+    from moebius.models.pixelhacker import PixelHackerUNet
     from moebius.models.unet import MoebiusUNet
 
     _verify(files)
-    config = files.student.with_name("config.json")
+    config = files.denoiser.with_name("config.json")
     published = files.layout == "published"
+    kind, convert = {
+        "moebius": (MoebiusUNet, convert_student),
+        "pixelhacker": (PixelHackerUNet, convert_pixelhacker),
+    }[files.network]
     return _load(
-        MoebiusUNet,
+        kind,
         read_json(config) if config.is_file() or not published else {},
-        files.student,
-        convert_student if published else dict,
+        files.denoiser,
+        convert if published else dict,
         dtype,
     )
 
 
 def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> AutoencoderKL:
-    """The autoencoder in eval mode on the CPU, as `load_student`."""
+    """The autoencoder in eval mode on the CPU, as `load_denoiser`."""
     from diffusers import AutoencoderKL
 
     config = read_json(files.autoencoder.with_name("config.json"))
@@ -220,4 +242,4 @@ def _verify(files: WeightFiles) -> None:
     from moebius.weight_folder import verify
 
     if files.layout == "diffusers":
-        verify(files.student.parent.parent)
+        verify(files.denoiser.parent.parent)

@@ -1,6 +1,7 @@
-"""Write stand-in weights in the published layout, random but fixed: `python tests/standin.py DIR [--small]`.
+"""Write stand-in weights in the published layout, random but fixed:
+`python tests/standin.py DIR [--small] [--network pixelhacker]`.
 
-DIR/ft_places2/diffusion_pytorch_model.bin   the student, published keys and shapes, half precision
+DIR/ft_places2/diffusion_pytorch_model.bin   the student or PixelHacker, published keys and shapes, half precision
 DIR/vae/config.json, diffusion_pytorch_model.bin   the autoencoder, half precision
 
 The whole path from published files to a filled photo runs with them; the fills are noise. `--small`: a
@@ -41,6 +42,20 @@ AUTOENCODER = {
 }
 
 
+SMALL_PIXELHACKER = {
+    "sample_size": 16,
+    "block_out_channels": [32, 64, 128, 128],
+    "cross_attention_dim": 32,
+    "encoder_hid_dim": 48,
+}
+
+
+def pixelhacker_state(small: bool, dtype: torch.dtype = torch.float16) -> dict[str, torch.Tensor]:
+    """PixelHacker's state dict under its published keys."""
+    name = "pixelhacker_small_state_dict.json" if small else "pixelhacker_state_dict.json"
+    return {key: _tensor(key, shape, dtype) for key, shape in json.loads((DATA / name).read_text()).items()}
+
+
 def student_state(small: bool, dtype: torch.dtype = torch.float16) -> dict[str, torch.Tensor]:
     """The student's state dict under its published keys; the small one has tables for a grid of 64."""
     name = "moebius_small_state_dict.json" if small else "moebius_state_dict.json"
@@ -61,15 +76,19 @@ def autoencoder_state(config: dict, dtype: torch.dtype = torch.float16) -> dict[
     return {key: _tensor(key, tensor.shape, dtype) for key, tensor in model.state_dict().items()}
 
 
-def write_published(folder: Path, small: bool = False, variants: tuple[str, ...] = ("places2",)) -> Path:
-    """Write the stand-in weights to `folder` and return it."""
-    state = student_state(small)
+def write_published(
+    folder: Path, small: bool = False, variants: tuple[str, ...] = ("places2",), network: str = "moebius"
+) -> Path:
+    """Write the stand-in weights of a network, `moebius` or `pixelhacker`, to `folder` and return it."""
+    state = student_state(small) if network == "moebius" else pixelhacker_state(small)
     for variant in variants:
         student = folder / FOLDERS[variant]
         student.mkdir(parents=True, exist_ok=True)
         torch.save(state, student / "diffusion_pytorch_model.bin")
         if small:
-            (student / "config.json").write_text(json.dumps(SMALL_STUDENT))
+            (student / "config.json").write_text(
+                json.dumps(SMALL_STUDENT if network == "moebius" else SMALL_PIXELHACKER)
+            )
     config = json.loads((DATA / "tiny_vae_config.json").read_text()) if small else AUTOENCODER
     (folder / "vae").mkdir(parents=True, exist_ok=True)
     (folder / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", **config}))
@@ -87,8 +106,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--variant", choices=FOLDERS, default="places2")
+    parser.add_argument("--network", choices=("moebius", "pixelhacker"), default="moebius")
     options = parser.parse_args()
-    write_published(options.folder, options.small, (options.variant,))
+    write_published(options.folder, options.small, (options.variant,), options.network)
     return 0
 
 

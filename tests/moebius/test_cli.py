@@ -17,7 +17,7 @@ from PIL import Image
 from standin import write_published
 
 from moebius import residency
-from moebius.__main__ import main
+from moebius.__main__ import COMMANDS, main
 from moebius.terminal import TerminalProgress
 
 ROOT = Path(__file__).parents[2]
@@ -161,11 +161,14 @@ def test_an_empty_mask_gives_the_photo_back_and_says_so(photo, tmp_path, capfd):
 def test_models_says_what_can_run_and_why_not(published, capfd):
     assert main(["models", "--json"]) == 0
     cards = {card["name"]: card for card in json.loads(capfd.readouterr().out)["models"]}
-    assert list(cards) == ["moebius", "classical"]
+    assert list(cards) == ["moebius", "pixelhacker", "flux-fill", "flux-fill-pro", "classical"]
     assert not cards["moebius"]["can_run"] and "python -m moebius download" in cards["moebius"]["reason"]
     assert cards["moebius"]["variants"] == ["places2", "pretrained", "celebahq", "ffhq"]
     assert cards["classical"]["can_run"] and cards["classical"]["download_bytes"] == 0
     assert all(card["license"] and card["source"] and card["weights"] for card in cards.values())
+    assert not cards["flux-fill"]["can_run"] and "accept the licence" in cards["flux-fill"]["reason"]
+    assert "Non-commercial" in cards["flux-fill"]["notice"]
+    assert "leaves this computer" in cards["flux-fill-pro"]["notice"]
 
     assert main(["models", "--weights", str(published)]) == 0
     text = capfd.readouterr().out
@@ -296,7 +299,7 @@ def test_ctrl_c_writes_nothing(photo, mask, tmp_path, capfd, monkeypatch):
 
 
 def test_help_answers_in_under_a_second():
-    for arguments in (("--help",), ("inpaint", "--help"), ("models", "--help"), ("download", "--help")):
+    for arguments in (("--help",), *((name, "--help") for name in COMMANDS)):
         seconds = []
         for _ in range(2):  # the first may compile the modules
             started = time.perf_counter()

@@ -223,7 +223,7 @@ def test_bfloat16_stays_near_float32(pipe, tmp_path):
     ("change", "message"),
     [
         (dict(num_inference_steps=0), "num_inference_steps must be between 1 and 1000, got 0"),
-        (dict(guidance_scale=0.5), "guidance_scale must be between 1.0 and 30.0, got 0.5"),
+        (dict(guidance_scale=0.5), "guidance_scale must be between 1.0 and 100.0, got 0.5"),
         (dict(strength=1.5), r"strength must be in \(0, 1\], got 1.5"),
         (dict(recipe="fast"), "unknown recipe 'fast'; choose from photo, published"),
         (dict(output_type="jpg"), 'must be "pil", "np", "pt" or "latent", got .jpg.'),
@@ -235,7 +235,8 @@ def test_bfloat16_stays_near_float32(pipe, tmp_path):
         (dict(image=torch.full((1, 3, 512, 512), 2.0)), r"must be in \[0, 1\], got \[2, 2\]"),
         (dict(callback_on_step_end_tensor_inputs=["noise"]), r"can be \['latents'\], got {'noise'}"),
         (
-            dict(image=[PICTURES[0], PICTURES[0].resize((800, 512))], mask_image=[MASKS[0], MASKS[0].resize((800, 512))]),
+            dict(image=[PICTURES[0], PICTURES[0].resize((800, 512))],
+                 mask_image=[MASKS[0], MASKS[0].resize((800, 512))]),
             "must scale to one size",
         ),
     ],

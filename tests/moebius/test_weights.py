@@ -18,7 +18,7 @@ from standin import DATA, write_published
 from moebius import weight_folder, weights
 from moebius.models.unet import MoebiusUNet
 from moebius.weight_files import locate
-from moebius.weights import WeightsError, convert_student, load_autoencoder, load_student, read_state
+from moebius.weights import WeightsError, convert_student, load_autoencoder, load_denoiser, read_state
 
 BIN = "diffusion_pytorch_model.bin"
 ROOT = Path(__file__).parents[2]
@@ -92,11 +92,11 @@ def test_the_student_keeps_values_and_precision(published, tmp_path, dtype, suff
     path = tmp_path / "ft_places2" / f"diffusion_pytorch_model{suffix}"
     torch.save(state, path) if suffix == ".bin" else save_file(state, path)
 
-    unet = load_student(locate("places2", tmp_path))
+    unet = load_denoiser(locate("places2", tmp_path))
     assert not unet.training and unet.dtype == dtype
     expected = torch.from_numpy(values(key, (4096, 10, 4, 1))).half().to(dtype)
     torch.testing.assert_close(unet.state_dict()[next(iter(convert_student({key: 0})))], expected, rtol=0, atol=0)
-    assert load_student(locate("places2", tmp_path), torch.float32).dtype == torch.float32
+    assert load_denoiser(locate("places2", tmp_path), torch.float32).dtype == torch.float32
 
 
 def test_files_from_before_torchs_zip_format_are_read(published, tmp_path):
@@ -133,7 +133,7 @@ def test_missing_extra_and_misshapen_keys_are_named_with_the_file(published, tmp
 
     file = changed(published, tmp_path, change)
     with pytest.raises(WeightsError) as error:
-        load_student(locate(None, tmp_path))
+        load_denoiser(locate(None, tmp_path))
     message = str(error.value)
     assert str(file) in message
     assert "2 missing, first conv_in.bn2.bias" in message
@@ -147,7 +147,7 @@ def test_whole_numbers_are_no_weights(published, tmp_path):
 
     changed(published, tmp_path, change)
     with pytest.raises(WeightsError, match="not floating point, first embedding_layer.weight: torch.int8"):
-        load_student(locate(None, tmp_path))
+        load_denoiser(locate(None, tmp_path))
 
 
 class Payload:
@@ -203,7 +203,7 @@ def test_the_autoencoder_is_found_inside_and_beside_the_student(published, tmp_p
         if named == root.parent and vae in ("PixelHacker/vae", "vae"):
             continue
         files = locate(None, named)
-        assert files.student == root / "ft_places2" / BIN
+        assert files.denoiser == root / "ft_places2" / BIN
         assert files.autoencoder.resolve() == home / BIN
         assert (files.variant, files.layout) == ("places2", "published")
 
@@ -240,7 +240,7 @@ def test_folders_that_are_wrong(published, tmp_path):
 
 def test_the_environment_names_the_folder(published, monkeypatch):
     monkeypatch.setenv("MOEBIUS_WEIGHTS", str(published))
-    assert locate().student == published / "ft_places2" / BIN
+    assert locate().denoiser == published / "ft_places2" / BIN
 
 
 def test_nothing_here_says_what_was_tried_and_the_ways_out(tmp_path):
@@ -266,14 +266,14 @@ def test_a_saved_folder_is_a_diffusers_pipeline_with_the_stored_values(published
     files = locate(None, published)
     manifest = weight_folder.save(files, tmp_path / "out")
     assert not list(tmp_path.glob(".*")) and not list((tmp_path / "out").rglob("*.bin"))
-    source = hashlib.sha256(files.student.read_bytes()).hexdigest()
+    source = hashlib.sha256(files.denoiser.read_bytes()).hexdigest()
     assert manifest["sources"][0]["sha256"] == source and manifest["variant"] == "places2"
 
     again = locate(None, tmp_path / "out")
     assert (again.layout, again.variant) == ("diffusers", "places2")
     pipeline = MoebiusInpaintPipeline.from_pretrained(tmp_path / "out", dtype=torch.float16)
     for first, second, third in (
-        (load_student(files), load_student(again), pipeline.unet),
+        (load_denoiser(files), load_denoiser(again), pipeline.unet),
         (load_autoencoder(files), load_autoencoder(again), pipeline.vae),
     ):
         assert second.dtype == torch.float16
@@ -291,7 +291,7 @@ def test_a_changed_file_is_found_on_load(published, tmp_path):
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(WeightsError, match=f"{file} is damaged or changed"):
-        load_student(locate(None, tmp_path / "out"))
+        load_denoiser(locate(None, tmp_path / "out"))
 
 
 def test_only_what_was_written_before_is_replaced(published, tmp_path):
@@ -327,8 +327,8 @@ def test_folders_side_by_side_share_one_autoencoder(published, tmp_path):
         locate("ffhq", tmp_path / "source"), tmp_path / "all" / "ffhq", shared=tmp_path / "all" / "places2"
     )
     first, second = (locate(name, tmp_path / "all") for name in ("places2", "ffhq"))
-    assert first.autoencoder.samefile(second.autoencoder) and not first.student.samefile(second.student)
-    assert load_student(second).dtype == torch.float16  # its manifest holds
+    assert first.autoencoder.samefile(second.autoencoder) and not first.denoiser.samefile(second.denoiser)
+    assert load_denoiser(second).dtype == torch.float16  # its manifest holds
     assert locate(None, tmp_path / "all").variant == "places2"
 
 
@@ -404,7 +404,7 @@ def test_download_fills_the_cache_and_records_the_commit(hub, published, tmp_pat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     files = locate()
     assert files.revisions == (Hub.commit, Hub.commit)
-    assert files.student.read_bytes() == (published / "ft_places2" / BIN).read_bytes()
+    assert files.denoiser.read_bytes() == (published / "ft_places2" / BIN).read_bytes()
     with pytest.raises(WeightsError, match="not complete .ft_ffhq"):
         locate("ffhq")
 

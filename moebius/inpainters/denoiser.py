@@ -1,4 +1,4 @@
-"""The Moebius student as an `Inpainter`: `MoebiusInpaintPipeline` on squares of a photo."""
+"""Student and PixelHacker as `Inpainter`s: `MoebiusInpaintPipeline` on squares of a photo."""
 
 from __future__ import annotations
 
@@ -8,48 +8,72 @@ import numpy as np
 import torch
 from PIL import Image
 
-from moebius import images, weights
+from moebius import devices, images, weights
 from moebius.config import RECIPES, SamplingConfig
 from moebius.inpainter import Fill, Inpainter, Progress, Raster
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5
 """What encoding and decoding cost, in denoising steps, roughly (2 cores, float32): for the progress bar alone."""
 
 
-class StudentInpainter(Inpainter):
-    """Fills with a loaded pipeline; under the `published` recipe it takes whole pictures, as the paper's code does."""
+class DenoiserInpainter(Inpainter):
+    """Fills with a loaded pipeline and is named after its network.
 
-    name = "moebius"
+    Under the `published` recipe it takes whole pictures, as the paper's code does.
+    """
 
-    def __init__(self, pipeline: MoebiusInpaintPipeline):
-        self.pipeline = pipeline
+    def __init__(self, pipeline: MoebiusInpaintPipeline, files: weights.WeightFiles | None = None):
+        self.pipeline, self.name = pipeline, pipeline.unet.model_name
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        self.files = files
         self._scheduler: str | None = None  # the pipeline's own one until a config names another
+        self._said: list[str] = []
         pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
     def from_files(
         cls, files: weights.WeightFiles, device: str | None = None, dtype: str | None = None
-    ) -> StudentInpainter:
+    ) -> DenoiserInpainter:
         """Load from files that `moebius.weights.locate` or `fetch` found.
 
         Args:
             device: `cpu`, `cuda`, `cuda:1`, `mps`; None: CUDA, else MPS, else the CPU.
-            dtype: a name in `DTYPES`; None: float32. With float16 the autoencoder stays in float32, whose values
-                leave float16's range.
+            dtype: a name in `devices.DTYPES`; None: float32. With float16 the autoencoder stays in float32, because
+                its values leave float16's range.
         """
-        device = device or best_device()
-        if dtype is not None and dtype not in DTYPES:
-            raise ValueError(f"unknown dtype {dtype!r}; choose from {', '.join(DTYPES)}")
-        kind = DTYPES[dtype or "float32"]
-        check_device(device)
-        unet = weights.load_student(files, kind)
+        device, kind = device or devices.best_device(), devices.named_dtype(dtype)
+        devices.check_device(device)
+        unet = weights.load_denoiser(files, kind)
         vae = weights.load_autoencoder(files, torch.float32 if kind == torch.float16 else kind)
         pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
-        return cls(pipeline.to(device))
+        return cls(pipeline.to(device), files)
+
+    def facts(self) -> dict[str, str | int | None]:
+        return {
+            "variant": self.files.variant if self.files else None,
+            "weights": self.files.where if self.files else None,
+            "device": str(self.pipeline.device),
+            "parameters": sum(parameter.numel() for parameter in self.pipeline.unet.parameters()),
+            "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
+        }
+
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(self._said)
+
+    def shrink(self) -> str | None:
+        """From float32 to bfloat16, then from the GPU to the processor."""
+        device = self.pipeline.device.type
+        if device == "cpu":
+            return None
+        if self.pipeline.unet.dtype == torch.float32:
+            self.pipeline.to(torch.bfloat16)
+            said = f"There was not enough memory on {device} in float32; took bfloat16 instead."
+        else:
+            self.pipeline.to("cpu", torch.float32)
+            said = f"There was not enough memory on {device}; took the processor instead."
+        self._said.append(said)
+        return said
 
     def fill(
         self,
@@ -60,23 +84,28 @@ class StudentInpainter(Inpainter):
         progress: Progress = lambda share, text: None,
     ) -> Fill:
         """As `Inpainter.fill`; the `published` recipe returns an RGB picture at the model's size, all of it changed."""
-        config = config or SamplingConfig()
+        config = (config or SamplingConfig()).for_model(self.name)
         if not RECIPES[config.recipe].whole_picture:
             return super().fill(image, mask_image, config, generator, progress)
         started = time.perf_counter()
         picture, mask = images.to_rgb8(image), images.mask_array(mask_image)
         images.check_mask(mask, picture.shape[:2])
+        self._ticks = ()
         model_started = time.perf_counter()
-        result = self._run(picture, mask, config, generator, progress, paste=True, output_type="pil")[0]
+        result = self._with_room(
+            lambda: self._run(picture, mask, config, generator, progress, paste=True, output_type="pil")[0], generator
+        )
         done = time.perf_counter()
         return Fill(
             raster=result,
             changed=np.ones((result.height, result.width), bool),
             squares=(),
             seconds={"model": done - model_started, "geometry": model_started - started},
+            step_ms=self.step_ms(),
             notes=(
                 f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
                 "the unmasked picture, so what was removed may shine through.",
+                *self.remarks(),
             ),
         )
 
@@ -97,6 +126,7 @@ class StudentInpainter(Inpainter):
         progress(0.0, "Looking at the surroundings")
 
         def stepped(pipeline, step: int, timestep: int, tensors: dict) -> dict:
+            self.tick(str(pipeline.device))
             text = f"Step {step + 2} of {runs}" if step + 1 < runs else "Painting the pixels"
             progress((_ENCODE_STEPS + step + 1) / total, text)
             return tensors
@@ -116,21 +146,3 @@ class StudentInpainter(Inpainter):
             output_type=output_type,
             callback_on_step_end=stepped,
         ).images
-
-
-def best_device() -> str:
-    """The fastest kind of device that torch sees here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def check_device(device: str) -> None:
-    """Raises ValueError for a device that torch does not know or does not see here."""
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise ValueError(f"unknown device {device!r}; choose cpu, cuda, cuda:N or mps") from None
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(kind, False):
-        raise ValueError(f"device {device!r} is not available here; available: {', '.join(k for k in here if here[k])}")

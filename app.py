@@ -1,0 +1,50 @@
+"""The page: `python app.py`, then open the address that it prints. On a Hugging Face Space this file is what runs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import threading
+from pathlib import Path
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve the page that takes things out of photos.")
+    parser.add_argument(
+        "--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s"
+    )
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--share", action="store_true", help="also serve it at a public gradio.live address")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder with Moebius weights")
+    parser.add_argument("--max-queue", type=int, default=20, metavar="N", help="most waiting visitors (%(default)s)")
+    return parser.parse_args(argv)
+
+
+def fetch_weights() -> None:
+    """For a Space: get the weights while the page already answers."""
+    from moebius import weights
+
+    log = logging.getLogger("moebius")
+    try:
+        log.info("Moebius's weights: %s", weights.fetch().where)
+    except weights.WeightsError as error:
+        log.warning("%s", error)
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parse(argv)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("moebius").setLevel(logging.INFO)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+    from moebius.ui.page import build_app, launch_options
+
+    if os.environ.get("MOEBIUS_FETCH") == "1" and options.weights is None:
+        threading.Thread(target=fetch_weights, daemon=True).start()
+    page = build_app(options.weights).queue(max_size=options.max_queue)
+    page.launch(server_name=options.host, server_port=options.port, share=options.share, **launch_options())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The command line: `python -m eval run | generate | score | time | report | models`.
+
+Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C, and what was done is kept. Heavy
+imports stand inside the commands, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from eval.names import FEATURES, PERCEPTUAL
+from eval.protocols import PROTOCOLS
+from moebius.config import RECIPES, SCHEDULERS
+
+SAMPLING = {
+    "recipe": "recipe",
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "strength": "strength",
+    "noise_offset": "noise_offset",
+    "scheduler": "scheduler",
+    "feather": "feather_px",
+    "prompt": "prompt",
+}
+"""Options, and the fields of `SamplingConfig` that they set."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A mistake is one line on stderr, without the usage in front."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = build_parser().parse_args(argv)
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, MemoryError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(f"eval {options.name}: {said}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="python -m eval",
+        description="Measure how well models fill holes: fills, scores, times and a report, each step resumable.",
+    )
+    commands = parser.add_subparsers(
+        dest="name", required=True, metavar="run | generate | score | time | report | models"
+    )
+    texts = {
+        "run": "all steps; a killed run continues where it was",
+        "generate": "make the fills, one PNG per picture",
+        "score": "score the fills that are there",
+        "time": "measure times, memory and multiply-adds",
+        "report": "write results.json, results.md and results.html",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".",
+                                      argument_default=argparse.SUPPRESS)  # fmt: skip
+        _add_options(command, starts=name in ("run", "generate"))
+        command.set_defaults(command=_step)
+    listing = commands.add_parser("models", help="names that --models takes")
+    listing.set_defaults(command=_models)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, starts: bool) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="fills, scores and report")
+    kept = "" if starts else " (default: as in the run before)"
+
+    data = parser.add_argument_group("data" + kept)
+    data.add_argument("--data", metavar="DATA", help=f"folder, list file or protocol: {', '.join(PROTOCOLS)}")
+    data.add_argument("--folder", metavar="DIR", help="with a protocol: where its pictures are")
+    data.add_argument("--masks", metavar="MASKS", help="folder of masks, or a kind: lama-thick, mat-large, object, …")
+    data.add_argument("--size", type=int, metavar="N", help="scale the short side to N and crop the middle square")
+    data.add_argument("--seed", type=int, metavar="N", help="of masks and fills (default: 0)")
+    data.add_argument("--limit", type=int, metavar="N", help="only the first N pictures by name")
+
+    models = parser.add_argument_group("models" + kept)
+    models.add_argument("--models", type=_names, metavar="A,B", help="by name, see: python -m eval models")
+    models.add_argument("--weights", action="append", metavar="[MODEL=]DIR", help="folder of weights; repeatable")
+    models.add_argument("--variant", metavar="NAME", help="of the published weights")
+    models.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    models.add_argument("--dtype", help="float32, bfloat16, float16 (default: float32)")
+    models.add_argument("--batch", type=int, metavar="N", help="pictures filled at a time (default: 1)")
+    models.add_argument("--recipe", choices=RECIPES)
+    models.add_argument("--steps", type=int, metavar="N")
+    models.add_argument("--guidance", type=float, metavar="X")
+    models.add_argument("--strength", type=float, metavar="X")
+    models.add_argument("--noise-offset", type=float, metavar="X")
+    models.add_argument("--scheduler", choices=SCHEDULERS)
+    models.add_argument("--feather", type=int, metavar="PX")
+    models.add_argument("--prompt", metavar="TEXT")
+    models.add_argument("--set", action="append", metavar="MODEL.OPTION=VALUE", help="one of these for one model, "
+                        "e.g. flux-fill.steps=50; repeatable")  # fmt: skip
+
+    metrics = parser.add_argument_group("metrics" + kept)
+    metrics.add_argument("--features", choices=FEATURES, help="inception: FID and KID (default); efficientnet-lite0: "
+                         "stand-ins with names of their own, without a download")  # fmt: skip
+    metrics.add_argument("--perceptual", choices=PERCEPTUAL, help="LPIPS network (default: alex)")
+    metrics.add_argument("--antialias", action=argparse.BooleanOptionalAction, help="resize before Inception "
+                         "(default: off, as in published figures)")  # fmt: skip
+    metrics.add_argument("--download", action=argparse.BooleanOptionalAction, help="fetch the metrics' networks")
+    metrics.add_argument("--reference", metavar="MODEL", help="the others are compared with it (default: the first)")
+
+    timing = parser.add_argument_group("time" + kept)
+    timing.add_argument("--rounds", type=int, metavar="N", help="fills per model after warm-up (default: 5)")
+    timing.add_argument("--time-batches", type=_numbers, metavar="1,4", help="batch sizes that are timed (default: 1)")
+    if parser.prog.endswith(" run"):
+        timing.add_argument("--no-time", action="store_true", default=False, help="leave the timing step out")
+
+
+def _step(options: argparse.Namespace) -> int:
+    _quieten()
+    from eval.settings import Settings, load
+    from eval.steps import Evaluation
+    from eval.workers import Workers
+
+    given = _given(vars(options))
+    starts = options.name in ("run", "generate")
+    if starts:
+        settings = Settings(**given)
+    else:
+        import dataclasses
+
+        settings = dataclasses.replace(load(options.output), **given)
+    workers = Workers.from_environment()
+    try:
+        evaluation = Evaluation(settings, options.output, workers=workers)
+        if workers.first:
+            settings.save(options.output)
+        if options.name == "run":
+            results = evaluation.run(with_timing=not options.no_time)
+        else:
+            results = getattr(evaluation, options.name)()
+    finally:
+        workers.close()
+    if results and workers.first:
+        _tell(results, options.output)
+    return 0
+
+
+def _given(options: dict) -> dict:
+    """Parsed options -> fields of `Settings`, only those that were given."""
+    fields = ("data", "folder", "masks", "size", "seed", "limit", "models", "variant", "device", "dtype", "batch",
+              "features", "perceptual", "antialias", "download", "reference", "rounds", "time_batches")  # fmt: skip
+    given = {name: options[name] for name in fields if name in options}
+    sampling = {field: options[name] for name, field in SAMPLING.items() if name in options}
+    if sampling:
+        given["sampling"] = sampling
+    if "weights" in options:
+        pairs = [text.partition("=") for text in options["weights"]]
+        given["weights"] = {name if mark else "": folder if mark else name for name, mark, folder in pairs}
+    if "set" in options:
+        given["overrides"] = _overrides(options["set"])
+    return given
+
+
+def _overrides(texts: list[str]) -> dict[str, dict]:
+    """`flux-fill.steps=50` -> {"flux-fill": {"num_inference_steps": 50}}."""
+    kinds = {"steps": int, "feather": int, "guidance": float, "strength": float, "noise_offset": float}
+    found: dict[str, dict] = {}
+    for text in texts:
+        target, mark, value = text.partition("=")
+        model, dot, option = target.rpartition(".")
+        option = option.replace("-", "_")
+        if not (mark and dot and option in SAMPLING):
+            raise ValueError(f"--set {text}: write MODEL.OPTION=VALUE with one of {', '.join(SAMPLING)}")
+        try:
+            found.setdefault(model, {})[SAMPLING[option]] = kinds.get(option, str)(value)
+        except ValueError:
+            raise ValueError(f"--set {text}: {value!r} is no number") from None
+    return found
+
+
+def _tell(results: dict, out: Path) -> None:
+    from eval import tables
+
+    for model in results["models"]:
+        for said in model["suspicious"]:
+            print(f"{model['name']}: {said}")
+    table = tables.main_table(results, None)
+    widths = [max(len(row[index]) for row in (table.header, *table.rows)) for index in range(len(table.header) - 2)]
+    for row in (table.header, *table.rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+    print(f"Report: {out / 'results.html'}")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from eval.controls import CONTROLS
+    from moebius import registry
+
+    for card in registry.MODELS.values():
+        state = card.availability(registry.LoadOptions())
+        print(f"{card.name:22} {card.title}: {'can run here' if state.can_run else state.reason}")
+    for name, (title, _) in CONTROLS.items():
+        print(f"{name:22} {title}")
+    return 0
+
+
+def _quieten() -> None:
+    """Libraries' warnings are not for the user of a command."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"write whole numbers with commas between, got {text!r}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Who takes part: models of the registry, controls, or any `Inpainter`, each with its settings and the identity of
+its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval import store
+from moebius import registry, weight_files
+from moebius.config import RECIPES, SamplingConfig
+
+if TYPE_CHECKING:
+    from moebius.inpainter import Inpainter
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CODE = (
+    "moebius/config.py",
+    "moebius/inpainter.py",
+    "moebius/geometry.py",
+    "moebius/images.py",
+    "moebius/masks.py",
+    "moebius/pipeline.py",
+    "moebius/models/*.py",
+    "moebius/inpainters/*.py",
+    "eval/data.py",
+    "eval/controls.py",
+    "eval/generate.py",
+)
+"""Sources that a fill depends on: when one changes, fills are made anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    name: str
+    """In tables, folders and plots."""
+    title: str
+    config: SamplingConfig
+    load: Callable[[], Inpainter]
+    weights: dict
+    """What tells these weights from others: files and their SHA-256, or a commit."""
+    parameters: int
+    license: str
+    source: str
+    learned: bool
+
+    def settings(self) -> dict:
+        """What stands beside every figure: recipe, strength and steps for a learned model."""
+        if not self.learned:
+            return {"recipe": "none", "text": "no settings"}
+        config = self.config
+        parts = [f"recipe {config.recipe}", f"strength {config.effective_strength:g}"]
+        if config.num_inference_steps is not None:
+            parts.append(f"{config.num_inference_steps} steps")
+        if config.guidance_scale is not None:
+            parts.append(f"guidance {config.guidance_scale:g}")
+        parts.append(config.scheduler)
+        return {**dataclasses.asdict(config), "strength": config.effective_strength, "text": ", ".join(parts)}
+
+    def sees_truth(self) -> bool:
+        """Whether sampling starts from the unmasked picture, so that scores flatter it."""
+        recipe = RECIPES[self.config.recipe]
+        return self.learned and self.config.effective_strength < 1 and recipe.starts_from == "image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How contestants are loaded and sampled."""
+
+    config: SamplingConfig = SamplingConfig()
+    overrides: dict[str, dict]
+    """Per model: fields of `SamplingConfig`."""
+    weights: dict[str, str]
+    """Per model: a folder; "" for all that have none of their own."""
+    variant: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+
+def resolve(names: Iterable[str], options: Options) -> list[Contestant]:
+    """The contestants by name.
+
+    Raises:
+        ValueError: unknown or repeated name, or a model that cannot run here, with the reason.
+    """
+    from eval.controls import CONTROLS
+
+    names = list(names)
+    if len(set(names)) != len(names):
+        raise ValueError(f"a model is named twice: {', '.join(names)}")
+    if unknown := {*options.overrides, *options.weights} - {*names, ""}:
+        raise ValueError(f"settings for {', '.join(sorted(unknown))}, which is not among --models")
+    found = []
+    for name in names:
+        if name in CONTROLS:
+            found.append(_control(name, *CONTROLS[name]))
+        elif name in registry.MODELS:
+            found.append(_registered(name, options))
+        else:
+            known = ", ".join((*registry.MODELS, *CONTROLS))
+            raise ValueError(f"unknown model {name!r}; choose from {known}")
+    return found
+
+
+def of(inpainters: dict[str, Inpainter], config: SamplingConfig | None = None) -> list[Contestant]:
+    """Contestants of any `Inpainter`s by name, for tests and for models that the registry does not have.
+
+    An inpainter may carry `weights_identity` (dict); without one its name stands for its weights.
+    """
+    return [
+        Contestant(
+            name=name,
+            title=name,
+            config=config or SamplingConfig(),
+            load=lambda inpainter=inpainter: inpainter,
+            weights=getattr(inpainter, "weights_identity", {"name": name}),
+            parameters=parameters_of(inpainter),
+            license="",
+            source="",
+            learned=hasattr(inpainter, "pipeline"),
+        )
+        for name, inpainter in inpainters.items()
+    ]
+
+
+def parameters_of(inpainter: Inpainter) -> int:
+    """Of the networks in its pipeline; 0 without one."""
+    components = getattr(getattr(inpainter, "pipeline", None), "components", {})
+    return sum(
+        sum(weight.numel() for weight in part.parameters())
+        for part in components.values()
+        if hasattr(part, "parameters")
+    )
+
+
+@cache
+def code_sha256() -> str:
+    """Of `CODE` as it was when first asked for: what runs, whatever is edited meanwhile."""
+    return store.sources_sha256(ROOT, CODE)
+
+
+def _control(name: str, title: str, make: Callable) -> Contestant:
+    return Contestant(
+        name=name,
+        title=title,
+        config=SamplingConfig(),
+        load=make,
+        weights={},
+        parameters=0,
+        license="",
+        source="eval/controls.py",
+        learned=False,
+    )
+
+
+def _registered(name: str, options: Options) -> Contestant:
+    card = registry.card(name)
+    folder = options.weights.get(name, options.weights.get("") if card.parameters else None)
+    load_options = registry.LoadOptions(
+        weights=Path(folder) if folder else None,
+        variant=options.variant if card.parameters else None,
+        device=options.device,
+        dtype=options.dtype,
+    )
+    state = card.availability(load_options)
+    if not state.can_run:
+        raise ValueError(f"{name} cannot run here: {state.reason}")
+    config = SamplingConfig()  # a model that learned nothing has no settings
+    if card.parameters:
+        config = dataclasses.replace(options.config, **options.overrides.get(name, {})).for_model(name)
+    return Contestant(
+        name=name,
+        title=card.title,
+        config=config,
+        load=lambda: card.load(load_options, lambda share, text: None),
+        weights=_identity(name, load_options, state.weights) if card.parameters else {},
+        parameters=card.parameters,
+        license=card.license,
+        source=card.source,
+        learned=bool(card.parameters),
+    )
+
+
+def _identity(name: str, load_options: registry.LoadOptions, where: str) -> dict:
+    """Hashes of the weight files where they can be found, else where they are said to be."""
+    if name == "moebius":
+        files = weight_files.locate(load_options.variant, load_options.weights)
+        return {
+            "variant": files.variant,
+            "student": _hash(files.denoiser),
+            "autoencoder": _hash(files.autoencoder),
+        }
+    folder = load_options.weights or Path(where)
+    if folder.is_dir():
+        names = [
+            path for path in sorted(folder.rglob("*")) if path.suffix in (".bin", ".safetensors", ".gguf", ".json")
+        ]
+        return {path.relative_to(folder).as_posix(): _hash(path) for path in names}
+    return {"where": where}
+
+
+@cache
+def _hash(path: Path) -> str:
+    return store.file_sha256(path)

@@ -1,0 +1,269 @@
+"""Scores: every fill against its picture, chunk by chunk, one file a chunk, resumable and shared out over processes.
+
+Per-picture scores and features are kept, not sums: what is gathered from several processes is files, so uneven shares
+cannot distort a mean.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from eval import pixels, store
+from eval.contestants import ROOT
+from eval.data import DataSet, Sample
+from eval.generate import ahead, chunks, composited_path, raw_path
+from eval.names import FEATURES, PERCEPTUAL
+from eval.progress import Progress
+from eval.workers import Workers
+
+if TYPE_CHECKING:
+    from eval.features import Extractor
+    from eval.perceptual import Perceptual
+
+CODE = ("eval/score.py", "eval/pixels.py", "eval/perceptual.py", "eval/features.py", "eval/data.py")
+LIBRARIES = ("torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "Pillow")
+BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What is measured."""
+
+    features: str = "inception"
+    """A name in `names.FEATURES`."""
+    perceptual: str | None = None
+    """A name in `names.PERCEPTUAL`; None: the one that goes with the features."""
+    antialias: bool = False
+    """Resize of the pictures before Inception; off is the published recipe."""
+    allow_download: bool = False
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.features, FEATURES), (self.perceptual, PERCEPTUAL)):
+            if value is not None and value not in known:
+                raise ValueError(f"unknown metric network {value!r}; choose from {', '.join(known)}")
+
+    @property
+    def distance(self) -> str:
+        return self.perceptual or FEATURES[self.features].perceptual
+
+    @property
+    def distance_key(self) -> str:
+        return PERCEPTUAL[self.distance][0]
+
+    def configuration(self, device: str) -> dict:
+        """Everything that a score depends on, beside the fill."""
+        from importlib.metadata import version
+
+        return {
+            "features": self.features,
+            "perceptual": self.distance,
+            "antialias": self.antialias if self.features == "inception" else None,
+            "batch": BATCH,
+            "device": device.partition(":")[0],
+            "code": _code_sha256(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+        }
+
+
+@cache
+def _code_sha256() -> str:
+    return store.sources_sha256(ROOT, CODE)
+
+
+class Networks:
+    """The networks of the metrics, loaded once for all contestants."""
+
+    def __init__(self, metrics: Metrics, device: str) -> None:
+        from eval import features, perceptual
+
+        self.extractor: Extractor = features.make(
+            metrics.features, metrics.antialias, device, allow_download=metrics.allow_download
+        )
+        self.perceptual: Perceptual = perceptual.make(metrics.distance, device, metrics.allow_download)
+        self.distance_key = metrics.distance_key
+
+
+def scores_folder(out: Path, name: str, config: dict) -> Path:
+    return out / "scores" / f"{name}-{store.fingerprint(config)}"
+
+
+def chunk_name(index: int) -> str:
+    return f"chunk-{index:06d}.npz"
+
+
+def score_fills(
+    fills: Path,
+    dataset: DataSet,
+    folder: Path,
+    config: dict,
+    networks,
+    workers: Workers,
+    label: str,
+    quiet: bool = False,
+) -> None:
+    """Score the fills in `fills` into one file per chunk in `folder`. `networks` is called for them when needed."""
+
+    def read(chunk: tuple[Sample, ...]) -> list[tuple]:
+        return [(*dataset.load(sample), *read_fill(fills, sample)) for sample in chunk]
+
+    def work(chunk: tuple[Sample, ...], loaded: list[tuple]) -> bytes:
+        return _score_chunk(chunk, loaded, networks())
+
+    _each_chunk(dataset, folder, config, workers, f"{label}: scoring", read, work, quiet)
+
+
+def real_features(
+    dataset: DataSet, folder: Path, config: dict, networks, workers: Workers, quiet: bool = False
+) -> None:
+    """Features of the pictures themselves."""
+
+    def read(chunk: tuple[Sample, ...]) -> list[np.ndarray]:
+        return [dataset.load(sample)[0] for sample in chunk]
+
+    def work(chunk: tuple[Sample, ...], loaded: list[np.ndarray]) -> bytes:
+        return _pack([{"id": sample.id} for sample in chunk], features_of(networks().extractor, loaded), None)
+
+    _each_chunk(dataset, folder, config, workers, "Reading the real pictures", read, work, quiet)
+
+
+def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: str, read, work, quiet: bool) -> None:
+    store.claim(folder, config)
+    parts = chunks(dataset.samples, BATCH)
+    mine = [index for index in workers.mine(len(parts))]
+    todo = [index for index in mine if not (folder / chunk_name(index)).is_file()]
+    with Progress(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
+        for index, loaded in ahead(pool, todo, lambda index: read(parts[index])):
+            store.write_atomic(folder / chunk_name(index), work(parts[index], loaded))
+            progress.advance()
+
+
+def read_fill(fills: Path, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
+    """Composited and, where it differs, raw: (H, W, 3) uint8. Raises ValueError where there is none."""
+    path = composited_path(fills, sample)
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: python -m eval generate makes it")
+    raw = raw_path(fills, sample)
+    return _open(path), _open(raw) if raw.is_file() else None
+
+
+def _open(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def _score_chunk(chunk: tuple[Sample, ...], loaded: list[tuple], networks: Networks) -> bytes:
+    truths, masks, composited, raws = (list(column) for column in zip(*loaded, strict=True))
+    rows = [{"id": sample.id, "composited": scores, "raw": None}
+            for sample, scores in zip(chunk, _scores(composited, truths, masks, networks), strict=True)]  # fmt: skip
+    features = features_of(networks.extractor, composited)
+    some = [index for index, raw in enumerate(raws) if raw is not None]
+    raw_features = None
+    if some:
+        chosen = [[column[index] for index in some] for column in (raws, truths, masks)]
+        raw_features = features.copy()  # where raw and composited do not differ
+        raw_features[some] = features_of(networks.extractor, chosen[0])
+        for index, scores in zip(some, _scores(*chosen, networks), strict=True):
+            rows[index]["raw"] = scores
+    return _pack(rows, features, raw_features)
+
+
+def _scores(fills: list, truths: list, masks: list, networks: Networks) -> list[dict]:
+    """Per-picture scores, each over the picture and, with `_hole`, inside the hole."""
+    import torch
+
+    rows = []
+    for fill, truth, mask in zip(fills, truths, masks, strict=True):
+        psnr, psnr_hole = pixels.psnr(fill, truth, mask)
+        ssim, ssim_hole = pixels.ssim(fill, truth, mask)
+        rows.append({"psnr": psnr, "psnr_hole": psnr_hole, "ssim": ssim, "ssim_hole": ssim_hole})
+    key = networks.distance_key
+    for places in _by_size(truths):
+        a, b = (pixels.to_bytes([column[index] for index in places]) for column in (fills, truths))
+        holes = torch.from_numpy(np.stack([masks[index] for index in places]))
+        picture, hole = networks.perceptual(a, b, holes)
+        for index, whole, inside in zip(places, picture.tolist(), hole.tolist(), strict=True):
+            rows[index] |= {key: whole, f"{key}_hole": inside}
+    return rows
+
+
+def features_of(extractor: Extractor, pictures: list[np.ndarray]) -> np.ndarray:
+    """Features (N, D) float32 of pictures (H, W, 3) uint8 of any sizes."""
+    found = np.empty((len(pictures), extractor.dims), np.float32)
+    for places in _by_size(pictures):
+        found[places] = extractor(pixels.to_bytes([pictures[index] for index in places])).numpy()
+    return found
+
+
+def _by_size(pictures: list[np.ndarray]) -> list[list[int]]:
+    """Indices of pictures of one size, together."""
+    sizes: dict[tuple, list[int]] = {}
+    for index, picture in enumerate(pictures):
+        sizes.setdefault(picture.shape[:2], []).append(index)
+    return list(sizes.values())
+
+
+def _pack(rows: list[dict], features: np.ndarray, raw_features: np.ndarray | None) -> bytes:
+    buffer = io.BytesIO()
+    extra = {} if raw_features is None else {"raw": raw_features}
+    np.savez(buffer, rows=np.array(store.to_json(rows)), composited=features, **extra)
+    return buffer.getvalue()
+
+
+# ---- reading back ----
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All of one contestant, in the order of the data set."""
+
+    rows: list[dict]
+    composited: np.ndarray
+    """Features (N, D) float32, mapped from a file: not in memory."""
+    raw: np.ndarray | None
+    """None: the contestant makes nothing but the hole."""
+
+
+def gather(folder: Path, dataset: DataSet, workers: Workers) -> Scores | None:
+    """Scores from all chunks; None on every process but the first. All processes must call it."""
+    names = [chunk_name(index) for index in range(len(chunks(dataset.samples, BATCH)))]
+    workers.wait()
+    workers.collect(folder, names)
+    return read_scores(folder, names) if workers.first else None
+
+
+def read_scores(folder: Path, names: list[str]) -> Scores:
+    """Join the chunks' features into mapped files, so that memory does not grow with the number of pictures."""
+    if absent := [name for name in names if not (folder / name).is_file()]:
+        raise ValueError(
+            f"{len(absent)} of {len(names)} parts are missing in {folder}: python -m eval score makes them"
+        )
+    rows: list[dict] = []
+    any_raw, width = False, 0
+    for name in names:
+        with np.load(folder / name) as part:
+            rows += json.loads(str(part["rows"]))
+            any_raw |= "raw" in part
+            width = part["composited"].shape[1]
+    kinds = ["composited"] + (["raw"] if any_raw else [])
+    mapped = {}
+    for kind in kinds:
+        path = folder / f"{kind}.f32"
+        joined = np.memmap(path, np.float32, "w+", shape=(len(rows), width))
+        start = 0
+        for name in names:
+            with np.load(folder / name) as part:
+                values = part[kind] if kind in part else part["composited"]
+            joined[start : start + len(values)] = values
+            start += len(values)
+        joined.flush()
+        mapped[kind] = np.memmap(path, np.float32, "r", shape=(len(rows), width))
+    return Scores(rows, mapped["composited"], mapped.get("raw"))

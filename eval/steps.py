@@ -1,0 +1,207 @@
+"""The steps of an evaluation: generate, score, time, report. Each finds what is done and does the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+
+from eval import cost, generate, report, score, store, summary, timing
+from eval.contestants import Contestant, resolve
+from eval.data import DataSet, scan
+from eval.settings import Settings
+from eval.workers import Workers
+
+RESULTS, TIMING = "results.json", "timing.json"
+
+
+class Evaluation:
+    """One set of settings on one data set, in one folder.
+
+    Args:
+        contestants: who takes part; None: `settings.models`, from registry and controls.
+        quiet: no progress on the terminal.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        out: Path,
+        contestants: list[Contestant] | None = None,
+        workers: Workers | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.settings, self.out = settings, Path(out)
+        self.workers = workers or Workers.from_environment()
+        self.quiet = quiet or not self.workers.first
+        self.device = self._device()
+        self.contestants = contestants if contestants is not None else self._resolve()
+        if not self.contestants:
+            raise ValueError("no model: say with --models which to evaluate")
+        self.dataset = self._dataset()
+
+    def generate(self) -> None:
+        """Fills of every contestant."""
+        for contestant in self.contestants:
+            config = self._fill_config(contestant)
+            folder = generate.folder_of(self.out, config)
+            generate.generate(contestant, self.dataset, folder, config, self.workers, self.quiet)
+        self.workers.wait()
+
+    def check_metrics(self) -> None:
+        """Load the metrics' networks: what is missing is said before hours of filling, not after."""
+        self._networks()
+
+    def score(self) -> None:
+        """Scores of every fill and features of every picture."""
+        folder, config = self._real_place()
+        score.real_features(self.dataset, folder, config, self._networks, self.workers, self.quiet)
+        for contestant in self.contestants:
+            fills = generate.folder_of(self.out, self._fill_config(contestant))
+            folder, config = self._score_place(contestant)
+            score.score_fills(
+                fills, self.dataset, folder, config, self._networks, self.workers, contestant.name, self.quiet
+            )
+        self.workers.wait()
+
+    def time(self) -> None:
+        """Times, by the first process alone, so that no other one disturbs it."""
+        if self.workers.first:
+            told = timing.measure(
+                self.contestants,
+                self.dataset,
+                self.device,
+                self.settings.rounds,
+                tuple(self.settings.time_batches),
+                self.quiet,
+            )
+            told["fills"] = {contestant.name: self._fills(contestant).name for contestant in self.contestants}
+            store.write_json(self.out / TIMING, told)
+        self.workers.wait()
+
+    def timed(self) -> bool:
+        """Whether timing.json is about these very fills."""
+        path = self.out / TIMING
+        if not path.is_file():
+            return False
+        told = store.read_json(path)
+        same = {contestant.name: self._fills(contestant).name for contestant in self.contestants}
+        return told["fills"] == same and told["rounds"] == self.settings.rounds
+
+    def report(self) -> dict | None:
+        """results.json, results.md and results.html; the results on the first process, None on the others."""
+        gathered = {}
+        folder, _ = self._real_place()
+        real = score.gather(folder, self.dataset, self.workers)
+        for contestant in self.contestants:
+            folder, _ = self._score_place(contestant)
+            gathered[contestant.name] = score.gather(folder, self.dataset, self.workers)
+        results = self._results(real, gathered) if self.workers.first else None
+        self.workers.collect(self.out, self._shown(results))
+        if self.workers.first:
+            store.write_json(self.out / RESULTS, results)
+            times = store.read_json(self.out / TIMING) if self.timed() else None
+            report.write(self.out, store.read_json(self.out / RESULTS), times, self.dataset,
+                         {contestant.name: self._fills(contestant) for contestant in self.contestants})  # fmt: skip
+        self.workers.wait()
+        return results
+
+    def run(self, with_timing: bool = True) -> dict | None:
+        self.check_metrics()
+        self.generate()
+        self.score()
+        if with_timing and not self.workers.share(self.timed()):
+            self.time()
+        return self.report()
+
+    # ---- what belongs where ----
+
+    def _device(self) -> str:
+        import torch
+
+        if self.settings.device:
+            return self.settings.device
+        if torch.cuda.is_available():
+            index = self.workers.local_rank % torch.cuda.device_count()
+            torch.cuda.set_device(index)
+            return f"cuda:{index}"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+
+    def _resolve(self) -> list[Contestant]:
+        options = dataclasses.replace(self.settings.options, device=self.device)
+        return resolve(self.settings.models, options)
+
+    def _dataset(self) -> DataSet:
+        cache_file, request = self.out / "data.json", self.settings.request
+        if self.workers.first:
+            dataset = scan(request, cache_file, self.quiet)
+        self.workers.wait()
+        return dataset if self.workers.first else scan(request, cache_file, quiet=True)
+
+    def _fill_config(self, contestant: Contestant) -> dict:
+        return generate.configuration(
+            contestant, self.dataset, self.settings.batch, self.device, self.settings.dtype or "float32"
+        )
+
+    def _fills(self, contestant: Contestant) -> Path:
+        return generate.folder_of(self.out, self._fill_config(contestant))
+
+    def _real_place(self) -> tuple[Path, dict]:
+        config = {**self.settings.metrics.configuration(self.device), "data": self.dataset.identity()}
+        return score.scores_folder(self.out, "real-pictures", config), config
+
+    def _score_place(self, contestant: Contestant) -> tuple[Path, dict]:
+        config = {**self.settings.metrics.configuration(self.device), "fills": self._fills(contestant).name}
+        return score.scores_folder(self.out, contestant.name, config), config
+
+    @cached_property
+    def _loaded_networks(self) -> score.Networks:
+        return score.Networks(self.settings.metrics, self.device)
+
+    def _networks(self) -> score.Networks:
+        return self._loaded_networks
+
+    def _shown(self, results: dict | None) -> list[str]:
+        """Files of the gallery, below the output folder; the same list on every process."""
+        names = None
+        if results is not None:
+            names = [
+                str((self._fills(contestant) / "composited" / f"{image_id}.png").relative_to(self.out))
+                for contestant, told in zip(self.contestants, results["models"], strict=True)
+                for image_ids in told["gallery"].values()
+                for image_id in image_ids
+            ]
+        return self.workers.share(names)
+
+    def _results(self, real: score.Scores, gathered: dict[str, score.Scores]) -> dict:
+        metrics = self.settings.metrics
+        reference = self.settings.reference or self.contestants[0].name
+        reference_rows = [row["composited"] for row in gathered[reference].rows]
+        real_set = summary.RealSet(real.composited)
+        shown = summary.figures(metrics)
+        return {
+            "schema": 1,
+            "data": self.dataset.describe(),
+            "figures": {scope: [vars(figure) for figure in found] for scope, found in shown.items()},
+            "features": {
+                "network": metrics.features,
+                "recipe": self._networks().extractor.recipe,
+                "pictures": len(self.dataset.samples),
+            },
+            "perceptual": metrics.distance_key,
+            "intervals": "95 %, bootstrap over photos, 2,000 resamples, percentile",
+            "reference": reference,
+            "models": [
+                summary.contestant_figures(
+                    contestant, metrics, self.dataset, gathered[contestant.name], real_set, reference_rows
+                )
+                | {"fills": self._fills(contestant).name, **store.read_json(self._fills(contestant) / generate.LOADED)}
+                for contestant in self.contestants
+            ],
+            "warnings": summary.warnings(metrics, self.dataset, real.composited.shape[1]),
+            "paper": report.paper(self.dataset.request.protocol),
+            "batch": self.settings.batch,
+            "hardware": cost.hardware(self.device),
+            "versions": cost.versions(),
+            "commit": cost.commit(),
+        }

@@ -1,0 +1,97 @@
+"""Files of a run: written whole or not at all, named by what made them, so that nothing stale is ever mixed in."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file that is either there in full or not there, even if the process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{os.getpid()}-{threading.get_ident()}-{path.name}")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def to_json(value: Any) -> str:
+    """Sorted keys and plain JSON: an infinity becomes "inf", a NaN is refused. Equal values give equal text."""
+    return json.dumps(_plain(value), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str | bytes):  # a numpy number
+        value = value.item()
+    if isinstance(value, float):
+        if math.isnan(value):
+            raise ValueError("a NaN was about to be reported as a result")
+        if math.isinf(value):
+            return "inf" if value > 0 else "-inf"
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def number(value: float | str | None) -> float | None:
+    """The inverse of how `to_json` writes a number."""
+    return None if value is None else float(value)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomic(path, to_json(value).encode())
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def fingerprint(config: dict) -> str:
+    """Twelve hexadecimal digits that stand for a configuration."""
+    return sha256(to_json(config).encode()).hexdigest()[:12]
+
+
+def claim(folder: Path, config: dict) -> None:
+    """Make `folder` the place of `config`, or check that it is.
+
+    Raises:
+        ValueError: the folder holds the results of another configuration; the first differing entries are named.
+    """
+    path = folder / "config.json"
+    if path.is_file():
+        held = read_json(path)
+        if (wanted := json.loads(to_json(config))) != held:
+            keys = [key for key in sorted({*wanted, *held}) if wanted.get(key) != held.get(key)]
+            raise ValueError(
+                f"{folder} holds results of another configuration ({', '.join(keys[:3])} differ); delete it"
+            )
+        return
+    write_json(path, config)
+
+
+def file_sha256(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
+    """A hash over source files, so that results of other code are noticed."""
+    digest = sha256()
+    for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,84 @@
+"""Options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import secrets
+from pathlib import Path
+
+from moebius import registry, weight_files
+from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
+from moebius.devices import DTYPES
+
+_SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConfig))
+
+
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--variant",
+        choices=weight_files.VARIANTS,
+        default=argparse.SUPPRESS,
+        help=f"default: what --weights holds, else {weight_files.DEFAULT_VARIANT}",
+    )
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    add_variant(parser)
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder with the weights (default: MOEBIUS_WEIGHTS, else the Hugging Face cache)",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Device, seed and every field of `SamplingConfig`; what is not given stays out of the parsed options."""
+    sampling = SamplingConfig()
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument("--dtype", choices=DTYPES, help="default: float32, for FLUX bfloat16")
+    parser.add_argument("--plan", help="how FLUX is held in memory (default: the best that fits, and told)")
+    parser.add_argument("--seed", type=int, help="0 to 2**63 - 1 (default: random, and told)")
+    parser.add_argument("--prompt", help="for FLUX: what should be seen in the hole (default: plain background)")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help=f"photo: for people; published: the paper's, at the model's size (default: {sampling.recipe})",
+    )
+    own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in MODEL_DEFAULTS.items())
+    own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in MODEL_DEFAULTS.items())
+    for flag, field, kind, text in (
+        ("--steps", "num_inference_steps", int, f"sampling steps (default: {own_steps})"),
+        ("--guidance", "guidance_scale", float, f"1 turns it off, but for FLUX (default: {own_guidance})"),
+        ("--strength", "strength", float, "share of the noise schedule that is run (default: the recipe's)"),
+        ("--noise-offset", "noise_offset", float, "noise that is the same all over the picture"),
+        ("--feather", "feather_px", int, "width of the blend outside the hole in pixels"),
+        ("--context", "context", float, "side of the square around a hole, as a multiple of the hole's"),
+        ("--max-squares", "max_squares", int, "most squares that one long hole is filled in"),
+    ):
+        default = getattr(sampling, field)
+        told = text if default is None else f"{text} (default: {default})"
+        parser.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=told)
+    parser.add_argument("--scheduler", choices=SCHEDULERS, help=f"default: {sampling.scheduler}")
+
+
+def sampling_config(options: argparse.Namespace) -> SamplingConfig:
+    given = vars(options)
+    return SamplingConfig(**{field: given[field] for field in _SAMPLING_FIELDS if field in given})
+
+
+def load_options(options: argparse.Namespace, allow_download: bool) -> registry.LoadOptions:
+    given = vars(options)
+    weight_files.check_variant(given.get("variant"))
+    named = {field: given.get(field) for field in ("weights", "variant", "device", "dtype", "plan")}
+    return registry.LoadOptions(**named, allow_download=allow_download)
+
+
+def seed(options: argparse.Namespace) -> int:
+    """The one that was given, else a random one. ValueError if it is out of range."""
+    given = vars(options).get("seed")
+    if given is not None and not 0 <= given < 2**63:
+        raise ValueError(f"--seed must be between 0 and 2**63 - 1, got {given}")
+    return secrets.randbits(32) if given is None else given

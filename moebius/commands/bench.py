@@ -1,0 +1,68 @@
+"""`python -m moebius bench`: seconds and milliseconds per step, beside the paper's."""
+
+from __future__ import annotations
+
+import argparse
+
+from moebius.devices import DTYPES
+
+MODELS = ("moebius", "pixelhacker", "flux-fill")
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="time the models, with random weights",
+        description="Time one fill of a 512 × 512 square by each model at its own default steps, beside the paper's "
+        "figures. The weights are random numbers, made on the device. Without a GPU the networks are tiny.",
+    )
+    parser.add_argument(
+        "--models",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=list(MODELS),
+        metavar="A,B,…",
+        help=f"from {', '.join(MODELS)} (default: all)",
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 on a CPU")
+    parser.add_argument("--steps", type=int, help="default: each model's own")
+    parser.add_argument(
+        "--size",
+        choices=("real", "tiny"),
+        help="default: real on a GPU, tiny elsewhere",
+    )
+    parser.add_argument("--kernel", choices=("torch", "fla"), default="torch", help="of PixelHacker's attention")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    from moebius.terminal import TerminalProgress
+
+    if unknown := [name for name in options.models if name not in MODELS]:
+        raise ValueError(f"cannot measure {unknown[0]!r}; choose from {', '.join(MODELS)}")
+    with TerminalProgress() as progress:
+        from moebius.bench import bench
+
+        tiny = None if options.size is None else options.size == "tiny"
+        return bench(options.models, options.device, options.dtype, options.steps, tiny, options.kernel, progress)
+
+
+def describe(report: dict) -> str:
+    lines = [
+        f"{report['device']}, {report['dtype']}, torch {report['torch']}; random weights, batch 1",
+        f"{'model':<14}{'M parameters':>14}{'side':>6}{'steps':>7}{'ms/step':>10}{'total s':>9}"
+        f"{'peak GiB':>10}   the paper: ms/step × steps = s",
+    ]
+    for row in report["results"]:
+        peak = row["peak_gib"]["gpu"] if row["peak_gib"]["gpu"] is not None else row["peak_gib"]["memory"]
+        ours = "–" if row["step_ms"] is None else f"{row['step_ms']:.2f}"
+        paper = row["paper"]
+        lines.append(
+            f"{row['model']:<14}{row['parameters'] / 1e6:>14,.1f}{row['side']:>6}{row['steps']:>7}"
+            f"{ours:>10}{row['total_s']:>9.2f}{peak:>10.2f}"
+            f"   {paper['step_ms']:.2f} × {paper['steps']} = {paper['total_s']:.2f}"
+        )
+    if report["tiny"]:
+        lines.append("These networks are tiny, because there is no GPU: the figures say nothing about the real ones.")
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""`python -m moebius download`: weights into the Hugging Face cache, or into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from moebius import weight_files
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "download",
+        help="fetch weights",
+        description="Fetch weights into the Hugging Face cache and, with --to, write them as safetensors.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "variants",
+        nargs="?",
+        choices=(*weight_files.VARIANTS, "all"),
+        default=weight_files.DEFAULT_VARIANT,
+        metavar="VARIANT",
+        help=f"{', '.join(weight_files.VARIANTS)} or all (default: {weight_files.DEFAULT_VARIANT})",
+    )
+    parser.add_argument(
+        "--model",
+        choices=(*weight_files.NETWORKS, "flux-fill"),
+        default="moebius",
+        help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
+    )
+    parser.add_argument("--to", type=Path, metavar="DIR", help="write a diffusers folder; all: one in DIR per variant")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="take them from this folder, download nothing")
+    parser.add_argument("--revision", help="branch, tag or commit of the repository (default: main)")
+    parser.add_argument("--json", action="store_true", default=False)
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Fetch one variant or all; with `--to`, write each as a diffusers folder."""
+    from moebius import hub, weight_folder
+    from moebius.terminal import TerminalProgress
+
+    started = time.perf_counter()
+    if options.model == "flux-fill":
+        return _download_flux(options, started)
+    source, target = getattr(options, "weights", None), getattr(options, "to", None)
+    if source and not target:
+        raise ValueError("--weights DIR says where to take weights from; say with --to where to write them")
+    every = options.variants == "all"
+    names = list(weight_files.VARIANTS) if every else [options.variants]
+    targets = {name: target / name if every else target for name in names} if target else {}
+    for folder in targets.values():
+        weight_folder.check_target(folder)
+    done, first = [], None
+    with TerminalProgress() as progress:
+        for index, name in enumerate(names):
+
+            def report(share: float, text: str, index: int = index) -> None:
+                progress((index + share) / len(names), text)
+
+            if source:
+                files = weight_files.locate(name, source, network=options.model)
+            else:
+                files = hub.fetch(name, report, getattr(options, "revision", None), network=options.model)
+            entry = {"variant": name, "from": files.where}
+            if target:
+                manifest = weight_folder.save(files, targets[name], report, shared=first)
+                first = first or targets[name]
+                entry |= {
+                    "folder": str(targets[name]),
+                    "sources": manifest["sources"],
+                    "files": manifest["files"],
+                }
+            done.append(entry)
+    return {"downloaded": done, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def _download_flux(options: argparse.Namespace, started: float) -> dict:
+    from moebius import flux_files
+    from moebius.terminal import TerminalProgress
+
+    for name in ("to", "weights", "revision"):
+        if hasattr(options, name):
+            raise ValueError(f"--{name} has no meaning for flux-fill, which is kept as the hub has it")
+    with TerminalProgress() as progress:
+        files = flux_files.fetch(progress)
+    return {
+        "downloaded": [{"variant": None, "from": files.where}],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def describe(report: dict) -> str:
+    lines = []
+    for entry in report["downloaded"]:
+        kept = f"written to {entry['folder']}" if "folder" in entry else f"in the {entry['from']}"
+        lines.append(f"{entry['variant'] or 'FLUX.1 Fill [dev]'}: {kept}")
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""`python -m moebius inpaint`: one photo."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+
+from moebius import registry
+from moebius.commands import arguments
+
+_LEARNED_ONLY = {
+    "recipe": "--recipe",
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance",
+    "strength": "--strength",
+    "noise_offset": "--noise-offset",
+    "scheduler": "--scheduler",
+    "seed": "--seed",
+    "variant": "--variant",
+    "weights": "--weights",
+    "device": "--device",
+    "dtype": "--dtype",
+}
+"""Options without a meaning for a model that learned nothing, by their names in the parsed options."""
+
+_FLUX_ONLY = {"prompt": "--prompt", "plan": "--plan"}
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "inpaint",
+        help="fill the white part of a mask in a photo",
+        description="Fill the white part of MASK in PHOTO. Size, format and metadata stay.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument("mask", type=Path, metavar="MASK", help="same size as PHOTO; white = repaint")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="a file (its suffix sets the format) or a folder",
+    )
+    parser.add_argument("--overwrite", action="store_true", default=False, help="OUT may be PHOTO or MASK itself")
+    parser.add_argument(
+        "--model",
+        choices=(registry.AUTO, *registry.MODELS),
+        default=registry.AUTO,
+        help="auto: the best that can run here (default); a model by name may download its weights",
+    )
+    arguments.add_weights(parser)
+    arguments.add_sampling(parser)
+    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Fill one photo, write it, and return what was done."""
+    from moebius.terminal import TerminalProgress
+
+    started = time.perf_counter()
+    given = vars(options)
+    config, seed = arguments.sampling_config(options), arguments.seed(options)
+    output, suffix = _output_path(options)
+    load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
+
+    with TerminalProgress() as progress:
+        from moebius import photos, residency
+
+        progress(0.0, "Reading")
+        photo = photos.open_photo(options.photo)
+        mask = photos.open_mask(options.mask, photo.size)
+        read = time.perf_counter()
+        card, reason = registry.resolve(options.model, load_options)
+        model = residency.acquire(card.name, load_options, progress)
+        loaded = time.perf_counter()
+        generator = None
+        if card.seeded:
+            import torch
+
+            generator = torch.Generator().manual_seed(seed)
+        fill = model.fill(photo.raster, mask, config, generator, progress)
+        progress(1.0, "Writing")
+        encoding = time.perf_counter()
+        encoded = photos.encode_photo(photo, fill.raster, fill.changed, suffix)
+        photos.write_atomic(output, encoded.data)
+    done = time.perf_counter()
+    notes = [*photo.notes, *fill.notes, *encoded.notes]
+    useless = ({} if card.seeded else _LEARNED_ONLY) | ({} if card.name.startswith("flux") else _FLUX_ONLY)
+    ignored = [flag for name, flag in useless.items() if name in given]
+    if ignored:
+        notes.append(f"{card.title} has no use for {', '.join(ignored)}.")
+    if card.notice:
+        notes.append(card.notice)
+    facts = model.facts()
+    return {
+        "output": str(output),
+        "format": encoded.format,
+        "size": list(photo.size),
+        "model": card.name,
+        "reason": reason,
+        **{name: facts.get(name) for name in ("variant", "weights", "device", "dtype", "plan")},
+        "seed": seed if card.seeded else None,
+        "config": dataclasses.asdict(config.for_model(card.name)),
+        "step_ms": None if fill.step_ms is None else round(fill.step_ms, 2),
+        "squares": [dataclasses.asdict(square) for square in fill.squares],
+        "changed_pixels": int(fill.changed.sum()),
+        "seconds": {
+            "read": round(read - started, 3),
+            "load": round(loaded - read, 3),
+            **{part: round(seconds, 3) for part, seconds in fill.seconds.items()},
+            "write": round(done - encoding, 3),
+            "total": round(done - started, 3),
+        },
+        "peak_gib": _peak_gib(),
+        "notes": notes,
+    }
+
+
+def _output_path(options: argparse.Namespace) -> tuple[Path, str | None]:
+    """The file to write, and the suffix that names its format; None: the photo's own format."""
+    from moebius.photos import SUFFIXES
+
+    output, suffix = options.output, options.output.suffix or None
+    if output.is_dir():
+        output, suffix = output / options.photo.name, None
+    if not output.parent.is_dir():
+        raise ValueError(f"the folder {output.parent} of the output does not exist")
+    if not os.access(output.parent, os.W_OK):
+        raise ValueError(f"the folder {output.parent} cannot be written to")
+    known = [known for suffixes in SUFFIXES.values() for known in suffixes]
+    if suffix is not None and suffix.lower() not in known:
+        raise ValueError(f"{output} has the suffix {suffix}; give the output one of {', '.join(known)}")
+    for source in (options.photo, options.mask):
+        if not options.overwrite and output.exists() and source.exists() and output.samefile(source):
+            raise ValueError(f"{output} is an input; give another -o, or say --overwrite")
+    return output, suffix
+
+
+def describe(report: dict) -> str:
+    made_by = registry.card(report["model"]).title + (f" ({report['variant']})" if report["variant"] else "")
+    seed = "" if report["seed"] is None else f", seed {report['seed']}"
+    count = len(report["squares"])
+    squares = {0: "", 1: " in one square"}.get(count, f" in {count} squares")
+    lines = [
+        f"{report['output']}: filled by {made_by}{seed}, {report['changed_pixels']:,} pixels changed{squares}, "
+        f"{report['seconds']['total']:.1f} s",
+        report["reason"],
+        *report["notes"],
+    ]
+    return "\n".join(lines)
+
+
+def _peak_gib() -> dict[str, float | None]:
+    """Most memory that this process has held, and torch on the GPU, in GiB; None where it cannot be told."""
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)  # bytes on macOS, else KiB
+    except ImportError:  # Windows
+        memory = None
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and torch.cuda.is_initialized()
+    return {"memory": memory, "gpu": round(torch.cuda.max_memory_allocated() / 2**30, 3) if on_gpu else None}

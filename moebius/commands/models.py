@@ -1,0 +1,59 @@
+"""`python -m moebius models`: what exists and what of it can run here."""
+
+from __future__ import annotations
+
+import argparse
+
+from moebius import registry, weight_files
+from moebius.commands import arguments
+
+
+def add(commands) -> None:
+    parser = commands.add_parser("models", help="every model, and whether it can run here")
+    arguments.add_weights(parser)
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """What exists and what of it can run here, without loading any of it."""
+    load_options = arguments.load_options(options, allow_download=False)
+    cards = []
+    for card in registry.MODELS.values():
+        state = card.availability(load_options)
+        cards.append(
+            {
+                "name": card.name,
+                "title": card.title,
+                "can_run": state.can_run,
+                "reason": state.reason,
+                "weights": state.weights,
+                "parameters": card.parameters,
+                "download_bytes": card.download_bytes,
+                "variants": list(weight_files.VARIANTS) if card.network else [],
+                "license": card.license,
+                "notice": card.notice,
+                "source": card.source,
+            }
+        )
+    return {"models": cards}
+
+
+def describe(report: dict) -> str:
+    blocks = []
+    for card in report["models"]:
+        size = "nothing to download"
+        if card["parameters"]:
+            megabytes = card["download_bytes"] // 10**6
+            size = f"{card['parameters'] / 1e6:,.1f} M parameters, download about {megabytes:,} MB"
+        lines = [
+            f"{card['name']}: {'can run here' if card['can_run'] else 'cannot run here'}; {card['reason']}",
+            f"  size      {size}",
+            f"  weights   {card['weights']}" if card["weights"] else "",
+            f"  variants  {', '.join(card['variants'])}" if card["variants"] else "",
+            f"  licence   {card['license']}",
+            f"  note      {card['notice']}" if card["notice"] else "",
+            f"  source    {card['source']}",
+        ]
+        blocks.append("\n".join(line for line in lines if line))
+    return "\n\n".join(blocks)

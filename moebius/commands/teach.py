@@ -1,0 +1,102 @@
+"""`python -m moebius teach`: a data set of finished fills to train on. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from moebius import registry, weight_files
+
+RIGHT = "--i-have-the-right-to"
+
+
+def add(commands) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "teach",
+        help="make a data set of a model's finished fills",
+        description="Fill random holes in the pictures of DIR and keep picture, mask, fill, model and seed in FILLS, "
+        "which training takes as its target. What is there stays; the same command goes on where it stopped.",
+    )
+    parser.add_argument("--model", choices=tuple(registry.MODELS), required=True)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of pictures, or a list of them")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILLS")
+    parser.add_argument("--count", type=int, metavar="N", help="fills in all (default: one a picture)")
+    parser.add_argument("--size", type=int, default=512, metavar="PX", help="side of the squares (default: 512)")
+    parser.add_argument("--mask", action="append", metavar="KIND", help="kind of holes; repeat (default: the paper's)")
+    parser.add_argument("--seed", type=int, default=0, help="of squares, holes and fills (default: 0)")
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps")
+    parser.add_argument("--guidance", type=float, metavar="X")
+    parser.add_argument("--weights", type=Path, metavar="DIR")
+    parser.add_argument("--variant", choices=weight_files.VARIANTS)
+    parser.add_argument("--device")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument(
+        RIGHT,
+        action="store_true",
+        dest="right",
+        help="you hold a right to train on the outputs of a model whose licence forbids it (FLUX)",
+    )
+    parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Make fills, or the rest of them."""
+    card = registry.card(options.model)
+    if options.count is not None and options.count < 1:
+        raise ValueError(f"--count must be at least 1, got {options.count}")
+    from moebius.training import fills
+
+    reason = fills.forbidden(card.name, card.license)
+    if reason and not options.right:
+        raise ValueError(reason)
+
+    from moebius import residency
+    from moebius.config import SamplingConfig
+    from moebius.terminal import TerminalProgress
+    from moebius.training.config import Data, Source
+    from moebius.training.data import Samples
+
+    chosen = {"num_inference_steps": options.steps, "guidance_scale": options.guidance}
+    settings = SamplingConfig(**{name: value for name, value in chosen.items() if value is not None})
+    source = Source(kind="pictures", path=options.data, **({"masks": tuple(options.mask)} if options.mask else {}))
+    data = Data(sources=(source,), size=options.size, validation=0)
+    load = registry.LoadOptions(
+        weights=options.weights,
+        variant=options.variant,
+        device=options.device,
+        dtype=options.dtype,
+        allow_download=True,
+    )
+    with TerminalProgress() as progress:
+        progress(0.0, "Looking through the pictures")
+        samples = Samples(data, options.seed)
+        _, why = registry.resolve(card.name, load)
+        model = residency.acquire(card.name, load, progress)
+        facts = {
+            "model": card.name,
+            "license": card.license,
+            "right_declared": bool(reason),
+            "weights": str(options.weights) if options.weights else None,
+            "variant": options.variant,
+            "masks": list(source.masks),
+        }
+        count = options.count or len(samples)
+
+        def told(done: int, of: int) -> None:
+            progress(done / of, f"Fill {done} of {of}")
+
+        made = fills.make(model, samples, options.output, count, settings, facts, told)
+    return {
+        "output": str(options.output),
+        "model": card.name,
+        "fills": count,
+        "made": made,
+        "left_out": [f"{path}: {reason}" for path, reason in samples.broken],
+    }
+
+
+def describe(report: dict) -> str:
+    lines = [f"{report['output']}: {report['fills']} fills by {report['model']}, {report['made']} of them made now"]
+    return "\n".join(lines + [f"left out, cannot be read: {item}" for item in report["left_out"]])

@@ -1,0 +1,74 @@
+"""`python -m moebius train CONFIG.toml`: the student. Heavy imports stand inside, so that help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add(commands) -> None:
+    add_training(commands, "train", "train the student from its teachers", "A student, by the recipe in CONFIG.", run)
+
+
+def add_training(commands, name: str, summary: str, description: str, command: Callable) -> None:
+    """The options that every training has."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{description} A run that was stopped goes on from its last checkpoint. On several GPUs: "
+        f"`accelerate launch -m moebius {name} CONFIG`.",
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file, see configs/")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=100; repeat")
+    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long, with a checkpoint")
+    parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
+    parser.set_defaults(command=command, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Train a student and write it as a pipeline."""
+    from moebius.training import config
+
+    settings = config.load(options.config, config.TrainConfig, options.set)
+    from moebius.training.distillation import Distillation
+
+    return run_training(Distillation, settings, options.minutes, "pipeline")
+
+
+def run_training(kind: type, settings, minutes: float | None, written: str) -> dict:
+    """Build what `kind` trains, train it, and return what was done; `written`: the folder that it leaves."""
+    from moebius.training import loop
+
+    def report(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    accelerator = loop.accelerator(settings.run)
+    told = report if accelerator.is_main_process else lambda text: None
+    trainee = kind(settings, accelerator, told)
+    result = loop.run(trainee, settings, accelerator, told, minutes)
+    accelerator.end_training()
+    result["output"] = str(settings.run.out / written) if result["finished"] else None
+    result["steps"] = settings.run.steps
+    result["device"] = str(accelerator.device)
+    result["processes"] = accelerator.num_processes
+    if result["pictures_per_second"]:
+        rate = result["pictures_per_second"]
+        result["days_for_all_steps"] = settings.run.steps * settings.run.batch_size / rate / 86400
+    return result
+
+
+def describe(report: dict) -> str:
+    if report["finished"]:
+        done = f"{report['output']}: trained for {report['step']} steps"
+    else:
+        done = (
+            f"stopped after step {report['step']} of {report['steps']}, in {report['checkpoint']}; "
+            "the same command goes on"
+        )
+    rate = report["pictures_per_second"]
+    if rate is None:
+        return done
+    return f"{done}, {rate:.3g} pictures/s ({report['days_for_all_steps']:.2g} days for all {report['steps']} steps)"

@@ -1,0 +1,126 @@
+"""Several models on the same photo, hole and seed, one after the other, and what each of them cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from moebius import devices, registry, residency
+from moebius.config import SamplingConfig
+from moebius.inpainter import Fill, Progress, Raster
+
+_BY_SPEED = ("classical", "moebius", "pixelhacker", "flux-fill-pro", "flux-fill")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one model: a fill, or the reason why there is none."""
+
+    card: registry.ModelCard
+    config: SamplingConfig
+    """With the model's own steps and guidance."""
+    fill: Fill | None = None
+    error: str | None = None
+    facts: dict[str, str | int | None] = field(default_factory=dict)
+    """See `Inpainter.facts`."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """`load`, and the parts of `Fill.seconds`."""
+    peak_gib: dict[str, float | None] = field(default_factory=dict)
+    """Of this process (`memory`) and of torch on the `gpu`, while this model was loaded and ran."""
+
+
+def fastest_first(names: Iterable[str]) -> list[str]:
+    """Each name once; the first result comes soon, and none waits for a slow teacher. ValueError for no model."""
+    known = [registry.card(name).name for name in dict.fromkeys(names)]
+    return sorted(known, key=lambda name: _BY_SPEED.index(name) if name in _BY_SPEED else len(_BY_SPEED))
+
+
+def compare(
+    photo: Raster,
+    mask: np.ndarray,
+    names: Iterable[str],
+    config: SamplingConfig,
+    seed: int,
+    options: Callable[[str], registry.LoadOptions],
+    progress: Progress = lambda share, text: None,
+) -> Iterator[Outcome]:
+    """Run the models, fastest first; each outcome comes as soon as it is there.
+
+    A model that cannot run here becomes an outcome with its reason, and the next one follows.
+
+    Args:
+        photo, mask: as for `Inpainter.fill`.
+        seed: every model starts from it.
+        options: how to load a model.
+    """
+    ordered = fastest_first(names)
+    for index, name in enumerate(ordered):
+        card = registry.card(name)
+
+        def report(share: float, text: str, index: int = index, title: str = card.title) -> None:
+            progress((index + share) / len(ordered), f"{title}: {text}")
+
+        yield _run(card, photo, mask, config.for_model(name), seed, options(name), report)
+    progress(1.0, "Done")
+
+
+def _run(
+    card: registry.ModelCard,
+    photo: Raster,
+    mask: np.ndarray,
+    config: SamplingConfig,
+    seed: int,
+    options: registry.LoadOptions,
+    progress: Progress,
+) -> Outcome:
+    started = time.perf_counter()
+    try:
+        with devices.PeakMemory() as peak:
+            registry.resolve(card.name, options)
+            model = residency.acquire(card.name, options, progress)
+            loaded = time.perf_counter()
+            generator = None
+            if card.seeded:
+                import torch
+
+                generator = torch.Generator().manual_seed(seed)
+            fill = model.fill(photo, mask, config, generator, progress)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not devices.is_out_of_memory(error):
+            raise
+        return Outcome(card=card, config=config, error=" ".join(str(error).split()) or type(error).__name__)
+    seconds = {"load": loaded - started, **fill.seconds}
+    return Outcome(card=card, config=config, fill=fill, facts=model.facts(), seconds=seconds, peak_gib=peak.gib)
+
+
+def table(outcomes: Iterable[Outcome]) -> list[dict]:
+    """One row a model: what a reader compares. `times_student`: seconds in the model over the student's."""
+    outcomes = list(outcomes)
+    student = next((o.seconds["model"] for o in outcomes if o.card.name == "moebius" and o.fill), None)
+    return [
+        {
+            "model": outcome.card.name,
+            "title": outcome.card.title,
+            "parameters": outcome.card.parameters,
+            "ran": outcome.fill is not None,
+            "error": outcome.error,
+            "steps": outcome.config.num_inference_steps if outcome.card.seeded else None,
+            "step_ms": _rounded(outcome.fill.step_ms, 2) if outcome.fill else None,
+            "seconds": {part: _rounded(value, 3) for part, value in outcome.seconds.items()},
+            "times_student": _rounded(outcome.seconds["model"] / student, 2) if student and outcome.fill else None,
+            "peak_gib": outcome.peak_gib,
+            "squares": len(outcome.fill.squares) if outcome.fill else None,
+            "notes": list(outcome.fill.notes) if outcome.fill else [],
+            "license": outcome.card.license,
+            "notice": outcome.card.notice,
+            **outcome.facts,  # the parameters that were really loaded, where they can be counted
+        }
+        for outcome in outcomes
+    ]
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,161 @@
+"""Devices and the memory that is free on them. torch is imported only where it is asked."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What may still be taken, in bytes."""
+
+    gpu_bytes: int
+    """0 where there is no GPU. On Apple silicon it is the same memory as `ram_bytes`."""
+    ram_bytes: int
+
+    def covers(self, needs: Memory) -> bool:
+        return needs.gpu_bytes <= self.gpu_bytes and needs.ram_bytes <= self.ram_bytes
+
+
+def best_device() -> str:
+    """The fastest kind of device that torch sees here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError for a device that torch does not know or does not see here."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"unknown device {device!r}; choose cpu, cuda, cuda:N or mps") from None
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(kind, False):
+        raise ValueError(f"device {device!r} is not available here; available: {', '.join(k for k in here if here[k])}")
+
+
+def named_dtype(name: str | None, default: str = "float32"):
+    """torch's type for a name in `DTYPES`; None: the default. ValueError, listing them, for another name."""
+    import torch
+
+    if name is not None and name not in DTYPES:
+        raise ValueError(f"unknown dtype {name!r}; choose from {', '.join(DTYPES)}")
+    return getattr(torch, name or default)
+
+
+def total_memory(device: str) -> Memory:
+    """What there would be with nothing loaded, about."""
+    import psutil
+    import torch
+
+    kind, ram_bytes = torch.device(device).type, psutil.virtual_memory().total
+    gpu_bytes = {"cpu": 0, "mps": ram_bytes}.get(kind)
+    if gpu_bytes is None:
+        gpu_bytes = torch.cuda.mem_get_info(device)[1]
+    return Memory(gpu_bytes=int(0.95 * gpu_bytes), ram_bytes=int(0.95 * ram_bytes))
+
+
+def free_memory(device: str) -> Memory:
+    """What is free now; memory that torch keeps for reuse on a GPU counts as free."""
+    import torch
+
+    kind, gpu_bytes, ram_bytes = torch.device(device).type, 0, _free_ram_bytes()
+    if kind == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        gpu_bytes = torch.cuda.mem_get_info(device)[0] + kept
+    elif kind == "mps":
+        gpu_bytes = ram_bytes
+    return Memory(gpu_bytes=gpu_bytes, ram_bytes=ram_bytes)
+
+
+def _free_ram_bytes() -> int:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    try:  # a container may have less than its machine
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        reclaimable = next(
+            int(line.split()[1])
+            for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
+            if line.startswith("inactive_file ")
+        )
+    except (OSError, ValueError, StopIteration):  # no such file, or "max": no limit
+        return free
+    return max(0, min(free, limit - used + reclaimable))
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done what it was given, so that a clock tells the truth."""
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch says so in different ways on different devices."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+
+
+def let_go() -> None:
+    """Collect what is no longer referred to, and hand back the GPU memory that torch keeps for reuse."""
+    gc.collect()
+    if torch := _cuda():
+        torch.cuda.empty_cache()
+
+
+class PeakMemory:
+    """The most memory that this process and torch on the GPU held while it was entered, in GiB: a context manager."""
+
+    def __init__(self, interval_s: float = 0.02):
+        self._interval_s = interval_s
+        self.gib: dict[str, float | None] = {"memory": None, "gpu": None}
+
+    def __enter__(self) -> PeakMemory:
+        import psutil
+
+        self._process, self._most = psutil.Process(), 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        if torch := _cuda():
+            torch.cuda.reset_peak_memory_stats()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+        torch = _cuda()
+        self.gib = {
+            "memory": round(self._most / 2**30, 3),
+            "gpu": round(torch.cuda.max_memory_allocated() / 2**30, 3) if torch else None,
+        }
+
+    def _watch(self) -> None:
+        self._most = self._process.memory_info().rss
+        while not self._stop.wait(self._interval_s):
+            self._most = max(self._most, self._process.memory_info().rss)
+
+
+def _cuda():
+    """torch, where it is imported and has started CUDA."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None

@@ -1,0 +1,44 @@
+"""The pictures that evaluation keeps to itself: nothing may be trained on them, so whoever trains asks here first."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).resolve().parents[1] / "samples" / "heldout"
+
+
+class HeldOutError(ValueError):
+    """A picture of the held-out set was about to be used for training."""
+
+
+@cache
+def hashes() -> frozenset[str]:
+    """SHA-256 of every held-out file and of its decoded pixels.
+
+    Raises:
+        ValueError: the manifest is not there, so that nothing could be refused.
+    """
+    manifest = FOLDER / "manifest.json"
+    if not manifest.is_file():
+        raise ValueError(f"{manifest} is missing, so held-out pictures cannot be told from others; restore it")
+    rows = json.loads(manifest.read_text(encoding="utf-8"))["pictures"]
+    return frozenset(row[key] for row in rows for key in ("sha256", "pixels_sha256"))
+
+
+def pixels_sha256(rgb: np.ndarray) -> str:
+    """SHA-256 of a decoded picture, (H, W, 3) uint8: the same for a JPEG and for a lossless copy of it."""
+    return sha256(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes()).hexdigest()
+
+
+def refuse(name: str, data: bytes | None = None, rgb: np.ndarray | None = None) -> None:
+    """Raise `HeldOutError` if a file's bytes, or its pixels (H, W, 3) uint8, are in the held-out set."""
+    found = {sha256(data).hexdigest()} if data is not None else set()
+    if rgb is not None:
+        found.add(pixels_sha256(rgb))
+    if found & hashes():
+        raise HeldOutError(f"{name} belongs to the held-out set that evaluation is done on; leave it out of training")

@@ -1,0 +1,204 @@
+"""The ways in which FLUX.1 Fill [dev] can be held in memory, best first, and the choice among them. Pure: no torch.
+
+The text encoders are in none of them: a prompt is encoded first, and they leave before the transformer comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from moebius.devices import Memory
+
+WORK_BYTES = 2_500_000_000
+"""About what one fill takes on top of the weights, at 1024 × 1024 with the autoencoder in tiles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the transformer is stored and where it waits."""
+
+    name: str
+    text: str
+    devices: tuple[str, ...]
+    storage: Literal["bf16", "fp8", "nf4", "gguf"] = "bf16"
+    offload: Literal["none", "model", "group", "sequential"] = "none"
+    gpu_share: float
+    """Of the bfloat16 transformer's bytes: what lies on the device at once."""
+    ram_share: float
+    """The same in main memory, while loading or for good."""
+    packages: tuple[str, ...] = ()
+    """What must be importable."""
+
+    def needs(self, transformer_bytes: int, gguf_bytes: int = 0) -> Memory:
+        """Memory that must be free, for a transformer of so many bytes in bfloat16."""
+        gpu, ram = int(self.gpu_share * transformer_bytes), int(self.ram_share * transformer_bytes)
+        if self.storage == "gguf":
+            gpu, ram = gguf_bytes, gguf_bytes
+        on_cpu = self.devices == ("cpu",)
+        return Memory(gpu_bytes=0 if on_cpu else gpu + WORK_BYTES, ram_bytes=ram + (WORK_BYTES if on_cpu else 0))
+
+
+PLANS = {
+    plan.name: plan
+    for plan in (
+        Plan(
+            name="bf16",
+            text="the whole transformer in bfloat16 on the GPU",
+            devices=("cuda", "mps"),
+            gpu_share=1.05,
+            ram_share=0.25,
+        ),
+        Plan(
+            name="bf16-offload",
+            text="bfloat16, each part on the GPU only while it works",
+            devices=("cuda",),
+            offload="model",
+            gpu_share=1.0,
+            ram_share=1.05,
+        ),
+        Plan(
+            name="fp8",
+            text="stored in 8-bit floats on the GPU, computed in bfloat16",
+            devices=("cuda",),
+            storage="fp8",
+            gpu_share=0.55,
+            ram_share=1.05,
+        ),
+        Plan(
+            name="gguf",
+            text="the GGUF file beside the weights, on the GPU",
+            devices=("cuda", "mps"),
+            storage="gguf",
+            gpu_share=0.0,
+            ram_share=0.0,
+            packages=("gguf",),
+        ),
+        Plan(
+            name="nf4",
+            text="in 4 bits (NF4) on the GPU, computed in bfloat16",
+            devices=("cuda",),
+            storage="nf4",
+            gpu_share=0.30,
+            ram_share=0.45,
+            packages=("bitsandbytes",),
+        ),
+        Plan(
+            name="group-offload",
+            text="bfloat16 in main memory, a few layers at a time on the GPU",
+            devices=("cuda",),
+            offload="group",
+            gpu_share=0.08,
+            ram_share=1.05,
+        ),
+        Plan(
+            name="sequential-offload",
+            text="bfloat16 in main memory, one layer at a time on the GPU; the slowest",
+            devices=("cuda",),
+            offload="sequential",
+            gpu_share=0.02,
+            ram_share=1.05,
+        ),
+        Plan(
+            name="cpu",
+            text="bfloat16 on the processor; hours a picture",
+            devices=("cpu",),
+            gpu_share=0.0,
+            ram_share=1.05,
+        ),
+        Plan(
+            name="cpu-fp8",
+            text="stored in 8-bit floats, on the processor; hours a picture",
+            devices=("cpu",),
+            storage="fp8",
+            gpu_share=0.0,
+            ram_share=0.80,
+        ),
+    )
+}
+"""Best first: for one device, each takes less memory or less of the GPU's than the one before."""
+
+
+def candidates(
+    device_kind: str,
+    memory: Memory,
+    transformer_bytes: int,
+    gguf_bytes: int = 0,
+    installed: frozenset[str] | None = None,
+) -> tuple[Plan, ...]:
+    """The plans that fit into free memory, best first: the first is taken, the rest are for when it runs out.
+
+    Args:
+        device_kind: "cuda", "mps" or "cpu".
+        transformer_bytes: the transformer's in bfloat16.
+        gguf_bytes: of the GGUF file; 0: there is none.
+        installed: names of optional packages that can be imported; None: looked up.
+    """
+    return tuple(
+        plan
+        for plan in PLANS.values()
+        if _applies(plan, device_kind, gguf_bytes, installed)
+        and _fits(plan.needs(transformer_bytes, gguf_bytes), memory, device_kind)
+    )
+
+
+def choose(
+    name: str | None,
+    device_kind: str,
+    memory: Memory,
+    transformer_bytes: int,
+    gguf_bytes: int = 0,
+    installed: frozenset[str] | None = None,
+) -> tuple[Plan, ...]:
+    """As `candidates`; a plan that was asked for comes first whatever memory there is, and only smaller ones follow.
+
+    Raises:
+        ValueError: no plan fits, or the one that was asked for is unknown or cannot run on this device.
+    """
+    fitting = candidates(device_kind, memory, transformer_bytes, gguf_bytes, installed)
+    if name is None:
+        if not fitting:
+            raise ValueError(_too_large(device_kind, memory, transformer_bytes, gguf_bytes, installed))
+        return fitting
+    if name not in PLANS:
+        raise ValueError(f"unknown plan {name!r}; choose from {', '.join(PLANS)}")
+    asked = PLANS[name]
+    if not _applies(asked, device_kind, gguf_bytes, installed):
+        lacking = [package for package in asked.packages if not _has(package, installed)]
+        why = f"pip install {' '.join(lacking)}" if lacking and device_kind in asked.devices else (
+            "it needs a .gguf file beside the weights" if device_kind in asked.devices
+            else f"it needs {' or '.join(asked.devices)}, and the device is {device_kind}"
+        )  # fmt: skip
+        raise ValueError(f"the plan {name} cannot run here: {why}")
+    order = list(PLANS)
+    return (asked, *(plan for plan in fitting if order.index(plan.name) > order.index(name)))
+
+
+def _applies(plan: Plan, device_kind: str, gguf_bytes: int, installed: frozenset[str] | None) -> bool:
+    has_file = plan.storage != "gguf" or gguf_bytes > 0
+    return device_kind in plan.devices and has_file and all(_has(package, installed) for package in plan.packages)
+
+
+def _has(package: str, installed: frozenset[str] | None) -> bool:
+    return package in installed if installed is not None else find_spec(package) is not None
+
+
+def _fits(needs: Memory, memory: Memory, device_kind: str) -> bool:
+    if device_kind == "mps":  # one memory for both
+        return max(needs.gpu_bytes, needs.ram_bytes) <= memory.ram_bytes
+    return needs.gpu_bytes <= memory.gpu_bytes and needs.ram_bytes <= memory.ram_bytes
+
+
+def _too_large(
+    device_kind: str, memory: Memory, transformer_bytes: int, gguf_bytes: int, installed: frozenset[str] | None
+) -> str:
+    possible = [plan for plan in PLANS.values() if _applies(plan, device_kind, gguf_bytes, installed)]
+    least = min(
+        (plan.needs(transformer_bytes, gguf_bytes) for plan in possible),
+        key=lambda needs: max(needs.gpu_bytes - memory.gpu_bytes, needs.ram_bytes - memory.ram_bytes),
+    )
+    wanted = [f"{least.ram_bytes / 1e9:.0f} GB of main memory ({memory.ram_bytes / 1e9:.0f} GB are free)"]
+    if device_kind != "cpu":
+        wanted.insert(0, f"{least.gpu_bytes / 1e9:.0f} GB on the GPU ({memory.gpu_bytes / 1e9:.0f} GB are free)")
+    return f"FLUX.1 Fill [dev] does not fit: it takes at least {' and '.join(wanted)}"

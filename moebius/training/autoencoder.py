@@ -1,0 +1,260 @@
+"""A small autoencoder learns to give pictures back: absolute error, a perceptual distance, a light adversary.
+
+After latent diffusion's autoencoder (Rombach 2022, arXiv:2112.10752) and its adaptive adversarial weight (Esser 2021,
+arXiv:2012.09841, eq. 7). Its scaling factor is measured at the end: one over the latents' standard deviation.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import shutil
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from moebius import images, masks
+from moebius.training import optimizers, perceptual
+from moebius.training.config import AutoencoderConfig, ConfigError
+from moebius.training.data import Sample, Samples, ahead
+from moebius.training.loop import Diverged, Report, positions
+
+MEASURED = 64
+"""Training squares over which the scaling factor is measured."""
+
+
+def build(table: Mapping[str, Any], seed: int) -> AutoencoderKL:
+    """diffusers' autoencoder of the widths in `table`, with random weights from `seed`.
+
+    Raises:
+        ConfigError: an argument that it has not, or a value that it refuses.
+    """
+    derived = ("self", "down_block_types", "up_block_types")
+    allowed = [name for name in inspect.signature(AutoencoderKL.__init__).parameters if name not in derived]
+    if unknown := sorted(set(table) - set(allowed)):
+        raise ConfigError(f"unknown key autoencoder.{unknown[0]}; allowed here: {', '.join(allowed)}")
+    stages = len(table.get("block_out_channels", (64,)))
+    blocks = {"down_block_types": ["DownEncoderBlock2D"] * stages, "up_block_types": ["UpDecoderBlock2D"] * stages}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return AutoencoderKL(**blocks, **{"force_upcast": False} | dict(table))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"autoencoder: {error}") from error
+
+
+class Reconstruction(nn.Module):
+    """Encode, draw, decode."""
+
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, pictures: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in [-1, 1], (B, C, h, w) from N(0, 1) -> reconstruction, and the KL to N(0, 1) per latent."""
+        posterior = self.vae.encode(pictures).latent_dist
+        latents = posterior.mean + posterior.std * draws
+        return self.vae.decode(latents).sample, posterior.kl().mean() / latents[0].numel()
+
+
+class Adversary(nn.Sequential):
+    """Says patch by patch whether a picture is real (PatchGAN, Isola 2017, arXiv:1611.07004)."""
+
+    def __init__(self, width: int = 32, layers: int = 3):
+        modules: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for _ in range(layers - 1):
+            modules += [nn.Conv2d(width, 2 * width, 4, 2, 1), nn.GroupNorm(8, 2 * width), nn.LeakyReLU(0.2)]
+            width *= 2
+        super().__init__(*modules, nn.Conv2d(width, 1, 3, padding=1))
+
+
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """The adversary's loss on its logits (Lim & Ye 2017, arXiv:1705.02894)."""
+    return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+
+
+class AutoencoderTraining:
+    """A `moebius.training.loop.Trainee`."""
+
+    watched = "error"
+
+    def __init__(self, config: AutoencoderConfig, accelerator: Accelerator, report: Report = lambda text: None):
+        """Raises ConfigError, heldout.HeldOutError: something named is missing or does not fit."""
+        self.config, self.accelerator, device = config, accelerator, accelerator.device
+        run = config.run
+        vae = build(config.autoencoder, run.seed)
+        factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        if config.data.size % factor:
+            raise ConfigError(f"data.size ({config.data.size}) must be divisible by the autoencoder's factor {factor}")
+        self.shape = (vae.config.latent_channels, config.data.size // factor, config.data.size // factor)
+        with accelerator.main_process_first():
+            self.samples = Samples(config.data, run.seed, run.out / "pictures.json", run.workers)
+        if accelerator.is_main_process:
+            for path, reason in self.samples.broken:
+                report(f"left out, cannot be read: {path} ({reason})")
+            parameters = sum(parameter.numel() for parameter in vae.parameters())
+            report(f"autoencoder of {parameters / 1e6:.1f} M parameters, {len(self.samples)} pictures an epoch")
+            report(f"perceptual term: {config.loss.perceptual_kind if config.loss.perceptual else 'none'}")
+        self.judged = copy.deepcopy(vae).to(device).eval().requires_grad_(False)
+        if run.gradient_checkpointing:
+            vae.enable_gradient_checkpointing()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            self.adversary = Adversary().to(device)
+        self.learner = Reconstruction(vae).to(device).train()
+        if run.compile:
+            vae.encoder.compile()
+            vae.decoder.compile()
+        self.network, self.judge = accelerator.prepare(self.learner, self.adversary)
+        self.optimizers = optimizers.Optimizers(vae, config.optimizer)
+        self.adversary_optimizers = optimizers.Optimizers(self.adversary, config.optimizer)
+        self.average = optimizers.Average(vae, config.optimizer.ema_decay)
+        self.distance = perceptual.for_pictures(config.loss, device) if config.loss.perceptual else None
+
+    # ---- a step ----
+
+    def begin(self, step: int) -> None:
+        run, accelerator = self.config.run, self.accelerator
+        groups = positions(run, accelerator.process_index, accelerator.num_processes, step)
+        self.feed = ahead(lambda position: (position, self.samples.sample(position)), groups, run.workers)
+
+    def step(self, step: int) -> dict[str, float]:
+        config, parts = self.config, self.config.run.accumulate
+        against = config.loss.adversarial > 0 and step >= config.loss.adversarial_from
+        self.learner.zero_grad(set_to_none=True)
+        self.adversary.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for part in range(parts):
+            numbers, samples = zip(*next(self.feed), strict=True)
+            apart = part < parts - 1
+            values = self._backward(self._pictures(samples), self._draws(numbers), against, apart)
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0) + value / parts
+        told = self.accelerator.reduce(torch.stack(list(sums.values())).float(), "mean").tolist()
+        values = dict(zip(sums, told, strict=True))
+        values["gradient_norm"] = optimizers.clip(self.learner.parameters(), config.optimizer.clip_norm)
+        if bad := [name for name, value in values.items() if not np.isfinite(value)]:
+            raise Diverged(f"the {bad[0]} is not a number at step {step + 1}")
+        self.optimizers.step(step)
+        if against:
+            self.adversary_optimizers.step(step - config.loss.adversarial_from)
+        self.average.update(step)
+        return values
+
+    def _pictures(self, samples: tuple[Sample, ...]) -> Tensor:
+        return images.rgb_to_tensor(np.stack([s.picture for s in samples])).to(self.accelerator.device)
+
+    def _draws(self, numbers: tuple[int, ...]) -> Tensor:
+        seeds = [masks.seed_of(self.config.run.seed, f"noise:{number}") >> 1 for number in numbers]
+        draws = [torch.randn(self.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(draws).to(self.accelerator.device)
+
+    def _backward(self, pictures: Tensor, draws: Tensor, against: bool, apart: bool) -> dict[str, Tensor]:
+        weights, accelerator, parts = self.config.loss, self.accelerator, self.config.run.accumulate
+        made, kl = self.network(pictures, draws)
+        made = made.float()
+        told = {"error": F.l1_loss(made, pictures), "kl": kl.float()}
+        loss = told["error"]
+        if self.distance is not None:
+            told["perceptual"] = self.distance(made, pictures)
+            loss = loss + weights.perceptual * told["perceptual"]
+        if against:
+            self.adversary.requires_grad_(False)
+            told["adversarial"] = -self.adversary(made).mean()
+            self.adversary.requires_grad_(True)
+            told["w_adversarial"] = self._balance(loss, told["adversarial"])
+            loss = loss + weights.adversarial * told["w_adversarial"] * told["adversarial"]
+        loss = loss + weights.kl * told["kl"]
+        with accelerator.no_sync(self.network) if apart else nullcontext():
+            accelerator.backward(loss / parts)
+        if against:
+            with accelerator.no_sync(self.judge) if apart else nullcontext():
+                real, fake = self.judge(torch.cat([pictures, made.detach()])).float().chunk(2)
+                told["adversary"] = hinge(real, fake)
+                accelerator.backward(told["adversary"] / parts)
+        return {"loss": loss.detach()} | {name: value.detach() for name, value in told.items()}
+
+    def _balance(self, reconstruction: Tensor, adversarial: Tensor) -> Tensor:
+        """‖∇reconstruction‖ / (‖∇adversarial‖ + 1e-4) at the decoder's last layer, at most 1e4."""
+        last = self.learner.vae.decoder.conv_out.weight
+        gradients = (torch.autograd.grad(term, last, retain_graph=True)[0] for term in (reconstruction, adversarial))
+        norms = [self.accelerator.reduce(gradient.float(), "mean").norm() for gradient in gradients]
+        return (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach()
+
+    # ---- how it does ----
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The averaged weights on the pictures set apart: absolute error, and the mean of their PSNR in decibels."""
+        if self.samples.validation is None or not self.accelerator.is_main_process:
+            return {}
+        pictures, made = self._held_back(self.config.data.validation)
+        errors = ((made - pictures) / 2).square().mean(dim=(1, 2, 3))
+        return {"heldout_error": F.l1_loss(made, pictures).item(), "heldout_psnr": -10 * errors.log10().mean().item()}
+
+    def _held_back(self, count: int) -> tuple[Tensor, Tensor]:
+        self.average.copy_to(self.judged)
+        pictures = self._pictures(tuple(self.samples.held_back(number) for number in range(count)))
+        made = [self._reconstructed(picture[None]) for picture in pictures]
+        return pictures, torch.cat(made)
+
+    def _reconstructed(self, pictures: Tensor) -> Tensor:
+        with self.accelerator.autocast():
+            made = self.judged.decode(self.judged.encode(pictures).latent_dist.mean).sample
+        return made.float().clamp(-1, 1)
+
+    @torch.no_grad()
+    def grid(self, steps: int) -> np.ndarray:
+        """Held-out pictures and their reconstructions: a row each, (R·S, 2·S, 3) uint8."""
+        count = min(4, self.config.data.validation)
+        if not count:
+            return np.zeros((1, 1, 3), np.uint8)
+        pictures, made = self._held_back(count)
+        return images.tensor_to_rgb(torch.cat([pictures, made], dim=3)).reshape(-1, 2 * self.config.data.size, 3)
+
+    # ---- what is kept ----
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "learner": self.learner.state_dict(),
+            "adversary": self.adversary.state_dict(),
+            "optimizers": self.optimizers.state_dict(),
+            "adversary_optimizers": self.adversary_optimizers.state_dict(),
+            "average": self.average.state,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name in ("learner", "adversary", "optimizers", "adversary_optimizers"):
+            getattr(self, name).load_state_dict(state[name])
+        for name, tensor in state["average"].items():
+            self.average.state[name].copy_(tensor)
+
+    def finish(self, folder: Path) -> None:
+        """Write `folder/autoencoder/`, which a training's `autoencoder.weights` takes."""
+        vae = self.average.copy_to(self.judged)
+        vae.register_to_config(scaling_factor=self.scaling_factor(), sample_size=self.config.data.size)
+        part, target = folder / ".autoencoder.part", folder / "autoencoder"
+        shutil.rmtree(part, ignore_errors=True)
+        vae.save_pretrained(part, safe_serialization=True)
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+
+    @torch.no_grad()
+    def scaling_factor(self) -> float:
+        """One over the standard deviation of latents of training squares, drawn from their posteriors."""
+        squared, total, count = 0.0, 0.0, 0
+        for number in range(min(MEASURED, 4 * len(self.samples))):
+            posterior = self.judged.encode(self._pictures((self.samples.sample(number),))).latent_dist
+            latents = posterior.mean + posterior.std * self._draws((number,))
+            squared += latents.square().sum().item()
+            total += latents.sum().item()
+            count += latents.numel()
+        return (squared / count - (total / count) ** 2) ** -0.5

@@ -1,0 +1,78 @@
+"""Checkpoints of everything that a run is, written whole or not at all, and found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from moebius.photos import write_atomic
+
+STATE, FACTS = "state.pt", "facts.json"
+
+
+def save(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
+    """Write `folder/step-00000120/` and let go of all but the `keep` newest. A kill leaves the old ones as they were.
+
+    Args:
+        state: tensors, numbers, strings, and lists and dicts of them.
+        facts: what can be read without torch: the step, its losses, the configuration.
+    """
+    target = folder / f"step-{step:08d}"
+    part = folder / f".{target.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    with (part / STATE).open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    write_atomic(part / FACTS, json.dumps({"step": step, **facts}).encode())
+    if target.exists():
+        shutil.rmtree(target)
+    part.rename(target)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / STATE).is_file() and (path / FACTS).is_file())
+
+
+def facts(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / FACTS).read_text(encoding="utf-8"))
+
+
+def load(checkpoint: Path) -> dict[str, Any]:
+    """The state, on the CPU; nothing that is pickled is run."""
+    return torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+
+
+def random_state() -> dict[str, Any]:
+    """Python's, numpy's and torch's global generators. Our own draws have seeds of their own; a library's may not."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - kept for libraries, not used here
+    return {
+        "python": [version, list(words), gauss],
+        "numpy": [name, [int(key) for key in keys], position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` returned."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,76 @@
+"""The networks of a run: the student to be trained and the frozen autoencoder."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+
+from moebius import weight_files
+from moebius.models.blocks import ResidualBlock, Transformer
+from moebius.models.unet import MoebiusUNet
+from moebius.training.config import ConfigError, Weights
+
+
+def student(table: Mapping[str, Any], seed: int) -> MoebiusUNet:
+    """The student that a configuration describes, with random weights from `seed` or those that `init` names.
+
+    Raises:
+        ConfigError: an argument that `MoebiusUNet` has not, or a value that it refuses.
+    """
+    from moebius import weights
+
+    if "init" in table:
+        if len(table) > 1:
+            raise ConfigError(f"student.init brings its own sizes; drop {', '.join(set(table) - {'init'})}")
+        files = weight_files.locate(None, Path(table["init"]))
+        return weights.load_denoiser(files, torch.float32).requires_grad_(True).train()
+    allowed = [name for name in inspect.signature(MoebiusUNet.__init__).parameters if name != "self"]
+    if unknown := sorted(set(table) - set(allowed)):
+        raise ConfigError(f"unknown key student.{unknown[0]}; allowed here: init, {', '.join(allowed)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return MoebiusUNet(**table).train()
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"student: {error}") from error
+
+
+def autoencoder(config: Weights) -> AutoencoderKL:
+    """A trained autoencoder in float32, in eval mode.
+
+    Its folder is what `train-vae` writes (config.json and the weights), or holds such a `vae/`: a pipeline's folder, a
+    copy of the published repository.
+
+    Raises:
+        ConfigError, weight_files.WeightsError: it is not there or cannot be read.
+    """
+    from moebius import weights
+
+    if config.weights is None:
+        files = weight_files.locate(config.variant, network="pixelhacker")
+        return weights.load_autoencoder(files, torch.float32)
+    for folder in (config.weights, config.weights / "vae"):
+        path = weight_files.network_file(folder)
+        if path is not None and (folder / "config.json").is_file():
+            break
+    else:
+        raise ConfigError(f"autoencoder.weights: {config.weights} holds no autoencoder (config.json and its weights)")
+    files = weight_files.WeightFiles(
+        network="moebius", variant=None, denoiser=path, autoencoder=path, layout="diffusers", where=str(folder)
+    )
+    return weights.load_autoencoder(files, torch.float32)
+
+
+def compile_blocks(network: torch.nn.Module) -> None:
+    """torch.compile on the blocks, each kind of which is compiled once for each of its shapes."""
+    import torch._functorch.config
+
+    torch._functorch.config.donated_buffer = False  # gradient norms go through the same graph before the step does
+    for module in network.modules():
+        if isinstance(module, ResidualBlock | Transformer):
+            module.compile()

@@ -1,0 +1,107 @@
+"""Muon for matrices, AdamW for the rest, a warm-up for both, and the average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from moebius.training.config import Optimizer
+
+
+class Optimizers:
+    """What steps a network's parameters.
+
+    torch.optim.Muon takes two-dimensional parameters only. Most of the student's matrices are weights of 1×1
+    convolutions, (out, in, 1, 1); Muon is given two-dimensional views of these, which share their memory, and before a
+    step the same views of their gradients. Depthwise and 3×3 kernels, vectors and embeddings go to AdamW.
+    """
+
+    def __init__(self, network: nn.Module, config: Optimizer):
+        matrices, others = split(network) if config.matrices == "muon" else ([], list(network.parameters()))
+        self.config = config
+        self.views = [(weight, nn.Parameter(weight.detach().flatten(1))) for weight in matrices]
+        for weight, view in self.views:
+            if view.data_ptr() != weight.data_ptr():
+                raise ValueError(f"Muon needs matrices that lie in rows, got strides {weight.stride()}")
+        self.adamw = torch.optim.AdamW(
+            others,
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=others[0].device.type in ("cpu", "cuda"),
+        )
+        self.muon = None
+        if matrices:
+            self.muon = torch.optim.Muon(
+                [view for _, view in self.views],
+                lr=config.learning_rate,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn=config.muon_scale,
+            )
+
+    def step(self, number: int) -> None:
+        """One step with the gradients that are there; `number` counts from 0, for the warm-up."""
+        rate = self.config.learning_rate * min(1.0, (number + 1) / max(1, self.config.warmup_steps))
+        for weight, view in self.views:
+            view.grad = None if weight.grad is None else weight.grad.flatten(1)
+        for optimizer in self._all():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+
+    def state_dict(self) -> list[dict]:
+        return [optimizer.state_dict() for optimizer in self._all()]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        for optimizer, state in zip(self._all(), states, strict=True):
+            optimizer.load_state_dict(state)
+
+    def _all(self) -> list[torch.optim.Optimizer]:
+        return [self.adamw] if self.muon is None else [self.muon, self.adamw]
+
+
+def split(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """A network's matrices, those of linear layers and 1×1 convolutions without groups, and its other parameters."""
+    matrices = [
+        module.weight
+        for module in network.modules()
+        if isinstance(module, nn.Linear)
+        or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1)
+    ]
+    chosen = {id(weight) for weight in matrices}
+    return matrices, [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+
+
+class Average:
+    """Exponential moving average of a network's parameters and running statistics, in float32."""
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.live = network.state_dict()  # shares memory with the network
+        self.state = {name: tensor.clone() for name, tensor in self.live.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step `step`, counted from 0; early on the average follows faster."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        kinds = [[], []], [[], []]
+        for name, tensor in self.live.items():
+            averages, values = kinds[tensor.is_floating_point()]
+            averages.append(self.state[name])
+            values.append(tensor)
+        (counts, now), (averages, values) = kinds
+        torch._foreach_lerp_(averages, values, share)
+        if counts:
+            torch._foreach_copy_(counts, now)
+
+    def copy_to(self, network: nn.Module) -> nn.Module:
+        network.load_state_dict(self.state)
+        return network
+
+
+def clip(parameters: Iterable[Tensor], norm: float) -> float:
+    """Scale gradients down to `norm` together, if it is not 0; returns the norm that they had."""
+    return float(nn.utils.clip_grad_norm_(parameters, norm or float("inf")))

@@ -1,0 +1,32 @@
+"""The image editor as a brush and nothing else."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from moebius.ui.editor import TINT
+
+BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
+
+LAYERS = "(value) => [value?.layers ?? []]"
+"""JavaScript: of the editor's value only the uploaded layers."""
+
+
+def mask_editor(**options) -> gr.ImageEditor:
+    """An image editor with a brush of one colour.
+
+    It must be neither an input nor a place for progress of an event that runs on the server: with every change of
+    a status Gradio asks such a component for its value, and this one uploads all its pictures each time. A
+    JavaScript event (`LAYERS`) hands its layers to a `gr.File`, and that is the input.
+
+    The first canvas is tiny because a layer that comes with a picture smaller than it would be put off centre.
+    """
+    return gr.ImageEditor(
+        format="png",
+        sources=[],
+        transforms=[],
+        layers=False,
+        canvas_size=(16, 16),
+        brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed"),
+        **options,
+    )

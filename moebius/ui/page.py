@@ -1,0 +1,208 @@
+"""The page: one screen with the photo on the left and the result on the right."""
+
+from __future__ import annotations
+
+import atexit
+from pathlib import Path
+
+import gradio as gr
+
+from moebius import photos, registry, weight_files
+from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
+from moebius.ui import samples, theme, words
+from moebius.ui.actions import Actions
+from moebius.ui.components import LAYERS, mask_editor
+from moebius.ui.session import IDLE_S
+
+SHOW, HIDE = '{__type__: "update", visible: true}', '{__type__: "update", visible: false}'
+BUSY = f"() => [{HIDE}, {SHOW}]"
+"""JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits."""
+IDLE = f"() => [{SHOW}, {HIDE}]"
+
+PASTE = """
+() => document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    const input = document.querySelector("#photo input[type=file]");
+    if (!file || !input) return;
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", {bubbles: true}));
+})
+"""
+"""A picture pasted anywhere on the page is taken as the photo while there is none."""
+
+
+def build_app(weights_folder: Path | None = None) -> gr.Blocks:
+    """The whole page, not yet served. `weights_folder`: as `registry.LoadOptions.weights`."""
+    actions = Actions(weights_folder)
+    atexit.register(actions.sessions.close_all)
+    with gr.Blocks(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
+        gr.HTML(words.HEADER, elem_id="header", padding=False)
+        with gr.Row(elem_id="work", equal_height=False):
+            with gr.Column(elem_id="photo-side", min_width=340):
+                with gr.Column(elem_id="choose") as choose:
+                    photo = gr.Image(
+                        type="filepath",
+                        sources=["upload", "webcam", "clipboard"],
+                        label="Photo",
+                        show_label=False,
+                        height="min(50vh, 380px)",
+                        placeholder="# Drop a photo here\nor click to choose one, or paste it",
+                        elem_id="photo",
+                    )
+                    gallery = _gallery()
+                with gr.Column(elem_id="paint"):
+                    brush = mask_editor(
+                        show_label=False,
+                        height="min(60vh, 500px)",
+                        buttons=["fullscreen"],
+                        elem_id="brush",
+                    )
+                    with gr.Row(elem_classes="quiet"):
+                        change = gr.Button("Change photo", size="sm", min_width=80)
+                        clear = gr.Button("Clear paint", size="sm", min_width=80)
+                        mask_file = gr.UploadButton(
+                            "Use a mask file", file_types=["image"], size="sm", min_width=80, elem_id="mask-file"
+                        )
+                    layers = gr.File(file_count="multiple", visible="hidden", label="Mask layers")
+                    go = gr.Button("Fill", variant="primary", elem_id="go")
+                    stop = gr.Button("Stop", visible=False, elem_id="stop")
+            with gr.Column(elem_id="result-side", min_width=340):
+                waiting = gr.HTML(words.STEPS, elem_id="waiting", padding=False)
+                with gr.Column(elem_id="result", visible=False) as result:
+                    slider = gr.ImageSlider(
+                        type="filepath",
+                        show_label=False,
+                        interactive=False,
+                        height="min(60vh, 500px)",
+                        buttons=["fullscreen"],
+                        elem_id="slider",
+                    )
+                    with gr.Row():
+                        download = gr.DownloadButton("Download", variant="primary", elem_id="download")
+                        again = gr.Button("Go on with this one", min_width=120, elem_id="again")
+                    facts = gr.HTML(elem_id="facts", padding=False)
+                with gr.Column(elem_id="how"):
+                    model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
+                    about = gr.HTML(elem_id="about", padding=False)
+                    get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
+                    stop_getting = gr.Button("Stop the download", visible=False, size="sm")
+                    settings = _settings()
+
+        # show_progress_on: never the editor, see `components.mask_editor`.
+        # preprocess=False: gr.Image would open the file, and fail without a message where it is no picture. That
+        # the path lies in the upload folder Gradio has checked before.
+        entered = [choose, photo, brush]
+        loading = photo.input(
+            actions.load_photo, photo, entered, api_name="load_photo", show_progress_on=photo, preprocess=False
+        )
+        loading.failure(None, None, photo, js="() => [null]")
+        if gallery is not None:
+            gallery.select(actions.pick_sample, None, entered, api_visibility="private", show_progress_on=gallery)
+        change.click(
+            actions.choose_again,
+            None,
+            entered,
+            api_visibility="private",
+            show_progress="hidden",
+            show_progress_on=photo,
+        )
+        clear.click(actions.clear_mask, None, brush, api_name="clear_mask", show_progress_on=clear)
+        mask_file.upload(actions.load_mask, mask_file, brush, api_name="load_mask", show_progress_on=mask_file)
+        again.click(actions.use_result, None, entered, api_name="use_result", show_progress_on=again)
+
+        go.click(None, None, [go, stop], js=BUSY)
+        painted = go.click(None, brush, layers, js=LAYERS)
+        filling = painted.then(
+            actions.fill,
+            [layers, model, *settings],
+            [slider, download, facts, waiting, result],
+            api_name="fill",
+            concurrency_id="compute",
+            concurrency_limit=1,
+            show_progress_on=[waiting, slider],
+            scroll_to_output=True,
+        )
+        for ended in (filling.then, filling.failure):
+            ended(None, None, [go, stop], js=IDLE)
+        stop.click(actions.stop, api_name="stop", queue=False, cancels=[filling])
+        stop.click(None, None, [go, stop], js=IDLE)
+
+        chosen = [model, settings[0]]
+        for changed in (model.change, settings[0].change, page.load):
+            changed(actions.about, chosen, [about, get], api_visibility="private", show_progress="hidden")
+        model.change(actions.own_settings, chosen, settings[2:4], api_visibility="private", show_progress="hidden")
+        get.click(None, None, [get, stop_getting], js=BUSY)
+        getting = get.click(
+            actions.fetch_weights,
+            chosen,
+            [about, get],
+            api_name="fetch_weights",
+            concurrency_id="fetch",
+            concurrency_limit=1,
+            show_progress_on=about,
+        )
+        getting.then(None, None, stop_getting, js=f"() => [{HIDE}]")
+        getting.failure(None, None, [get, stop_getting], js=IDLE)
+        stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)
+        page.load(None, js=PASTE)
+        page.unload(actions.leave)
+    return page
+
+
+def launch_options() -> dict:
+    """What `launch` needs for the page besides an address."""
+    return {
+        "theme": theme.make_theme(),
+        "css_paths": theme.STYLE,
+        "max_file_size": photos.max_bytes(),
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
+    }
+
+
+def _gallery() -> gr.Gallery | None:
+    """Thumbnails of the samples; None where there are none."""
+    shown = [(samples.thumbnail(sample), sample.title) for sample in samples.load()]
+    if not shown:
+        return None
+    gr.HTML(words.photo_credits(samples.load()), padding=False)
+    return gr.Gallery(
+        shown,
+        label="Samples",
+        show_label=False,
+        columns=4,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        format="jpeg",
+        elem_id="samples",
+    )
+
+
+def _settings() -> list[gr.components.Component]:
+    """Variant, recipe, steps, guidance, seed, scheduler, feather: the order of `Actions.fill`."""
+    default = SamplingConfig().for_model("moebius")
+    own = MODEL_DEFAULTS["moebius"]
+    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in weight_files.VARIANTS.values())]
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        gr.HTML("<p class='about'>The classical filler heeds only the last one.</p>", padding=False)
+        with gr.Row():
+            variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
+        with gr.Row():
+            recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)
+            scheduler = gr.Dropdown(list(SCHEDULERS), value=default.scheduler, label="Scheduler", min_width=120)
+        with gr.Row():
+            steps = gr.Slider(1, 100, own.num_inference_steps, step=1, label="Steps", min_width=160)
+            guidance = gr.Slider(1, 10, own.guidance_scale, step=0.1, label="Guidance", min_width=160)
+        with gr.Row():
+            seed = gr.Textbox(label="Seed", placeholder="a new one each time", max_lines=1, min_width=160)
+            feather = gr.Slider(0, 64, default.feather_px, step=1, label="Blend, in pixels", min_width=160)
+    return [variant, recipe, steps, guidance, seed, scheduler, feather]

@@ -1,0 +1,126 @@
+"""What the server remembers of a visitor: the photo's file, a mask, the result, and the wish to stop."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+IDLE_S = 3600
+"""A visitor who did nothing for so long is forgotten, files and all."""
+
+MOST_SESSIONS = 200
+"""Beyond that many, the one that has been idle longest is forgotten."""
+
+
+@dataclass
+class Session:
+    """One visitor's files, all in one folder that no request can name."""
+
+    folder: Path
+    photo: Path | None = None
+    name: str = ""
+    """The photo's file name as the visitor knows it."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the photo as shown."""
+    result: Path | None = None
+    used: float = field(default_factory=time.monotonic)
+    _tasks: dict[str, threading.Event] = field(default_factory=dict)
+
+    # ---- files ----
+
+    def keep_photo(self, data: bytes, name: str, size: tuple[int, int]) -> None:
+        """Take a photo's untouched file; the mask of the one before is gone."""
+        self.forget_mask()
+        if self.photo:
+            self.photo.unlink(missing_ok=True)
+        self.photo = self.folder / f"photo{Path(name).suffix.lower()}"
+        self.photo.write_bytes(data)
+        self.name, self.size = Path(name).name, size
+
+    def keep_result(self, data: bytes, name: str) -> Path:
+        """Write a result under the name that it is downloaded as; the one before is gone."""
+        folder = self.folder / "result"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        self.result = folder / Path(name).name
+        self.result.write_bytes(data)
+        return self.result
+
+    def keep_mask(self, mask: np.ndarray) -> None:
+        """Take a mask, (H, W) bool, of the photo's size."""
+        Image.fromarray(mask).save(self._mask)  # 1 bit a pixel
+
+    def mask(self) -> np.ndarray | None:
+        """The mask that came with a file or a sample, (H, W) bool."""
+        if not self._mask.exists():
+            return None
+        with Image.open(self._mask) as image:
+            return np.array(image, bool)
+
+    def forget_mask(self) -> None:
+        self._mask.unlink(missing_ok=True)
+
+    @property
+    def _mask(self) -> Path:
+        return self.folder / "mask.png"
+
+    # ---- stopping ----
+
+    def begin(self, task: str) -> threading.Event:
+        """An event of its own for each run: one that is told to stop stays stopped when the next begins."""
+        self._tasks[task] = threading.Event()
+        return self._tasks[task]
+
+    def stop(self, *tasks: str) -> None:
+        """Tell tasks to stop, all of them without a name."""
+        for task in tasks or tuple(self._tasks):
+            if task in self._tasks:
+                self._tasks[task].set()
+
+
+class Sessions:
+    """All visitors by the key that Gradio gives each browser tab. Safe to use from several threads."""
+
+    def __init__(self, idle_s: float = IDLE_S, most: int = MOST_SESSIONS) -> None:
+        self._idle_s, self._most = idle_s, most
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Session:
+        """The visitor's session, a new one for a new key; whoever has been idle for too long is forgotten."""
+        now = time.monotonic()
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = Session(folder=Path(tempfile.mkdtemp(prefix="moebius-")))
+            session = self._sessions[key]
+            session.used = now
+            by_age = sorted(self._sessions, key=lambda one: self._sessions[one].used)
+            surplus = by_age[: max(0, len(by_age) - self._most)]
+            idle = [one for one in by_age if now - self._sessions[one].used > self._idle_s]
+            gone = [self._sessions.pop(one) for one in {*surplus, *idle}]
+        for one in gone:
+            _end(one)
+        return session
+
+    def close(self, key: str) -> None:
+        """The visitor has left: stop what runs, delete the files."""
+        with self._lock:
+            session = self._sessions.pop(key, None)
+        if session:
+            _end(session)
+
+    def close_all(self) -> None:
+        for key in list(self._sessions):
+            self.close(key)
+
+
+def _end(session: Session) -> None:
+    session.stop()
+    shutil.rmtree(session.folder, ignore_errors=True)

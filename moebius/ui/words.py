@@ -1,0 +1,108 @@
+"""What the page says about models and results, as HTML. Pure functions; whatever comes from outside is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from importlib.util import find_spec
+
+from moebius import registry
+from moebius.ui.samples import Sample
+
+HEADER = """
+<div class="title"><svg viewBox="0 0 48 24" aria-hidden="true"><path d="M24 12C19 5 15.5 3.5 12 3.5a8.5 8.5 0 0 0 0 17
+c3.5 0 7-1.5 12-8.5s8.5-8.5 12-8.5a8.5 8.5 0 0 1 0 17c-3.5 0-7-1.5-12-8.5z"/></svg>
+<h1>Moebius</h1><p>Take something out of a photo. Everything else stays exactly as it is.</p></div>
+"""
+
+STEPS = """
+<ol class="steps"><li><b>Choose a photo</b><span>Drop it into the frame, or click one of the samples.</span></li>
+<li><b>Paint over what should go</b><span>Roughly is fine; include its shadow.</span></li>
+<li><b>Press Fill</b><span>You get the whole photo back: same size, same format, changed only where you
+painted.</span></li></ol>
+"""
+
+
+def choices() -> list[tuple[str, str]]:
+    """The models for a radio: label and name."""
+    return [("Automatic", registry.AUTO), *((card.title, card.name) for card in registry.MODELS.values())]
+
+
+def model_line(name: str, options: registry.LoadOptions) -> str:
+    """What the chosen model is, its licence and terms, and whether it can run here."""
+    if name == registry.AUTO:
+        card, reason = registry.resolve(name, options)
+        return f'<p class="about">Takes <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}</p>'
+    card = registry.card(name)
+    state = card.availability(options)
+    size = f"{card.parameters / 1e6:,.0f} million parameters. " if card.parameters else ""
+    lines = [f"{size}{escape(card.license)}. Source: {escape(card.source)}"]
+    if card.notice:
+        lines.append(escape(card.notice))
+    if state.can_run:
+        lines.append("It can run here.")
+    else:
+        why = "its weights are not here yet" if lacks_weights(card, options) else state.reason
+        lines.append(f"<b>It cannot run here: {escape(why)}.</b>")
+    return "".join(f'<p class="about">{line}</p>' for line in lines)
+
+
+def why_auto(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
+    """Why the automatic choice is this model: `reason` as the registry says it, or in the page's terms."""
+    better = next((other for other in registry.MODELS.values() if other.automatic), card)
+    if better is not card and lacks_weights(better, options):
+        return f"{better.title} is better, but its weights are not here yet."
+    return reason
+
+
+def lacks_weights(card: registry.ModelCard, options: registry.LoadOptions) -> bool:
+    """Whether the page can get this model's weights: they are absent, and no folder was named for them."""
+    return (
+        card.network is not None
+        and card.folder(options) is None
+        and all(find_spec(package) for package in card.packages)
+        and not card.availability(options).can_run
+    )
+
+
+def photo_credits(every: Iterable[Sample]) -> str:
+    """Title, author and licence of every sample, folded away."""
+    items = "".join(
+        f'<li>{escape(one.title)}: {escape(one.author)}, <a href="{escape(one.licence_url)}" target="_blank" '
+        f'rel="noopener">{escape(one.licence)}</a></li>'
+        for one in every
+    )
+    return f"<details class='about'><summary>Or try one of these <u>(credits)</u></summary><ul>{items}</ul></details>"
+
+
+def result_line(
+    title: str,
+    variant: str | None,
+    reason: str,
+    seconds: dict[str, float],
+    squares: int,
+    seed: int | None,
+    notes: tuple[str, ...],
+) -> str:
+    """What made a result, why, how long each part took (seconds by part), and what is worth knowing about it."""
+    made = escape(title if variant is None else f"{title} ({variant})")
+    parts = ", ".join(f"{part} {duration(value)}" for part, value in seconds.items() if value >= 0.005)
+    facts = [f"{duration(sum(seconds.values()))} ({parts})", f"in {squares} square{'' if squares == 1 else 's'}"]
+    if seed is not None:
+        facts.append(f"seed {seed}")
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return (
+        f'<div class="facts"><p>Made by <b>{made}</b>. {escape(reason)}</p>'
+        f"<p>{' · '.join(facts)}</p>{f'<ul>{items}</ul>' if items else ''}</div>"
+    )
+
+
+def duration(seconds: float) -> str:
+    """2.3 s, 0.04 s, 3 min 5 s."""
+    if seconds >= 100:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds:.2f} s"
+
+
+def file_size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

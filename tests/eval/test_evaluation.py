@@ -1,0 +1,155 @@
+"""The whole of it on seven small pictures: ranks, suspicion, resuming after SIGKILL, the report."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from synthetic import picture
+
+from eval import store
+from eval.settings import Settings
+from eval.steps import Evaluation
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("telea", "truth", "truth-blurred", "truth-colour-shifted", "navier-stokes")
+KEY = "effnet_lite0_distance_hole"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """An evaluation of the controls: (folder, results)."""
+    base = tmp_path_factory.mktemp("evaluation")
+    (base / "pictures").mkdir()
+    for index in range(9):
+        Image.fromarray(picture(index)).save(base / "pictures" / f"p{index}.png")
+    (base / "pictures" / "broken.png").write_bytes(b"\x89PNG")
+    settings = Settings(
+        models=MODELS, data=str(base / "pictures"), masks="object", features="efficientnet-lite0", rounds=1
+    )
+    evaluation = Evaluation(settings, base / "out", quiet=True)
+    evaluation.run()
+    return base / "out", store.read_json(base / "out" / "results.json")
+
+
+def model(results, name):
+    return next(told for told in results["models"] if told["name"] == name)
+
+
+def mean(results, name, key):
+    return store.number(model(results, name)["composited"]["pictures"][key]["mean"])
+
+
+def test_copies_of_the_truth_rank_where_they_must(done):
+    _, results = done
+    for key in (KEY, "effnet_lite0_distance"):
+        assert mean(results, "truth", key) == 0
+        assert mean(results, "truth", key) < mean(results, "truth-blurred", key) < mean(results, "telea", key)
+        assert mean(results, "truth", key) < mean(results, "truth-colour-shifted", key) < mean(results, "telea", key)
+    assert mean(results, "truth-blurred", "psnr_hole") > mean(results, "truth-colour-shifted", "psnr_hole")
+
+
+def test_the_truth_itself_scores_zero_zero_infinity_and_is_called_suspicious(done):
+    folder, results = done
+    truth = model(results, "truth")
+    assert truth["composited"]["sets"]["fd_effnet_lite0"]["value"] == 0
+    assert truth["composited"]["pictures"][KEY]["mean"] == 0
+    assert truth["composited"]["pictures"]["psnr"]["mean"] == "inf"
+    assert truth["suspicious"] == ["suspicious: 9 of 9 fills are identical to the truth inside the hole"]
+    assert all(not told["suspicious"] for told in results["models"] if told["name"] != "truth")
+    for name in ("results.html", "results.md"):
+        assert "truth: suspicious: 9 of 9" in (folder / name).read_text()
+
+
+def test_blur_and_shift_are_farther_than_the_truth_as_sets(done):
+    _, results = done
+    values = {told["name"]: told["composited"]["sets"]["fd_effnet_lite0"]["value"] for told in results["models"]}
+    assert values["truth"] == 0 and min(value for name, value in values.items() if name != "truth") > 0
+
+
+def test_differences_are_paired_with_the_reference(done):
+    _, results = done
+    told = model(results, "truth-blurred")["composited"]["difference"][KEY]
+    assert results["reference"] == "telea"
+    assert told["mean"] == pytest.approx(mean(results, "truth-blurred", KEY) - mean(results, "telea", KEY), rel=1e-4)
+    assert told["verdict"] == "better" and told["low"] <= told["mean"] <= told["high"] < 0
+
+
+def test_bins_cover_every_picture(done):
+    _, results = done
+    for told in results["models"]:
+        assert sum(part["pictures"] for part in told["composited"]["bins"]) == 9
+
+
+def test_unusable_pictures_and_small_numbers_are_said(done):
+    folder, results = done
+    assert results["data"]["unusable"] == 1 and results["data"]["problems"][0]["file"] == "broken.png"
+    said = " ".join(results["warnings"])
+    assert "FD-EffNet-Lite0 of 9 pictures: below 2,048" in said and "stand-ins" in said
+    assert "broken.png" in (folder / "results.html").read_text()
+
+
+def test_stand_ins_are_named_so_in_every_file(done):
+    folder, _ = done
+    for name in ("results.json", "results.md", "results.html"):
+        text = (folder / name).read_text()
+        assert "EffNet-Lite0" in text and "LPIPS" not in text
+        assert not re.search(r"(?<!any )\bFID\b", text)
+
+
+def test_the_page_stands_alone(done):
+    html = (done[0] / "results.html").read_text()
+    assert html.count("<svg") == 2 and html.count("data:image/jpeg;base64,") == 5 * 6 * 2
+    assert not re.search(r'(?:src|href)="(?!data:)', html) and "@import" not in html and "NaN" not in html
+
+
+def test_json_is_plain_sorted_and_without_times(done):
+    text = (done[0] / "results.json").read_text()
+    assert text == store.to_json(json.loads(text))
+    assert "NaN" not in text and "Infinity" not in text and "_ms" not in text
+    timing = store.read_json(done[0] / "timing.json")
+    assert set(timing["models"]) == set(MODELS)
+
+
+def test_scores_are_found_again_and_nothing_is_done_twice(done):
+    folder, results = done
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}
+    before |= {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+    assert len(before) > 9 * 5
+    data = store.read_json(folder / "data.json")["request"]["data"]
+    settings = Settings(models=MODELS, data=data, masks="object", features="efficientnet-lite0", rounds=1)
+    Evaluation(settings, folder, quiet=True).run()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert store.read_json(folder / "results.json") == results
+
+
+def command(pictures: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "eval", "run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks",
+            "object", "--features", "efficientnet-lite0", "--device", "cpu", "--no-time", "-o", str(out)]  # fmt: skip
+
+
+def test_killed_and_continued_gives_the_same_results(pictures, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = {"cwd": ROOT, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    began = time.monotonic()
+    assert subprocess.run(command(pictures, tmp_path / "whole"), **options).returncode == 0
+    took = time.monotonic() - began
+    moments = random.Random(0)
+    for _ in range(2):
+        process = subprocess.Popen(command(pictures, tmp_path / "parts"), **options)
+        try:
+            process.wait(took * moments.uniform(0.3, 0.9))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert subprocess.run(command(pictures, tmp_path / "parts"), **options).returncode == 0
+    for name in ("results.json", "results.md", "results.html"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not [path for path in (tmp_path / "whole").rglob("*") if path.name.startswith(".part-")]

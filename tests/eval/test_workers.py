@@ -1,0 +1,65 @@
+"""Two and three processes on uneven shares give what one gives, on one disk and on several."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from eval import store
+
+ROOT = Path(__file__).parents[2]
+ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run([*launcher, *words], cwd=ROOT, env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True,
+                          text=True)  # fmt: skip
+
+
+SMALL_CHUNKS = """import sys
+from eval import score
+from eval.__main__ import main
+
+score.BATCH = 2  # seven pictures are four chunks: uneven over two and over three processes
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def options(pictures: Path, out: Path) -> list[str]:
+    return ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
+            "efficientnet-lite0", "--device", "cpu", "--no-time", "-o", str(out)]  # fmt: skip
+
+
+def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SMALL_CHUNKS)
+    alone = subprocess.run([sys.executable, str(script), *options(pictures, tmp_path / "1")], cwd=ROOT,
+                           env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    wanted = store.read_json(tmp_path / "1" / "results.json")
+    for processes in (2, 3):
+        done = torchrun(processes, str(script), *options(pictures, tmp_path / str(processes)))
+        assert done.returncode == 0, done.stderr
+        assert store.read_json(tmp_path / str(processes) / "results.json") == wanted
+        scored = list((tmp_path / str(processes) / "scores").rglob("chunk-*.npz"))
+        assert len(scored) == 3 * 4  # real pictures and two models
+
+
+def test_files_reach_the_first_process_from_other_disks(tmp_path):
+    script = tmp_path / "collect.py"
+    script.write_text(
+        "import json, sys; from pathlib import Path; from eval.workers import Workers\n"
+        "workers = Workers.from_environment(); root = Path(sys.argv[1]) / str(workers.rank); root.mkdir()\n"
+        "names = [f'part-{index}' for index in range(5)]\n"
+        "for index in workers.mine(5): (root / names[index]).write_bytes(bytes([index]) * 1000)\n"
+        "workers.collect(root, names); answer = workers.share({'from': workers.rank}); workers.close()\n"
+        "(root / 'answer.json').write_text(json.dumps(answer))\n"
+    )
+    done = torchrun(2, str(script), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for index in range(5):
+        assert (tmp_path / "0" / f"part-{index}").read_bytes() == bytes([index]) * 1000
+    assert not (tmp_path / "1" / "part-0").exists()
+    assert json.loads((tmp_path / "1" / "answer.json").read_text()) == {"from": 0}

@@ -1,0 +1,71 @@
+"""Timing: the right networks, the right number of steps, the paper's figures beside ours."""
+
+import json
+
+import pytest
+import torch
+
+from moebius import bench
+from moebius.__main__ import main
+
+
+def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
+    assert main(["bench", "--steps", "3", "--device", "cpu", "--json"]) == 0
+    said, complaint = capfd.readouterr()
+    report = json.loads(said)
+    assert complaint == "" and report["tiny"] and report["dtype"] == "float32"
+    rows = {row["model"]: row for row in report["results"]}
+    assert list(rows) == ["moebius", "pixelhacker", "flux-fill"]
+    for row in rows.values():
+        assert (row["side"], row["batch"], row["steps"]) == (64, 1, 3)
+        assert 0 < 2 * row["step_ms"] / 1000 < row["total_s"]  # the first step is left out
+    assert [row["guidance_scale"] for row in rows.values()] == [2.0, 4.5, 30.0]
+    assert [row["paper"]["step_ms"] for row in rows.values()] == [26.01, 46.89, 161.01]
+
+
+def test_a_person_is_told_that_tiny_says_nothing(capfd):
+    assert main(["bench", "--models", "moebius", "--steps", "1", "--device", "cpu"]) == 0
+    said = capfd.readouterr().out
+    assert "because there is no GPU" in said and "26.01 × 20 = 0.52" in said
+
+
+def test_the_models_own_steps_are_run(monkeypatch):
+    model = bench.build("flux-fill", "cpu", torch.float32, tiny=True)
+    asked = []
+    real = model.fill
+    monkeypatch.setattr(
+        model,
+        "fill",
+        lambda image, mask, config, generator: (
+            asked.append(config) or real(image, mask, bench.SamplingConfig(num_inference_steps=1), generator)
+        ),
+    )
+    assert bench.measure(model)["steps"] == 50
+    assert [config.num_inference_steps for config in asked] == [2, 50]
+
+
+def test_parameters_are_made_in_the_type_and_the_random_state_is_left_alone():
+    state = torch.get_rng_state()
+    model = bench.build("pixelhacker", "cpu", torch.bfloat16, tiny=True)
+    assert {p.dtype for p in model.pipeline.unet.parameters()} == {torch.bfloat16}
+    assert torch.get_default_dtype() == torch.float32 and torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--models", "classical"), "cannot measure 'classical'; choose from moebius, pixelhacker, flux-fill"),
+        (("--device", "tpu"), "unknown device 'tpu'"),
+        (("--steps", "0"), "num_inference_steps must be between 1 and 1000"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, part, capfd):
+    assert main(["bench", *arguments]) == 2
+    said, complaint = capfd.readouterr()
+    assert said == "" and complaint.count("\n") == 1 and part in complaint
+
+
+@pytest.mark.gpu
+def test_the_published_sizes_on_a_gpu():
+    report = bench.bench(["moebius", "pixelhacker"], device="cuda")
+    assert [row["parameters"] for row in report["results"]] == [226_041_531, 862_251_708]

@@ -1,0 +1,118 @@
+"""The small autoencoder: its losses, its scaling factor, its training and what takes it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from fill import normal
+from tiny_training import photos, start, toml
+
+from moebius.training import autoencoder, checkpoints, metrics, networks
+from moebius.training.config import AutoencoderConfig, ConfigError, Weights, build
+from moebius.training.loop import accelerator, run
+
+SIZES = {"block_out_channels": [8, 8, 8], "latent_channels": 3, "layers_per_block": 1, "norm_num_groups": 4}
+
+
+def table(folder, out="run", **changes) -> dict:
+    if not (folder / "photos").exists():
+        photos(folder / "photos")
+    base = {
+        "run": {"out": str(folder / out), "steps": 4, "batch_size": 4, "device": "cpu", "log_every": 1,
+                "validate_every": 0, "grid_every": 0, "checkpoint_every": 2, "workers": 1},
+        "autoencoder": dict(SIZES),
+        "loss": {"adversarial_from": 2},
+        "optimizer": {"learning_rate": 3e-3, "warmup_steps": 0, "matrices": "adamw"},
+        "data": {"size": 32, "validation": 1,
+                 "sources": [{"kind": "pictures", "path": str(folder / "photos"), "masks": ["mat-small"]}]},
+    }  # fmt: skip
+    return base | {name: base[name] | values for name, values in changes.items()}
+
+
+def trainee(settings: dict) -> autoencoder.AutoencoderTraining:
+    config = build(AutoencoderConfig, settings)
+    return autoencoder.AutoencoderTraining(config, accelerator(config.run))
+
+
+def test_hinge_is_its_formula():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0])
+    assert autoencoder.hinge(real, fake).item() == pytest.approx(((0 + 0.5) / 2 + (0 + 1) / 2) / 2)
+
+
+def test_the_kl_is_its_formula_per_latent():
+    vae = autoencoder.build(SIZES, seed=0)
+    pictures = normal(1, 2, 3, 16, 16)
+    _, kl = autoencoder.Reconstruction(vae)(pictures, torch.zeros(2, 3, 4, 4))
+    posterior = vae.encode(pictures).latent_dist
+    direct = 0.5 * (posterior.mean**2 + posterior.std**2 - 1 - 2 * posterior.std.log()).mean()
+    assert kl.item() == pytest.approx(direct.item(), rel=1e-4)
+
+
+def test_the_adversarial_weight_is_the_ratio_of_gradients_at_the_last_layer(tmp_path):
+    made = trainee(table(tmp_path))
+    last = made.learner.vae.decoder.conv_out.weight
+    first, second = normal(1, *last.shape), normal(2, *last.shape)
+    weight = made._balance((last * first).sum(), 0.01 * (last * second).sum())
+    assert weight.item() == pytest.approx((first.norm() / (0.01 * second.norm() + 1e-4)).item(), rel=1e-5)
+
+
+def test_the_adversary_waits_and_then_learns_against(tmp_path):
+    made = trainee(table(tmp_path))
+    before = {name: tensor.clone() for name, tensor in made.adversary.state_dict().items()}
+    made.begin(0)
+    seen = [set(made.step(step)) for step in range(2)]
+    assert all("adversary" not in names for names in seen)
+    assert all(torch.equal(before[name], tensor) for name, tensor in made.adversary.state_dict().items())
+    values = made.step(2)
+    assert values["adversary"] > 0 and values["w_adversarial"] > 0
+    assert not any(torch.equal(before[n], t) for n, t in made.adversary.state_dict().items() if n.endswith("weight"))
+
+
+def test_reconstruction_gets_better(tmp_path):
+    made = trainee(table(tmp_path, run={"steps": 60}, loss={"adversarial": 0}, optimizer={"ema_decay": 0.8}))
+    begin = made.validate()["heldout_psnr"]
+    run(made, made.config, made.accelerator)
+    assert made.validate()["heldout_psnr"] > begin + 2
+
+
+def test_latents_times_the_measured_factor_have_a_deviation_of_one(tmp_path):
+    made = trainee(table(tmp_path))
+    scale = made.scaling_factor()
+    squares = torch.cat([made._pictures((made.samples.sample(number),)) for number in range(20)])
+    posterior = made.judged.encode(squares).latent_dist
+    latents = scale * (posterior.mean + posterior.std * made._draws(tuple(range(20))))
+    assert latents.std().item() == pytest.approx(1.0, rel=1e-3)
+
+
+def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exactly(tmp_path):
+    (tmp_path / "straight.toml").write_text(toml(table(tmp_path, "straight")))
+    process = start("train-vae", tmp_path / "straight.toml", "--json")
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors.decode()
+    report = json.loads(out)
+    assert report["finished"] and report["output"] == str(tmp_path / "straight" / "autoencoder")
+    vae = networks.autoencoder(Weights(weights=tmp_path / "straight" / "autoencoder"))
+    assert vae.config.latent_channels == 3 and vae.config.scaling_factor != 0.18215
+
+    for steps in (2, 4):  # two commands of the same run: the first ends at a checkpoint
+        made = trainee(table(tmp_path, "parts", run={"steps": steps}))
+        run(made, made.config, made.accelerator)
+    assert metrics.read(tmp_path / "parts") == metrics.read(tmp_path / "straight")
+    last = [checkpoints.checkpoints(tmp_path / name / "checkpoints")[-1] for name in ("parts", "straight")]
+    states = [checkpoints.load(path)["trainee"]["learner"] for path in last]
+    assert all(torch.equal(states[0][name], tensor) for name, tensor in states[1].items())
+
+
+def test_pictures_of_a_grid_are_the_held_out_ones_beside_their_reconstruction(tmp_path):
+    made = trainee(table(tmp_path))
+    grid = made.grid(1)
+    assert grid.shape == (32, 64, 3)
+    np.testing.assert_array_equal(grid[:, :32], made.samples.held_back(0).picture)
+
+
+def test_sizes_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: in_channels"):
+        trainee(table(tmp_path, autoencoder={"widths": [8]}))
+    with pytest.raises(ConfigError, match=r"data.size \(34\) must be divisible by the autoencoder's factor 4"):
+        trainee(table(tmp_path, data={"size": 34}))

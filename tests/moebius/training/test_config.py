@@ -1,0 +1,107 @@
+"""Configurations: what a file may say, and that the ones that ship are such."""
+
+from pathlib import Path
+
+import pytest
+from tiny_training import ROOT, table, toml
+
+from moebius.training.config import AutoencoderConfig, ConfigError, TrainConfig, build, load, plain
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["moebius", "mini", "tiny"])
+def test_the_configurations_that_ship_load(name):
+    config = load(ROOT / "configs" / f"{name}.toml")
+    assert config.run.out == Path("runs") / name
+
+
+@pytest.mark.parametrize("name", ["mini-vae", "tiny-vae"])
+def test_the_autoencoders_configurations_load(name):
+    load(ROOT / "configs" / f"{name}.toml", AutoencoderConfig)
+
+
+def test_the_papers_configuration_says_what_is_published():
+    config = load(ROOT / "configs" / "moebius.toml")
+    assert (config.loss.feature, config.loss.output, config.loss.task, config.loss.perceptual) == (0.01, 0.01, 0.5, 0.5)
+    assert config.student == {}  # MoebiusUNet's own defaults
+    assert (config.optimizer.matrices, config.optimizer.learning_rate) == ("muon", 1e-4)
+    assert (config.run.steps, config.run.precision, config.noise.offset) == (200_000, "bfloat16", 0.0357)
+    assert config.teacher.kind == "pixelhacker"
+
+
+def test_the_small_student_has_at_most_25_million_parameters():
+    import torch
+
+    from moebius.models.unet import MoebiusUNet
+
+    with torch.device("meta"):
+        student = MoebiusUNet(**load(ROOT / "configs" / "mini.toml").student)
+    assert sum(parameter.numel() for parameter in student.parameters()) <= 25_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": {"epochs": 3}}, r"unknown key run.epochs; allowed here: out, steps"),
+        ({"model": {}}, r"unknown key model; allowed here: run, data, student"),
+        ({"run": {"steps": "many"}}, r"run.steps must be int, got 'many'"),
+        ({"run": {"steps": True}}, r"run.steps must be int, got True"),
+        ({"run": {"steps": 0}}, r"run.steps must be at least 1, got 0"),
+        ({"run": {"precision": "half"}}, r"run.precision must be one of 'float32', 'bfloat16', got 'half'"),
+        ({"run": {"batch_size": 5, "accumulate": 2}}, r"batch_size \(5\) must be divisible by accumulate \(2\)"),
+        ({"loss": {"output": 0.01}}, r"loss.output and loss.feature need a teacher"),
+        ({"teacher": {"kind": "moebius"}}, r"the teacher is not used"),
+        ({"loss": {"task": 0, "perceptual": 0}}, r"every term of loss is 0"),
+        ({"loss": {"perceptual_kind": "e-latentlpips"}}, r"perceptual_weights must name"),
+        ({"data": {"crop": [0.9, 0.5]}}, r"data.crop must be two shares"),
+        ({"data": {"crop": [0.9]}}, r"data.crop must have 2 values"),
+        ({"data": {"sources": []}}, r"data.sources is empty"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        load(write(tmp_path, toml(table(tmp_path, **changes))))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            {"kind": "pictures", "path": "p", "mask": ["object"]},
+            r"unknown key data.sources\[0\].mask; allowed here: kind",
+        ),
+        ({"kind": "pictures"}, r"data.sources\[0\].path is missing"),
+        ({"kind": "pictures", "path": "p", "masks": ["circle"]}, r"unknown \['circle'\]; choose from lama-thin-256"),
+        ({"kind": "pictures", "path": "p"}, r"'lama-medium-512' are made for a size of 512, data.size is 32"),
+        ({"kind": "objects", "path": "p"}, r"object_masks belongs to kind = 'objects'"),
+        ({"kind": "pictures", "path": "p", "masks": ["shapes"]}, r"shapes = 'FOLDER' and 'shapes' among masks"),
+    ],
+)
+def test_mistakes_in_a_source_are_named(tmp_path, source, message):
+    with pytest.raises(ConfigError, match=message):
+        load(write(tmp_path, toml(table(tmp_path, data={"sources": [source]}))))
+
+
+def test_what_is_no_toml_is_said_so(tmp_path):
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load(write(tmp_path, "[run\n"))
+
+
+def test_overrides_take_toml_values_and_bare_words(tmp_path):
+    path = write(tmp_path, toml(table(tmp_path)))
+    config = load(path, TrainConfig, ["run.steps=7", "run.precision=bfloat16", "data.crop=[0.5, 0.75]"])
+    assert (config.run.steps, config.run.precision, config.data.crop) == (7, "bfloat16", (0.5, 0.75))
+    with pytest.raises(ConfigError, match="--set takes KEY=VALUE"):
+        load(path, TrainConfig, ["run.steps"])
+
+
+def test_a_configuration_survives_json(tmp_path):
+    import json
+
+    config = load(write(tmp_path, toml(table(tmp_path))))
+    assert build(TrainConfig, json.loads(json.dumps(plain(config)))) == config

@@ -1,0 +1,245 @@
+"""The page as people use it: Chromium uploads, paints, presses, downloads."""
+
+import io
+import json
+import re
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import jpeglib
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageFilter, ImageOps
+
+from moebius.ui import samples
+
+WIDTH, HEIGHT = 4000, 3000  # as stored; shown upright it is 3000×4000
+PREVIEW = 1536
+DESKTOP = {"viewport": {"width": 1440, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+STROKE = ((-40, 0), (40, 30))
+"""From and to, in pixels of the page from the middle of the photo."""
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    """12 megapixels, orientation 6, a profile, 4:2:0."""
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT // 20, WIDTH // 20, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[274], exif[271], exif[306] = 6, "A maker", "2024:05:06 07:08:09"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path_factory.mktemp("photo") / "IMG_1234.jpg"
+    picture.save(path, quality=90, subsampling=2, exif=exif, icc_profile=profile)
+    return path
+
+
+@contextmanager
+def visit(browser, server, device: dict, scheme: str = "light"):
+    """A page that must neither complain nor ask anybody else for anything."""
+    context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
+    page = context.new_page()
+    complaints, elsewhere = [], []
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: request.url.startswith((server.url, "data:", "blob:")) or elsewhere.append(request.url),
+    )
+    page.goto(server.url)
+    page.locator("#photo input[type=file]").wait_for(state="attached")
+    page.get_by_text("Takes").wait_for()  # the first events are through
+    yield page
+    context.close()
+    assert not complaints and not elsewhere
+    assert not any("Traceback" in line for line in server.lines), "".join(server.lines)
+
+
+def load(page, path: Path):
+    """Upload a photo; returns the canvas once the photo is in it."""
+    page.set_input_files("#photo input[type=file]", path)
+    canvas = page.locator("#brush .pixi-target canvas")
+    canvas.wait_for()
+    # the photo is in once the zoom fits it into the view: the empty canvas is a square of 800 pixels
+    page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 1000")
+    page.wait_for_function(
+        "() => document.querySelector('#brush button[title=Brush], #brush button[aria-label=Brush]')"
+    )
+    canvas.scroll_into_view_if_needed()
+    return canvas
+
+
+def middle(canvas) -> tuple[float, float]:
+    box = canvas.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def paint(page, canvas) -> None:
+    x, y = middle(canvas)
+    (x0, y0), (x1, y1) = STROKE
+    page.mouse.move(x + x0, y + y0)
+    page.mouse.down()
+    page.mouse.move(x + x1, y + y1, steps=10)
+    page.mouse.up()
+    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+
+
+def zoom(page) -> float:
+    """Pixels of the page for one of the preview."""
+    text = page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text()
+    return int(text.rstrip("%")) / 100
+
+
+def wait_for_result(page) -> None:
+    page.locator("#slider img").first.wait_for(timeout=120_000)
+    page.locator("#go").wait_for()
+
+
+def coefficients(path: Path) -> list[np.ndarray]:
+    """Per component (rows, columns, 8, 8)."""
+    dct = jpeglib.read_dct(str(path))
+    return [dct.Y, dct.Cb, dct.Cr]
+
+
+def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, photo, tmp_path):
+    with visit(browser, server, DESKTOP) as page:
+        canvas = load(page, photo)
+        paint(page, canvas)
+        scale = WIDTH / PREVIEW / zoom(page)  # pixels of the photo for one of the page
+        started = time.perf_counter()
+        page.click("#go")
+        wait_for_result(page)
+        assert time.perf_counter() - started < 60
+        assert "The classical filler" in page.locator("#facts").inner_text()
+        with page.expect_download() as download:
+            page.click("#download")
+        assert download.value.suggested_filename == "IMG_1234_filled.jpg"
+        download.value.save_as(tmp_path / "filled.jpg")
+
+    before, after = Image.open(photo), Image.open(tmp_path / "filled.jpg")
+    assert (after.format, after.size, after.mode) == ("JPEG", (WIDTH, HEIGHT), "RGB")
+    assert after.info["icc_profile"] == before.info["icc_profile"]
+    assert dict(after.getexif()) == dict(before.getexif()) and after.getexif()[274] == 6
+    assert after.quantization == before.quantization
+
+    # where the stroke is in the upright photo: known from the page, to half a per cent of zoom and the brush's size
+    slack = 120 + 16 * 2  # brush, blend and rounding; two blocks of 16
+    middle = np.array([WIDTH / 2, HEIGHT / 2])  # row and column, upright
+    corners = middle + np.array([[y, x] for x, y in STROKE]) * scale
+    top, left = (corners.min(axis=0) - slack).astype(int)
+    bottom, right = (corners.max(axis=0) + slack).astype(int)
+    old, new = (np.asarray(ImageOps.exif_transpose(image)).astype(int) for image in (before, after))
+    moved = np.abs(old - new).max(axis=2)
+    along = [(corners[0] + (corners[1] - corners[0]) * share).astype(int) for share in np.linspace(0, 1, 9)]
+    assert all((moved[y - 8 : y + 8, x - 8 : x + 8] > 0).mean() > 0.5 for y, x in along), "changed under the stroke"
+    moved[top:bottom, left:right] = 0
+    assert not moved.any(), "pixels are identical two blocks away"
+
+    for size, one, other in zip((8, 16, 16), coefficients(photo), coefficients(tmp_path / "filled.jpg"), strict=True):
+        touched = np.rot90((one != other).any(axis=(2, 3)), k=-1)  # upright
+        rows, columns = (np.flatnonzero(touched.any(axis=axis)) * size for axis in (1, 0))
+        assert touched.any() and rows.min() > top and rows.max() + size < bottom
+        assert columns.min() > left and columns.max() + size < right
+
+
+def test_the_page_works_on_a_phone(browser, server, photo):
+    def fits() -> bool:
+        return page.evaluate("() => document.documentElement.scrollWidth <= 390")
+
+    with visit(browser, server, PHONE) as page:
+        assert fits()
+        canvas = load(page, photo)
+        x, y = middle(canvas)
+        touch = page.context.new_cdp_session(page)
+        for kind, at in (
+            ("touchStart", -40),
+            *(("touchMove", step) for step in range(-40, 41, 10)),
+            ("touchEnd", None),
+        ):
+            points = [] if at is None else [{"x": x + at, "y": y}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+        assert fits()
+        page.locator("#go").tap()
+        wait_for_result(page)
+        assert fits()
+        for button in ("#go", "#download", "#again"):
+            box = page.locator(button).bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 36
+
+
+def test_a_sample_is_filled_where_its_mask_is_and_the_result_becomes_the_photo(browser, server, tmp_path):
+    sample = next(one for one in samples.load() if max(Image.open(one.image).size) < 800)  # smaller than most canvases
+    with visit(browser, server, DESKTOP, scheme="dark") as page:
+        page.locator("#samples .thumbnail-item").nth(samples.load().index(sample)).click()
+        page.locator("#paint").wait_for()
+        page.wait_for_function("() => window.editor?.width > 100")
+        page.click("#go")
+        wait_for_result(page)
+        with page.expect_download() as download:
+            page.click("#download")
+        download.value.save_as(tmp_path / "filled.jpg")
+        page.click("#again")
+        page.locator("#brush button[aria-label=Undo][disabled]").wait_for()
+        page.click("#go")
+        page.get_by_text("nothing is painted yet").wait_for()
+        page.locator("#go").wait_for()
+
+    mask = np.asarray(Image.open(sample.mask).convert("RGBA"))[..., 3] > 0
+    near = (
+        np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(41))) > 0
+    )  # blend and 16×16 blocks
+    differs = (np.asarray(Image.open(sample.image)) != np.asarray(Image.open(tmp_path / "filled.jpg"))).any(axis=2)
+    assert differs[mask].mean() > 0.8 and not differs[~near].any()
+
+
+def test_a_bad_file_gets_one_plain_message_and_the_next_one_is_taken(browser, server, photo, tmp_path):
+    (tmp_path / "bad.png").write_text("This is a letter and not a picture at all. " * 9)
+    with visit(browser, server, DESKTOP) as page:
+        page.set_input_files("#photo input[type=file]", tmp_path / "bad.png")
+        page.locator(".toast-body").wait_for()
+        message = page.locator(".toast-body").inner_text()
+        assert "bad.png is" in message and "it must be a photo" in message and "Traceback" not in message
+        page.locator("#photo input[type=file]").wait_for(state="attached")
+        load(page, photo)
+
+
+def test_a_fill_is_stopped_and_the_next_one_runs(browser, server_with_weights):
+    from playwright.sync_api import expect
+
+    with visit(browser, server_with_weights, DESKTOP) as page:
+        page.click("#settings > button")  # first: what it holds gets its values only when it is opened
+        steps = page.get_by_label("number input for Steps")
+        expect(steps).to_have_value("20")
+        page.locator("#samples .thumbnail-item").nth(0).click()
+        page.locator("#paint").wait_for()
+        page.wait_for_function("() => window.editor?.width > 100")
+        steps.fill("100")
+        steps.press("Tab")
+        page.click("#go")
+        page.get_by_text(re.compile(r"Step \d+ of 100")).first.wait_for(timeout=60_000)
+        page.click("#stop")
+        page.locator("#go").wait_for()
+        assert server_with_weights.wait_for("a fill was stopped", 20), "the computation went on"
+        assert not page.locator("#slider img").count()
+        steps.fill("2")
+        steps.press("Tab")
+        page.click("#go")
+        wait_for_result(page)
+        facts = page.locator("#facts").inner_text()
+        assert "Moebius (places2)" in facts and "seed" in facts
+
+
+def test_a_path_that_was_not_uploaded_is_refused(server):
+    record = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    body = json.dumps({"data": [record]}).encode()
+    request = urllib.request.Request(
+        f"{server.url}/gradio_api/call/load_photo", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+        event = json.load(answer)["event_id"]
+    url = f"{server.url}/gradio_api/call/load_photo/{event}"
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
+        assert "event: error" in io.TextIOWrapper(answer).read()
