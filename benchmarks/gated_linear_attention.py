@@ -1,6 +1,6 @@
 """Seconds of gated linear attention by chunk size, at the four grids of PixelHacker: what gla.CHUNK_SIZE was chosen by.
 
-    PYTHONPATH=. python benchmarks/gated_linear_attention.py [--device cuda]
+PYTHONPATH=. python benchmarks/gated_linear_attention.py [--device cuda]
 """
 
 from __future__ import annotations

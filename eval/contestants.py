@@ -160,10 +160,11 @@ def _control(name: str, title: str, make: Callable) -> Contestant:
 
 def _registered(name: str, options: Options) -> Contestant:
     card = registry.card(name)
-    folder = options.weights.get(name, options.weights.get("") if card.parameters else None)
+    learned = card.seeded or bool(card.parameters)
+    folder = options.weights.get(name, options.weights.get("") if learned else None)
     load_options = registry.LoadOptions(
         weights=Path(folder) if folder else None,
-        variant=options.variant if card.parameters else None,
+        variant=options.variant if card.network else None,
         device=options.device,
         dtype=options.dtype,
     )
@@ -171,32 +172,31 @@ def _registered(name: str, options: Options) -> Contestant:
     if not state.can_run:
         raise ValueError(f"{name} cannot run here: {state.reason}")
     config = SamplingConfig()  # a model that learned nothing has no settings
-    if card.parameters:
+    if learned:
         config = dataclasses.replace(options.config, **options.overrides.get(name, {})).for_model(name)
     return Contestant(
         name=name,
         title=card.title,
         config=config,
         load=lambda: card.load(load_options, lambda share, text: None),
-        weights=_identity(name, load_options, state.weights) if card.parameters else {},
+        weights=_identity(card, load_options, state.weights) if learned else {},
         parameters=card.parameters,
         license=card.license,
         source=card.source,
-        learned=bool(card.parameters),
+        learned=learned,
     )
 
 
-def _identity(name: str, load_options: registry.LoadOptions, where: str) -> dict:
-    """Hashes of the weight files where they can be found, else where they are said to be."""
-    if name == "moebius":
-        files = weight_files.locate(load_options.variant, load_options.weights)
+def _identity(card: registry.ModelCard, load_options: registry.LoadOptions, where: str) -> dict:
+    """Hashes of the weight files where they are on this computer, else where they are said to be."""
+    if card.network:
+        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
         return {
             "variant": files.variant,
-            "student": _hash(files.denoiser),
+            "denoiser": _hash(files.denoiser),
             "autoencoder": _hash(files.autoencoder),
         }
-    folder = load_options.weights or Path(where)
-    if folder.is_dir():
+    if folder := card.folder(load_options):
         names = [
             path for path in sorted(folder.rglob("*")) if path.suffix in (".bin", ".safetensors", ".gguf", ".json")
         ]

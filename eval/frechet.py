@@ -44,10 +44,19 @@ def root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
-def distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b: np.ndarray) -> tuple[float, float]:
-    """|μa - μb|² + Tr(A + B - 2 (A B)^½) from means and square roots of the covariances A and B.
+def factor_of_few(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and a factor F (N, D) of the covariance FᵀF of no more than about D pictures: without eigenvalues."""
+    if len(features) < 2:
+        raise ValueError(f"a covariance needs at least 2 pictures, got {len(features)}")
+    wide = features.astype(np.float64)
+    mean = wide.mean(axis=0)
+    return mean, (wide - mean) / np.sqrt(len(wide) - 1)
 
-    Tr (A B)^½ is the sum of the singular values of A^½ B^½; so computed, equal sets have distance zero to rounding
+
+def distance(mean_a: np.ndarray, factor_a: np.ndarray, mean_b: np.ndarray, factor_b: np.ndarray) -> tuple[float, float]:
+    """|μa - μb|² + Tr(A + B - 2 (A B)^½) from means and factors, A = FaᵀFa and B = FbᵀFb (a square root is a factor).
+
+    Tr (A B)^½ is the sum of the singular values of Fa Fbᵀ; so computed, equal sets have distance zero to rounding
     even where pictures are fewer than features, and the square root of a rounding error is never taken.
 
     Returns:
@@ -55,8 +64,8 @@ def distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b:
         |μa - μb|².
     """
     between = float(np.square(mean_a - mean_b).sum())
-    overlap = float(np.linalg.svd(root_a @ root_b, compute_uv=False).sum())
-    return between + float(np.square(root_a).sum() + np.square(root_b).sum()) - 2 * overlap, between
+    overlap = float(np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum())
+    return between + float(np.square(factor_a).sum() + np.square(factor_b).sum()) - 2 * overlap, between
 
 
 def with_population_covariance(value: float, between: float, count: int) -> float:

@@ -189,9 +189,9 @@ def composite(picture: np.ndarray, mask: np.ndarray, values: np.ndarray, config:
     """Put what the model made, (H, W, 3) float in [0, 255], back into the picture by the recipe's paste."""
     raw = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     if RECIPES[config.recipe].paste == "blurred":
-        from moebius.pipeline import _paste_blurred
+        from moebius.pipeline import paste_blurred
 
-        composited = _paste_blurred(values, picture, mask.astype(np.uint8) * 255)
+        composited = paste_blurred(values, picture, mask.astype(np.uint8) * 255)
     else:
         composited = picture.copy()
         geometry.blend(composited, values, geometry.feather(mask, config.feather_px))

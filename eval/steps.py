@@ -90,13 +90,16 @@ class Evaluation:
 
     def report(self) -> dict | None:
         """results.json, results.md and results.html; the results on the first process, None on the others."""
-        gathered = {}
-        folder, _ = self._real_place()
-        real = score.gather(folder, self.dataset, self.workers)
-        for contestant in self.contestants:
-            folder, _ = self._score_place(contestant)
-            gathered[contestant.name] = score.gather(folder, self.dataset, self.workers)
-        results = self._results(real, gathered) if self.workers.first else None
+        real = score.gather(self._real_place()[0], self.dataset, self.workers)
+        name = self.settings.reference or self.contestants[0].name
+        reference = self._gather(next(contestant for contestant in self.contestants if contestant.name == name))
+        real_set = summary.RealSet(real.composited) if self.workers.first else None
+        told = []
+        for contestant in self.contestants:  # one at a time, so that memory holds the rows of two at most
+            scores = self._gather(contestant)
+            if self.workers.first:
+                told.append(self._told(contestant, scores, real_set, reference))
+        results = self._results(name, told, real.composited.shape[1]) if self.workers.first else None
         self.workers.collect(self.out, self._shown(results))
         if self.workers.first:
             store.write_json(self.out / RESULTS, results)
@@ -173,11 +176,21 @@ class Evaluation:
             ]
         return self.workers.share(names)
 
-    def _results(self, real: score.Scores, gathered: dict[str, score.Scores]) -> dict:
+    def _gather(self, contestant: Contestant) -> score.Scores | None:
+        """On every process at once; None on all but the first."""
+        return score.gather(self._score_place(contestant)[0], self.dataset, self.workers)
+
+    def _told(
+        self, contestant: Contestant, scores: score.Scores, real: summary.RealSet, reference: score.Scores
+    ) -> dict:
+        """One contestant's part of the results."""
+        rows = [row["composited"] for row in reference.rows]
+        told = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)
+        fills = self._fills(contestant)
+        return told | {"fills": fills.name, **store.read_json(fills / generate.LOADED)}
+
+    def _results(self, reference: str, told: list[dict], width: int) -> dict:
         metrics = self.settings.metrics
-        reference = self.settings.reference or self.contestants[0].name
-        reference_rows = [row["composited"] for row in gathered[reference].rows]
-        real_set = summary.RealSet(real.composited)
         shown = summary.figures(metrics)
         return {
             "schema": 1,
@@ -191,14 +204,8 @@ class Evaluation:
             "perceptual": metrics.distance_key,
             "intervals": "95 %, bootstrap over photos, 2,000 resamples, percentile",
             "reference": reference,
-            "models": [
-                summary.contestant_figures(
-                    contestant, metrics, self.dataset, gathered[contestant.name], real_set, reference_rows
-                )
-                | {"fills": self._fills(contestant).name, **store.read_json(self._fills(contestant) / generate.LOADED)}
-                for contestant in self.contestants
-            ],
-            "warnings": summary.warnings(metrics, self.dataset, real.composited.shape[1]),
+            "models": told,
+            "warnings": summary.warnings(metrics, self.dataset, width),
             "paper": report.paper(self.dataset.request.protocol),
             "batch": self.settings.batch,
             "hardware": cost.hardware(self.device),

@@ -71,11 +71,13 @@ class RealSet:
 
     def __init__(self, features: np.ndarray) -> None:
         self.features = features
-        self.mean, self.root = gaussian(features)
+        self.mean, self.factor = gaussian(features)
 
 
 def gaussian(features: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and square root of the covariance of features (N, D), read a few rows at a time."""
+    """Mean (D,) and a factor of the covariance of features (N, D), memory no larger than (D, D) whatever N is."""
+    if len(features) <= features.shape[1]:
+        return frechet.factor_of_few(np.asarray(features))
     moments = frechet.Moments(features.shape[1])
     for start in range(0, len(features), rows):
         moments.update(np.asarray(features[start : start + rows]))
@@ -86,12 +88,11 @@ def gaussian(features: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndar
 def set_figures(metrics: Metrics, real: RealSet, features: np.ndarray) -> dict[str, dict]:
     """Distances of the set of fills to the set of pictures."""
     kind = FEATURES[metrics.features]
-    mean, root = gaussian(features)
-    value, between = frechet.distance(real.mean, real.root, mean, root)
+    value, between = frechet.distance(real.mean, real.factor, *gaussian(features))
     kernel, spread = kid.kernel_distance(real.features, features)
     u_ids, p_ids = uids.inception_discriminative(np.asarray(real.features), np.asarray(features))
     population = frechet.with_population_covariance(value, between, len(features))
-    scale = float(np.square(real.root).sum())
+    scale = float(np.square(real.factor).sum())
     return {
         kind.frechet[0]: {
             # what is below 1e-9 of the spread of the real set is rounding

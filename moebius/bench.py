@@ -25,7 +25,7 @@ from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 
-MODELS = ("moebius", "pixelhacker", "flux-fill")
+MODELS = tuple(paper.TIMINGS)
 SIDE = 512
 
 _VAE = {

@@ -203,7 +203,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         if paste:
             values = decoded.permute(0, 2, 3, 1).cpu().numpy() * 255  # (B, H, W, 3)
             if RECIPES[recipe].paste == "blurred":
-                pasted = [_paste_blurred(v, *s) for v, s in zip(values, scaled, strict=True)]
+                pasted = [paste_blurred(v, *s) for v, s in zip(values, scaled, strict=True)]
             else:
                 pasted = [
                     _paste_feathered(v, picture, mask, feather_px)
@@ -340,7 +340,7 @@ def _masks(mask_image: Pictures) -> list[np.ndarray]:
     return [images.mask_array(mask) for mask in masks]
 
 
-def _paste_blurred(values: np.ndarray, picture: np.ndarray, grey: np.ndarray) -> np.ndarray:
+def paste_blurred(values: np.ndarray, picture: np.ndarray, grey: np.ndarray) -> np.ndarray:
     """The published paste at the model's size: the mask blurred by a Gaussian of radius 3 blends, values truncated.
 
     values (H, W, 3) float32 in [0, 255], picture (H, W, 3) uint8, grey (H, W) uint8 -> (H, W, 3) uint8.

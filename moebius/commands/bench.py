@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from moebius import paper
 from moebius.devices import DTYPES
 
-MODELS = ("moebius", "pixelhacker", "flux-fill")
+MODELS = tuple(paper.TIMINGS)
 
 
 def add(commands) -> None:

@@ -288,6 +288,18 @@ class FusedMoebiusUNet(nn.Module):
         self._kept: tuple[tuple, list] | None = None
 
     @property
+    def model_name(self) -> str:
+        return self.trained[0].model_name
+
+    def num_parameters(self) -> int:
+        """Of the network that it was made from."""
+        return self.trained[0].num_parameters()
+
+    def save_pretrained(self, *args, **kwargs) -> None:
+        """Saves the network that it was made from: the trained form is the one that is kept."""
+        self.trained[0].save_pretrained(*args, **kwargs)
+
+    @property
     def dtype(self) -> torch.dtype:
         return self.time.weight.dtype
 

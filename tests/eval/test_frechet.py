@@ -65,6 +65,13 @@ def test_the_other_denominator():
     assert frechet.with_population_covariance(value, means, 30) == pytest.approx(wanted)
 
 
+def test_few_pictures_go_a_shorter_way_to_the_same_distance():
+    random = np.random.default_rng(5)
+    a, b = random.normal(size=(9, 30)), random.normal(1, 2, (12, 30))
+    short = frechet.distance(*frechet.factor_of_few(a), *frechet.factor_of_few(b))[0]
+    assert short == pytest.approx(between(a, b), rel=1e-6)
+
+
 def test_what_is_no_set_of_features_is_refused():
     moments = frechet.Moments(4)
     with pytest.raises(ValueError, match=r"features must be \(N, 4\), got \(2, 3\)"):

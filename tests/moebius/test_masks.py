@@ -75,7 +75,9 @@ def test_strokes_of_lama_have_the_published_statistics(monkeypatch, kind, times,
             assert np.hypot(x1 - x0, y1 - y0) <= 10 + max_length + 1  # ends are whole pixels
     assert min(chains) >= times[0] and max(chains) <= times[1]
     assert np.mean(chains) == pytest.approx(sum(times) / 2, rel=0.1)
-    assert set(segments) == {1, 2, 3, 4, 5}
+    counts = np.bincount(segments, minlength=6)[1:] / len(segments)  # a chain may begin where the last one ended
+    np.testing.assert_allclose(counts[:5], 0.2, atol=0.07)
+    assert counts[5:].sum() < 0.002
 
 
 def test_boxes_take_their_share_of_lamas_masks():

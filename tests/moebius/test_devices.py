@@ -1,0 +1,75 @@
+"""Devices, their memory, and what an error about memory looks like."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from moebius import devices
+from moebius.devices import Memory
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError(), True),
+        (np.exceptions.AxisError(3, 2), False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GB)"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory: you tried"), True),
+        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_which_errors_say_that_memory_ran_out(error, short):
+    assert devices.is_out_of_memory(error) is short
+
+
+def test_torchs_own_error_on_this_machine_is_recognised():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**58)
+    assert devices.is_out_of_memory(error.value)
+
+
+def test_memory_covers_what_fits_in_both_places():
+    memory = Memory(gpu_bytes=10, ram_bytes=20)
+    assert memory.covers(Memory(gpu_bytes=10, ram_bytes=20))
+    assert not memory.covers(Memory(gpu_bytes=11, ram_bytes=0))
+    assert not memory.covers(Memory(gpu_bytes=0, ram_bytes=21))
+
+
+def test_free_memory_is_part_of_all_there_is():
+    free, total = devices.free_memory("cpu"), devices.total_memory("cpu")
+    assert free.gpu_bytes == total.gpu_bytes == 0
+    assert 2**27 < free.ram_bytes and free.ram_bytes < 1.1 * total.ram_bytes
+
+
+def test_unknown_devices_and_types_are_named():
+    with pytest.raises(ValueError, match="unknown device 'tpu'; choose cpu, cuda, cuda:N or mps"):
+        devices.check_device("tpu")
+    with pytest.raises(ValueError, match="unknown dtype 'int4'; choose from float32, bfloat16, float16"):
+        devices.named_dtype("int4")
+    assert devices.named_dtype(None, "bfloat16") == torch.bfloat16
+
+
+def test_the_peak_is_that_of_the_time_between():
+    import time
+
+    with devices.PeakMemory(interval_s=0.001) as before:
+        pass
+    with devices.PeakMemory(interval_s=0.001) as during:
+        block = np.ones(2**26)  # half a gibibyte
+        deadline = time.monotonic() + 5
+        while during._most < before.gib["memory"] * 2**30 + 2**28 and time.monotonic() < deadline:
+            block += 1
+        del block
+    assert during.gib["memory"] > before.gib["memory"] + 0.25
+    assert (during.gib["gpu"] is None) == (not torch.cuda.is_initialized())
+
+
+def test_asking_imports_no_torch_before_it_is_needed():
+    import subprocess
+
+    code = "import sys, moebius.devices as d; d.let_go(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
