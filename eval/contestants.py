@@ -4,6 +4,7 @@ its weights."""
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -180,7 +181,7 @@ def _registered(name: str, options: Options) -> Contestant:
         config=config,
         load=lambda: card.load(load_options, lambda share, text: None),
         weights=_identity(card, load_options, state.weights) if learned else {},
-        parameters=card.parameters,
+        parameters=_parameters(card, load_options),
         license=card.license,
         source=card.source,
         learned=learned,
@@ -202,6 +203,33 @@ def _identity(card: registry.ModelCard, load_options: registry.LoadOptions, wher
         ]
         return {path.relative_to(folder).as_posix(): _hash(path) for path in names}
     return {"where": where}
+
+
+def _parameters(card: registry.ModelCard, load_options: registry.LoadOptions) -> int:
+    """As published; for a network of another size, which a `config.json` beside its weights tells, counted in its file.
+
+    Not counted in the loaded model: its form for inference holds products of weights.
+    """
+    if not card.network:
+        return card.parameters
+    file = weight_files.locate(load_options.variant, load_options.weights, network=card.network).denoiser
+    return _count(file) if (file.parent / "config.json").is_file() else card.parameters
+
+
+def _count(file: Path) -> int:
+    """Numbers in a weights file but for the statistics of BatchNorms."""
+    if file.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(file, "pt") as tensors:
+            shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}
+    else:
+        import torch
+
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        shapes = {key: list(tensor.shape) for key, tensor in state.items()}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(math.prod(shape) for key, shape in shapes.items() if not key.endswith(statistics))
 
 
 @cache

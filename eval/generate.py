@@ -92,7 +92,7 @@ def generate(
     if not todo:
         return
     inpainter = contestant.load()
-    store.write_json(folder / LOADED, {"parameters": parameters_of(inpainter) or contestant.parameters})
+    store.write_json(folder / LOADED, {"parameters": contestant.parameters or parameters_of(inpainter)})
     total = sum(map(len, mine))
     done = total - sum(map(len, todo))
     label = f"{contestant.name}: filling"

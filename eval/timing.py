@@ -187,7 +187,7 @@ def _told(clocks: list[Clock], batch: int) -> dict:
 def _work(contestant: Contestant, inpainter: Inpainter, sample, seed: int) -> dict:
     """Parameters, and operations of one fill with one step and of what each further step adds."""
     told = {
-        "parameters": parameters_of(inpainter) or contestant.parameters,
+        "parameters": contestant.parameters or parameters_of(inpainter),
         "settings": contestant.settings(),
         "dtype": "",
         "flops": None,
