@@ -94,7 +94,7 @@ def _plots(results: dict, times: dict | None) -> list[str]:
     if by_size:
         drawn.append(plots.scatter("Quality against size", "million parameters (learned models)", y_title, by_size))
     bins = results["models"][0]["composited"]["bins"]
-    names = [f"{tables.bin_name(told)} (n={told['pictures']})" for told in bins]
+    names = [f"{tables.bin_name(told)}\nn = {told['pictures']}" for told in bins]
     series = {
         model["name"]: [
             Point(number(told["mean"]), number(told["mean"]), number(told["low"]), number(told["high"]))

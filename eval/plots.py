@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 560, 330
-LEFT, RIGHT, TOP, BOTTOM = 66, 18, 30, 52
+LEFT, RIGHT, TOP, BOTTOM = 66, 18, 30, 64
 LEGEND_COLUMNS = 3
 COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#b91c1c", "#0f766e", "#a16207", "#475569")
 
@@ -119,8 +119,9 @@ class _Frame:
                          f'opacity="0.13"/><text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" fill="currentColor" '
                          f'opacity="0.75">{value:.3g}</text>')  # fmt: skip
         for x, name in self._x_ticks():
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle" fill="currentColor" '
-                         f'opacity="0.75">{escape(name)}</text>')  # fmt: skip
+            for row, line in enumerate(name.split("\n")):
+                parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 17 + 14 * row}" text-anchor="middle" '
+                             f'fill="currentColor" opacity="0.75">{escape(line)}</text>')  # fmt: skip
         parts += body
         centre = (LEFT + WIDTH - RIGHT) / 2
         parts.append(f'<text x="{centre}" y="{HEIGHT - 12}" text-anchor="middle" fill="currentColor">'

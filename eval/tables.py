@@ -167,7 +167,7 @@ def paper_table(paper: dict) -> Table:
 
 
 def bin_name(told: dict) -> str:
-    return f"{told['from']:.0%} to {told['to']:.0%}"
+    return f"{100 * told['from']:.0f}–{100 * told['to']:.0f} %"
 
 
 def parameters(count: int | None) -> str:
