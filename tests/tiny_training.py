@@ -105,3 +105,26 @@ def start(command: str, file: Path, *options: str, **extra: str) -> subprocess.P
     """`python -m moebius COMMAND FILE …` in a process of its own."""
     line = [sys.executable, "-m", "moebius", command, str(file), *options]
     return subprocess.Popen(line, cwd=ROOT, env=environment(**extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def trained(folder: Path, out: str, seed: int, steps: int, batch_size: int, rate: float, **changes: Any) -> float:
+    """Train one network on one core; the held-out task loss of its average."""
+    from moebius.training.config import TrainConfig, build
+    from moebius.training.distillation import Distillation
+    from moebius.training.loop import accelerator, run
+
+    torch.set_num_threads(1)
+    quiet = {"validate_every": 0, "checkpoint_every": 10**6, "log_every": 100}
+    data = {"validation": 2, "validation_draws": 8, "cache": str(folder / f"cache{seed}"), "cache_variants": 8}
+    settings = table(
+        folder,
+        out,
+        run=quiet | {"steps": steps, "batch_size": batch_size, "seed": seed},
+        optimizer={"learning_rate": rate, "warmup_steps": 10, "ema_decay": 0.95},
+        data=data,
+        **changes,
+    )
+    config = build(TrainConfig, settings)
+    made = Distillation(config, accelerator(config.run))
+    run(made, config, made.accelerator)
+    return made.validate()["heldout_task"]
