@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SIZE = (4000, 3000)
-HOLE = (1800, 1300, 2100, 1540)  # left, top, right, bottom of the ellipse
+HOLE = (1800, 1300, 2000, 1460)  # left, top, right, bottom of the ellipse
 
 
 def make(folder: Path, count: int) -> None:

@@ -1,7 +1,7 @@
-"""The command line: `python -m moebius inpaint | compare | models | download | bench | teach | train | train-vae`.
+"""The command line, `python -m moebius COMMAND`; the commands stand in `COMMANDS`.
 
-Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C. Heavy imports stand inside
-the commands, so that help answers at once.
+Exit status 0; 1 where a command did its work but not all of it; 2 with one line on stderr for a user's mistake; 130
+after Ctrl-C. Heavy imports stand inside the commands, so that help answers at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moebius import __version__
-from moebius.commands import bench, compare, download, inpaint, models, teach, train, train_vae
+from moebius.commands import batch, bench, compare, download, inpaint, models, teach, train, train_vae
 
 COMMANDS = {
     "inpaint": inpaint,
+    "batch": batch,
     "compare": compare,
     "models": models,
     "download": download,
@@ -42,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with _libraries_quiet():
             report = options.command(options)
-    except KeyboardInterrupt:
-        print("cancelled, nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "cancelled, nothing was written", file=sys.stderr)
         return 130
     except (ValueError, OSError, MemoryError) as error:
         return _fail(options.name, " ".join(str(error).split()) or type(error).__name__)
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(options.name, "not enough memory; try --device cpu, --dtype bfloat16 or fewer programs at once")
     print(json.dumps(report) if options.json else options.describe(report))
-    return 0
+    return report.get("exit_status", 0)
 
 
 def _fail(command: str, text: str) -> int:

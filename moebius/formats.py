@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from moebius import images, png
+from moebius import images, marks, png
 from moebius.ifd import read_directory, read_layout, write_values
 from moebius.quiet import quiet
 from moebius.thumbnails import hide_pictures
@@ -48,13 +48,14 @@ _TIFF_STRUCTURE = {
 """TIFF tags that describe how pixels are stored; all others are copied."""
 
 
-def encode_again(data: bytes, kind: str, raster: Image.Image) -> tuple[bytes, tuple[str, ...]]:
+def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None = None) -> tuple[bytes, tuple[str, ...]]:
     """The photo in its own format, all of it encoded anew, with its metadata.
 
     Args:
         data: the original file.
         kind: WEBP, GIF, BMP, AVIF, HEIF or TIFF.
         raster: the edited picture as stored.
+        mark: for the XMP of WEBP, AVIF and HEIF, see `moebius.marks`.
     """
     with quiet(), Image.open(io.BytesIO(data)) as original:
         info = original.info
@@ -68,10 +69,20 @@ def encode_again(data: bytes, kind: str, raster: Image.Image) -> tuple[bytes, tu
     options = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
     for key in {"exif", "xmp"} & options.keys():
         options[key] = hide_pictures(options[key], images.preview(raster))
+    notes = _mark(options, mark)
     if kind == "WEBP" and _is_lossless_webp(data):
-        return _save(raster, kind, options | _LOSSLESS_WEBP), ()
+        return _save(raster, kind, options | _LOSSLESS_WEBP), notes
     note = f"{kind} cannot be edited in part: the whole photo was compressed anew, at high quality."
-    return _save(raster, kind, options | _LOSSY[kind]), (note,)
+    return _save(raster, kind, options | _LOSSY[kind]), (note, *notes)
+
+
+def _mark(options: dict, mark: str | None) -> tuple[str, ...]:
+    """Put the mark into the XMP packet of Pillow's options; a note where that cannot be."""
+    if mark is None:
+        return ()
+    packet, notes = marks.packet(options.get("xmp"), mark)
+    options |= {"xmp": packet} if packet else {}
+    return notes
 
 
 def _tiff_again(raster: Image.Image, original: Image.Image) -> tuple[bytes, tuple[str, ...]]:
@@ -90,13 +101,16 @@ def _tiff_again(raster: Image.Image, original: Image.Image) -> tuple[bytes, tupl
     return _save(raster, "TIFF", {"tiffinfo": tags, "compression": compression}), notes
 
 
-def convert(data: bytes, old: str, kind: str, raster: Image.Image | np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+def convert(
+    data: bytes, old: str, kind: str, raster: Image.Image | np.ndarray, mark: str | None = None
+) -> tuple[bytes, tuple[str, ...]]:
     """A photo as a file of another format, with profile, EXIF, XMP and resolution where the format has them.
 
     Args:
         data: the original file, for its metadata.
         old, kind: the old and the new format, keys of `_MODES`.
         raster: the edited picture as shown.
+        mark: for the XMP of WEBP, AVIF and HEIF, see `moebius.marks`.
     """
     with quiet(), Image.open(io.BytesIO(data)) as original:
         original.load()  # a PNG's metadata may come last
@@ -115,6 +129,8 @@ def convert(data: bytes, old: str, kind: str, raster: Image.Image | np.ndarray) 
     if xmp:
         xmp = hide_pictures(xmp if isinstance(xmp, bytes) else xmp.encode(), images.preview(raster))
         options["xmp"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
+    if kind not in marks.IN_PLACE:
+        notes.extend(_mark(options, mark))
     if info.get("dpi"):
         options["dpi"] = info["dpi"]
     if isinstance(picture, np.ndarray):

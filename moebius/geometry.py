@@ -60,6 +60,11 @@ def plan_squares(mask: np.ndarray, context: float, max_squares: int, size: int |
 
 def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, int, int, int]]:
     """Bounding boxes of the holes, near ones and those that fit one square of side `smallest` merged."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return []
+    top, left = (max(0, int(at[0]) - MERGE_PX) // 2 * 2 for at in (rows, columns))  # even: labels keep their order
+    mask = mask[top : rows[-1] + MERGE_PX, left : columns[-1] + MERGE_PX]  # no need to look at all of a large photo
     near = cv2.dilate(mask.astype(np.uint8), np.ones((MERGE_PX + 1, MERGE_PX + 1), np.uint8))
     count, labels = cv2.connectedComponents(near, connectivity=8)
     labels[~mask] = 0
@@ -75,6 +80,7 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, 
         boxes[:, column] = np.iinfo(np.int64).max if reduce is np.minimum else -1
         reduce.at(boxes[:, column], owner, values)
     boxes[:, 2:] += 1
+    boxes += (left, top, left, top)
     groups: list[tuple[int, int, int, int]] = []
     open_ = np.ones(len(boxes), bool)
     for seed in range(len(boxes)):

@@ -82,6 +82,17 @@ def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
         else:
             out[changed, :3] = new
         return out
+    out = raster.copy()
+    if changed.any():  # only the window around the changes is taken apart, which is quick in a large photo
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        window = slice(box[1], box[3]), slice(box[0], box[2])
+        out.paste(_with_colours(raster.crop(box), rgb[window], changed[window]), box)
+    return out
+
+
+def _with_colours(raster: Image.Image, rgb: np.ndarray, changed: np.ndarray) -> Image.Image:
+    """`put_back` for a Pillow image, all of which is looked at."""
     new = rgb[changed]  # (N, 3)
     mode = raster.mode
     pixels = np.array(raster)

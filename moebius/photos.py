@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from moebius import formats, images, jpeg, png, tiff
+from moebius import formats, images, jpeg, marks, png, tiff
 from moebius.ifd import read_directory, read_layout
 from moebius.orientation import as_shown, as_stored
 from moebius.quiet import quiet
@@ -123,7 +123,7 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
         PhotoError: there is no such file, it is too large, or it is no photo that can be read.
     """
     name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
-    data = _read(source, name)
+    data = read_file(source, name)
     with quiet(stderr=data[:2] in (b"II", b"MM")):
         image = _decode(data, name)
         orientation, notes = _orientation(image, data)
@@ -134,16 +134,17 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
 
 
-def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None) -> np.ndarray:
+def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, name: str | None = None) -> np.ndarray:
     """Open a mask, (H, W) bool, True = repaint (see `images.mask_array`).
 
     Args:
         size: width and height of the photo as shown; None leaves that check to the caller.
+        name: what messages call it; by default the file's name.
 
     Raises:
         PhotoError: as `open_photo`; the size is another one; the mask is full.
     """
-    photo = open_photo(source, "the mask" if isinstance(source, bytes) else None)
+    photo = open_photo(source, name or ("the mask" if isinstance(source, bytes) else None))
     try:
         mask = images.mask_array(photo.raster)
         if size is not None:
@@ -174,7 +175,13 @@ def _limit(variable: str, default: int) -> int:
         raise PhotoError(f"{variable} must be a whole number, not {text!r}") from error
 
 
-def _read(source: Path | str | bytes, name: str) -> bytes:
+def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
+    """A file's bytes, within the limit `max_bytes`, which holds before it is read.
+
+    Raises:
+        PhotoError: there is no such file, it cannot be read, is empty or too large.
+    """
+    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
     if isinstance(source, bytes):
         data, size = source, len(source)
     else:
@@ -306,7 +313,9 @@ def _one_line(error: Exception) -> str:
 # ---- writing ----
 
 
-def encode_photo(photo: Photo, raster: Raster, changed: np.ndarray, suffix: str | None = None) -> Encoded:
+def encode_photo(
+    photo: Photo, raster: Raster, changed: np.ndarray, suffix: str | None = None, mark: str | None = None
+) -> Encoded:
     """The edited photo as a file of the same format, or of the one that `suffix` (".png") names.
 
     In the same format it stays what it was: stored orientation and its EXIF tag, metadata, bit depth, and as far
@@ -315,6 +324,8 @@ def encode_photo(photo: Photo, raster: Raster, changed: np.ndarray, suffix: str 
     Args:
         raster: the edited `photo.raster`, same size and mode; one of another size is written whole.
         changed: (H, W) bool, the pixels that may differ; if none and no other format: the original file, verbatim.
+        mark: how the edit was made, a word of `moebius.marks`, for the file's XMP; None: it is not told. An unchanged
+            photo is never marked.
 
     Raises:
         PhotoError: the suffix is unknown, or the format cannot hold this photo.
@@ -325,19 +336,25 @@ def encode_photo(photo: Photo, raster: Raster, changed: np.ndarray, suffix: str 
     size = raster.shape[1::-1] if isinstance(raster, np.ndarray) else raster.size
     if changed.shape != size[::-1]:
         raise ValueError(f"the edited photo is {size}, `changed` {changed.shape[::-1]}")
+    mark = mark if changed.any() else None
     resized = size != photo.size  # the published recipe's picture: nothing of the original's coding fits it
     if kind == photo.format and not changed.any() and not resized:
         return Encoded(data=photo.data, format=kind)
     try:
         if kind != photo.format or resized:
-            data, notes = formats.convert(photo.data, photo.format, kind, raster)
+            data, notes = formats.convert(photo.data, photo.format, kind, raster, mark)
         else:
             stored, where = as_stored(raster, photo.orientation), as_stored(changed, photo.orientation)
-            data, notes = _encode_stored(photo, stored, where)
+            data, notes = _encode_stored(photo, stored, where, mark)
     except Exception as error:  # damaged metadata make Pillow's encoders, too, raise nearly everything
         raise PhotoError(
             f"{photo.name} cannot be written as {kind} ({_one_line(error)}); choose another format, e.g. .png"
         ) from error
+    if mark and kind in marks.IN_PLACE:
+        data, more = marks.add(data, kind, mark)
+        notes = (*notes, *more)
+    elif mark and kind in ("BMP", "GIF"):
+        notes = (*notes, marks.cannot(kind))
     return Encoded(data=data, format=kind, notes=notes)
 
 
@@ -354,7 +371,9 @@ def format_of(suffix: str) -> str:
     raise PhotoError(f"cannot write files with the suffix {suffix!r}; choose from {allowed}")
 
 
-def _encode_stored(photo: Photo, stored: Raster, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+def _encode_stored(
+    photo: Photo, stored: Raster, changed: np.ndarray, mark: str | None
+) -> tuple[bytes, tuple[str, ...]]:
     """The edited photo in its own format; `stored` and `changed` are not turned."""
     if photo.format == "JPEG":
         return jpeg.encode_jpeg(photo.data, stored, changed)
@@ -367,7 +386,7 @@ def _encode_stored(photo: Photo, stored: Raster, changed: np.ndarray) -> tuple[b
         except ValueError:  # odd, or damaged; Pillow may know more
             if isinstance(stored, np.ndarray):
                 raise
-    return formats.encode_again(photo.data, photo.format, stored)
+    return formats.encode_again(photo.data, photo.format, stored, mark)
 
 
 def write_atomic(path: Path | str, data: bytes) -> None:

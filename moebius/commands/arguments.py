@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import secrets
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         told = text if default is None else f"{text} (default: {default})"
         parser.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=told)
     parser.add_argument("--scheduler", choices=SCHEDULERS, help=f"default: {sampling.scheduler}")
+
+
+def add_mark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mark",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="say in the files' XMP, in IPTC's words, that a model edited them (default: no, or MOEBIUS_MARK)",
+    )
+
+
+def mark(options: argparse.Namespace, learned: bool) -> str | None:
+    """What to mark results with, if at all. ValueError if MOEBIUS_MARK is neither 0 nor 1."""
+    from moebius import marks
+
+    wanted = marks.wanted(os.environ) if options.mark is None else options.mark
+    return marks.mark_of(learned) if wanted else None
 
 
 def sampling_config(options: argparse.Namespace) -> SamplingConfig:

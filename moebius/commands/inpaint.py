@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from moebius import registry
@@ -56,6 +57,7 @@ def add(commands) -> None:
     )
     arguments.add_weights(parser)
     arguments.add_sampling(parser)
+    arguments.add_mark(parser)
     parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
     parser.set_defaults(command=run, describe=describe)
 
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> dict:
         mask = photos.open_mask(options.mask, photo.size)
         read = time.perf_counter()
         card, reason = registry.resolve(options.model, load_options)
+        mark = arguments.mark(options, card.seeded)
         model = residency.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
         generator = None
@@ -88,16 +91,11 @@ def run(options: argparse.Namespace) -> dict:
         fill = model.fill(photo.raster, mask, config, generator, progress)
         progress(1.0, "Writing")
         encoding = time.perf_counter()
-        encoded = photos.encode_photo(photo, fill.raster, fill.changed, suffix)
+        encoded = photos.encode_photo(photo, fill.raster, fill.changed, suffix, mark)
         photos.write_atomic(output, encoded.data)
     done = time.perf_counter()
     notes = [*photo.notes, *fill.notes, *encoded.notes]
-    useless = ({} if card.seeded else _LEARNED_ONLY) | ({} if card.name.startswith("flux") else _FLUX_ONLY)
-    ignored = [flag for name, flag in useless.items() if name in given]
-    if ignored:
-        notes.append(f"{card.title} has no use for {', '.join(ignored)}.")
-    if card.notice:
-        notes.append(card.notice)
+    notes += remarks(card, given)
     facts = model.facts()
     return {
         "output": str(output),
@@ -110,6 +108,7 @@ def run(options: argparse.Namespace) -> dict:
         "config": dataclasses.asdict(config.for_model(card.name)),
         "step_ms": None if fill.step_ms is None else round(fill.step_ms, 2),
         "squares": [dataclasses.asdict(square) for square in fill.squares],
+        "mark": mark if fill.changed.any() else None,
         "changed_pixels": int(fill.changed.sum()),
         "seconds": {
             "read": round(read - started, 3),
@@ -118,9 +117,17 @@ def run(options: argparse.Namespace) -> dict:
             "write": round(done - encoding, 3),
             "total": round(done - started, 3),
         },
-        "peak_gib": _peak_gib(),
+        "peak_gib": peak_gib(),
         "notes": notes,
     }
+
+
+def remarks(card: registry.ModelCard, given: Container[str]) -> list[str]:
+    """What is worth saying of a model, given the names of the options that were used."""
+    useless = ({} if card.seeded else _LEARNED_ONLY) | ({} if card.name.startswith("flux") else _FLUX_ONLY)
+    ignored = [flag for name, flag in useless.items() if name in given]
+    notes = [f"{card.title} has no use for {', '.join(ignored)}."] if ignored else []
+    return [*notes, card.notice] if card.notice else notes
 
 
 def _output_path(options: argparse.Namespace) -> tuple[Path, str | None]:
@@ -157,7 +164,7 @@ def describe(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _peak_gib() -> dict[str, float | None]:
+def peak_gib() -> dict[str, float | None]:
     """Most memory that this process has held, and torch on the GPU, in GiB; None where it cannot be told."""
     try:
         import resource

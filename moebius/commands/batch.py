@@ -1,0 +1,279 @@
+"""`python -m moebius batch`: a folder of photos."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from moebius import registry, weight_files
+from moebius.commands import arguments, inpaint
+
+SEED = 0
+"""Of a batch that names none: it must be the same when the batch goes on."""
+DESCRIPTION = """Fill the white part of each photo's mask. Size, format and metadata of every photo stay; results lie
+in OUT under the photos' relative paths. The same command goes on where it was stopped; photos, masks or settings that
+changed are done anew. Errors do not stop the rest: they are told at the end and in OUT/moebius-batch.report.json.
+Several GPUs: accelerate launch -m moebius batch …"""
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "batch", help="fill many photos", description=DESCRIPTION, argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder, with all folders in it, or one photo")
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="MASKS",
+        default=None,
+        help="one mask for all, or a folder of masks with the photos' names, with or without _mask behind them; white "
+        "= repaint (default: name_mask.png beside each photo)",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a folder; made if need be")
+    parser.add_argument("--overwrite", action="store_true", default=False, help="replace files that are not a batch's")
+    parser.add_argument("--dry-run", action="store_true", default=False, help="tell what would be done; write nothing")
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="photos read ahead while the model works (default: 2)"
+    )
+    parser.add_argument(
+        "--model",
+        choices=(registry.AUTO, *registry.MODELS),
+        default=registry.AUTO,
+        help="auto: the best that can run here (default); a model by name may download its weights",
+    )
+    arguments.add_weights(parser)
+    arguments.add_sampling(parser)
+    arguments.add_mark(parser)
+    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Fill the photos that are not done yet, and return what was done."""
+    if options.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    from moebius import batch
+
+    given = {"seed": SEED} | vars(options)
+    seed = arguments.seed(argparse.Namespace(**given))
+    rank, processes, local_rank = batch.processes(os.environ)
+    load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
+    load_options = _own_device(load_options, processes, local_rank)
+    out = options.output
+    jobs = batch.share(batch.plan(options.photos, options.masks, out), rank, processes)
+    card, reason = registry.resolve(options.model, load_options)
+    if options.dry_run:
+        return _dry(jobs, _task(options, card, load_options, seed, lambda share, text: None), out)
+
+    from moebius import batch_run
+    from moebius.batch_records import RecordsFile, part_name
+    from moebius.photos import write_atomic
+
+    with _terminal() as terminal, ExitStack() as stack:
+        task = _task(options, card, load_options, seed, terminal)
+        out.mkdir(parents=True, exist_ok=True)
+        records = stack.enter_context(RecordsFile(out, rank, processes))
+        tally = Tally(len(jobs), terminal)
+        try:
+            for outcome in batch_run.run(jobs, task, out, records, options.workers, tally.filling):
+                tally.add(outcome)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(
+                f"cancelled; {tally.done} photos were filled, and the same command goes on from there"
+            ) from stop
+        report = {
+            "output": str(out),
+            "model": card.name,
+            "reason": reason,
+            "seed": seed if card.seeded else None,
+            "config": dataclasses.asdict(task.config),
+            "mark": task.mark,
+            "process": [rank, processes],
+            **tally.report(),
+            "peak_gib": inpaint.peak_gib(),
+            "notes": inpaint.remarks(card, vars(options)),
+            "report": part_name("report.json", rank, processes),
+        }
+        write_atomic(out / report["report"], (json.dumps(report, indent=2) + "\n").encode())
+    return report
+
+
+class Tally:
+    """Counts outcomes and tells how far the batch is."""
+
+    def __init__(self, total: int, progress) -> None:
+        self.total, self._progress = total, progress
+        self.done = self.finished = 0
+        self.failed: list[dict] = []
+        self.notes: dict[str, list[str]] = {}
+        self.seconds = {"read": 0.0, "model": 0.0, "geometry": 0.0, "write": 0.0}
+        self._started = time.perf_counter()
+        self._first: float | None = None  # when the first photo came to the model, which is loaded by then
+
+    def filling(self, job, share: float, text: str) -> None:
+        """Tell of the photo in the model's hands."""
+        if self._first is None:
+            self._first = time.perf_counter()
+        place = self.done + self.finished + len(self.failed)
+        self._progress((place + share) / self.total, f"{job.name}: {text}, {self.left()}")
+
+    def add(self, outcome) -> None:
+        if outcome.state == "failed":
+            self.failed.append({"photo": outcome.job.name, "error": outcome.error})
+        elif outcome.state == "finished":
+            self.finished += 1
+        else:
+            self.done += 1
+            for part, seconds in outcome.seconds.items():
+                self.seconds[part] += seconds
+            if outcome.notes:
+                self.notes[outcome.job.name] = list(outcome.notes)
+        place = self.done + self.finished + len(self.failed)
+        said = {"done": "filled", "finished": "was finished already", "failed": f"failed: {outcome.error}"}
+        self._progress.line(f"{place} of {self.total}, {self.left()}: {outcome.job.name} {said[outcome.state]}")
+        self._progress(place / self.total, f"{place} of {self.total} photos, {self.left()}")
+
+    def left(self) -> str:
+        """How long the rest takes if it goes on like this."""
+        to_do = self.total - self.done - self.finished - len(self.failed)
+        if not self.done or self._first is None:
+            return f"{to_do} to do"
+        seconds = (time.perf_counter() - self._first) / self.done * to_do
+        hours, minutes = divmod(round(seconds / 60), 60)
+        span = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
+        return f"{span} left"
+
+    def report(self) -> dict:
+        now = time.perf_counter()
+        return {
+            "photos": self.total,
+            "filled": self.done,
+            "finished_before": self.finished,
+            "failed": self.failed,
+            "exit_status": 1 if self.failed else 0,
+            "seconds": {
+                "total": round(now - self._started, 3),
+                "filling": round(now - self._first, 3) if self._first else 0.0,
+                **{part: round(seconds, 3) for part, seconds in self.seconds.items()},
+            },
+            "photo_notes": self.notes,
+        }
+
+
+def describe(report: dict) -> str:
+    if "would_fill" in report:
+        lines = [f"{name} -> {output}, mask {mask}" for name, mask, output in report["would_fill"]]
+        lines += [f"{row['photo']} would fail: {row['error']}" for row in report["would_fail"]]
+        counts = f"{len(report['would_fill'])} to fill, {len(report['finished_before'])} finished before"
+        return "\n".join([*lines, f"{counts}, {len(report['would_fail'])} would fail; nothing was written"])
+    seconds = report["seconds"]
+    each = f", {seconds['filling'] / report['filled']:.1f} s each" if report["filled"] else ""
+    lines = [
+        f"{report['output']}: {report['filled']} photos filled by {registry.card(report['model']).title}{each}, "
+        f"{report['finished_before']} finished before, {len(report['failed'])} failed",
+        report["reason"],
+        *report["notes"],
+        *(f"{row['photo']} failed: {row['error']}" for row in report["failed"]),
+    ]
+    if report["photo_notes"]:
+        lines.append(f"Notes on {len(report['photo_notes'])} photos stand in {report['output']}/{report['report']}.")
+    return "\n".join(lines)
+
+
+def _dry(jobs: list, task, out: Path) -> dict:
+    """What would be done, by names, hashes of files, and nothing decoded."""
+    from moebius.batch_records import Records
+    from moebius.batch_run import finished_before
+
+    before, to_fill, finished, failing = Records.read(out), [], [], []
+    for job in jobs:
+        try:
+            if job.problem:
+                raise ValueError(job.problem)
+            if finished_before(job, task, before):
+                finished.append(job.name)
+            else:
+                to_fill.append((job.name, str(job.mask), str(job.output)))
+        except (ValueError, OSError) as error:
+            failing.append({"photo": job.name, "error": str(error)})
+    return {
+        "would_fill": to_fill,
+        "finished_before": finished,
+        "would_fail": failing,
+        "exit_status": 1 if failing else 0,
+    }
+
+
+def _task(options: argparse.Namespace, card: registry.ModelCard, load_options, seed: int, progress):
+    import functools
+
+    from moebius import residency
+    from moebius.batch_run import Task
+
+    mark = arguments.mark(options, card.seeded)
+    return Task(
+        load=functools.cache(lambda: residency.acquire(card.name, load_options, progress)),
+        config=arguments.sampling_config(options).for_model(card.name),
+        seed=seed if card.seeded else None,
+        identity={
+            "model": card.name,
+            "dtype": load_options.dtype,
+            "plan": load_options.plan,
+            "weights": _weights(card, load_options, options.dry_run, progress),
+            "mark": mark,
+        },
+        mark=mark,
+        overwrite=options.overwrite,
+    )
+
+
+def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_run: bool, progress) -> dict | str:
+    """What tells these weights from others: hashes of the files, where a network is in files of its own."""
+    if not card.network:
+        return card.availability(load_options).weights
+    try:
+        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
+    except weight_files.WeightsError:
+        if dry_run:
+            return "not here yet"
+        if not load_options.allow_download or card.folder(load_options):
+            raise
+        registry.fetch(card.name, load_options, progress)
+        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
+    from moebius.weight_folder import sha256
+
+    progress(0.0, "Looking at the weights")
+    return {"denoiser": sha256(files.denoiser), "autoencoder": sha256(files.autoencoder)}
+
+
+def _own_device(load_options: registry.LoadOptions, processes: int, local_rank: int) -> registry.LoadOptions:
+    """With several processes, each on a GPU of its own, where there are GPUs and no other device was asked for."""
+    if processes == 1 or load_options.device not in (None, "cuda"):
+        return load_options
+    import torch
+
+    if not torch.cuda.is_available():
+        return load_options
+    return dataclasses.replace(load_options, device=f"cuda:{local_rank % torch.cuda.device_count()}")
+
+
+def _terminal():
+    """Progress on a terminal's last line; where stderr is no terminal, a line for every photo instead."""
+    from moebius.terminal import TerminalProgress
+
+    class BatchProgress(TerminalProgress):
+        def __exit__(self, *error) -> None:
+            super().__exit__(*error)
+            self._stream.close()
+
+        def line(self, text: str) -> None:
+            if not self._thread:
+                print(text, file=self._stream, flush=True)
+
+    # a copy, because libraries that print by themselves are muted by pointing the original to nowhere
+    return BatchProgress(os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"))
