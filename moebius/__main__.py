@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moebius import __version__
-from moebius.commands import batch, bench, compare, download, inpaint, models, teach, train, train_vae
+from moebius.commands import batch, bench, compare, download, export, inpaint, models, teach, train, train_vae
 
 COMMANDS = {
     "inpaint": inpaint,
@@ -24,6 +25,7 @@ COMMANDS = {
     "models": models,
     "download": download,
     "bench": bench,
+    "export": export,
     "teach": teach,
     "train": train,
     "train-vae": train_vae,
@@ -52,7 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         if "memory" not in str(error).lower():
             raise
         return _fail(options.name, "not enough memory; try --device cpu, --dtype bfloat16 or fewer programs at once")
-    print(json.dumps(report) if options.json else options.describe(report))
+    try:
+        print(json.dumps(report) if options.json else options.describe(report), flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return report.get("exit_status", 0)
 
 

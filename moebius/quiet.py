@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import threading
@@ -64,3 +66,10 @@ def without_bars() -> Iterator[None]:
         finally:
             diffusers_logging.enable_progress_bar()
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def without_prints() -> Iterator[None]:
+    """Without what libraries print to standard output."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

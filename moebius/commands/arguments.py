@@ -39,7 +39,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Device, seed and every field of `SamplingConfig`; what is not given stays out of the parsed options."""
     sampling = SamplingConfig()
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--dtype", choices=DTYPES, help="default: float32, for FLUX bfloat16")
+    parser.add_argument("--dtype", choices=DTYPES, help="default: the fastest that is accurate here, measured")
     parser.add_argument("--plan", help="how FLUX is held in memory (default: the best that fits, and told)")
     parser.add_argument("--seed", type=int, help="0 to 2**63 - 1 (default: random, and told)")
     parser.add_argument("--prompt", help="for FLUX: what should be seen in the hole (default: plain background)")

@@ -308,6 +308,12 @@ def test_help_answers_in_under_a_second():
         assert done.returncode == 0 and "usage: moebius" in done.stdout and min(seconds) < 1
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    piped = f"{sys.executable} -m moebius models | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", piped], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_progress_is_drawn_on_a_terminal_after_a_while_and_wiped(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

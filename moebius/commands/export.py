@@ -1,0 +1,70 @@
+"""`python -m moebius export`: the student's network as an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from moebius.commands import arguments
+
+FORMATS = ("onnx",)
+"""OpenVINO, TensorRT and others read this one."""
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="the student's network as an ONNX file",
+        description="Write one step of the student's network (float32, for its own grid of latents) as ONNX. It is "
+        "compared with torch first; if they differ, nothing is written. Encoding, steps and decoding stay yours.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; made if need be")
+    parser.add_argument(
+        "--batch", type=int, default=2, metavar="N", help="samples of a call (default: 2, both branches of guidance)"
+    )
+    arguments.add_weights(parser)
+    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Export, and return what was written."""
+    from moebius import export, weight_files
+
+    if not 1 <= options.batch <= 64:
+        raise ValueError(f"--batch must be between 1 and 64, got {options.batch}")
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"{options.output} is a file; -o needs a folder")
+    load_options = arguments.load_options(options, allow_download=False)
+    export.check_packages()
+    files = weight_files.locate(load_options.variant, load_options.weights)
+    from moebius import weights
+    from moebius.quiet import without_prints
+    from moebius.terminal import TerminalProgress
+
+    with TerminalProgress() as progress:
+        progress(0.0, "Exporting")
+        import torch
+
+        network = weights.load_denoiser(files, torch.float32)
+        options.output.mkdir(parents=True, exist_ok=True)
+        with without_prints():  # torch tells every step of an export
+            difference = export.export(network, options.output, options.batch)
+    return {
+        "output": str(options.output),
+        "format": options.format,
+        "weights": files.where,
+        "variant": files.variant,
+        "files": list(export.FILES),
+        "bytes": sum((options.output / name).stat().st_size for name in export.FILES),
+        "difference": difference,
+    }
+
+
+def describe(report: dict) -> str:
+    return (
+        f"{report['output']}: {', '.join(report['files'])}, {report['bytes'] / 1e6:.0f} MB; "
+        f"largest difference to torch {report['difference']:.1e} of the largest value"
+    )
