@@ -17,7 +17,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also serve it at a public gradio.live address")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder with Moebius weights")
-    parser.add_argument("--max-queue", type=int, default=20, metavar="N", help="most waiting visitors (%(default)s)")
+    parser.add_argument(
+        "--max-queue",
+        type=int,
+        default=os.environ.get("MOEBIUS_MAX_QUEUE") or "20",  # a text goes through `type` as well
+        metavar="N",
+        help="most waiting visitors (%(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -37,8 +43,17 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("moebius").setLevel(logging.INFO)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if os.environ.get("SPACE_ID"):  # strangers' pictures go from here into the world
+        os.environ.setdefault("MOEBIUS_MARK", "1")
 
+    from moebius import marks
+    from moebius.ui.handlers import most_seconds
     from moebius.ui.page import build_app, launch_options
+
+    try:
+        marks.wanted(os.environ), most_seconds()  # a mistake in a variable is told now, not to the first visitor
+    except ValueError as error:
+        raise SystemExit(f"app.py: {error}") from error
 
     if os.environ.get("MOEBIUS_FETCH") == "1" and options.weights is None:
         threading.Thread(target=fetch_weights, daemon=True).start()

@@ -6,6 +6,7 @@ the vocabulary explains by inpainting; the classical filler learned nothing, so 
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -41,6 +42,11 @@ def wanted(environment: Mapping[str, str]) -> bool:
     if text not in ("", "0", "1"):
         raise ValueError(f"{VARIABLE} must be 1 or 0, not {text!r}")
     return text == "1"
+
+
+def chosen(learned: bool) -> str | None:
+    """The mark for the fills of a model where MOEBIUS_MARK asks for one. ValueError: as `wanted`."""
+    return mark_of(learned) if wanted(os.environ) else None
 
 
 def add(data: bytes, kind: str, mark: str) -> tuple[bytes, tuple[str, ...]]:

@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import secrets
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from html import escape
 from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
-from moebius import photos, registry, residency, weight_files
+from moebius import marks, photos, registry, residency, weight_files
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
-from moebius.inpainter import Cancelled, Progress
-from moebius.ui import editor, samples, words
+from moebius.inpainter import Cancelled
+from moebius.ui import editor, samples, settings, words
+from moebius.ui.handlers import Handlers, chosen_seed, key, most_seconds, plainly, stoppable
 from moebius.ui.session import Session, Sessions
+from moebius.ui.shown import save, shown
 
 log = logging.getLogger(__name__)
 
-SHOWN_AS_THEY_ARE = ("JPEG", "PNG", "WEBP", "AVIF")
-"""Formats that browsers show; the slider gets the very files."""
 
-
-def plainly(action: Callable) -> Callable:
-    """Errors of the library become a message in the page; anything unexpected is logged and told without details."""
-
-    @functools.wraps(action)
-    def wrapper(*args, **kwargs):
-        try:
-            return action(*args, **kwargs)
-        except gr.Error:
-            raise
-        except ValueError as error:
-            raise _told(str(error)) from error
-        except MemoryError as error:
-            raise _told(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
-        except Exception as error:
-            log.exception("%s failed", action.__name__)
-            raise _told("Something went wrong on the server. Please try again.") from error
-
-    return wrapper
-
-
-def _told(message: str) -> gr.Error:
-    first = message.split(" ", 1)[0]
-    if "." not in first:  # not a file's name
-        message = message[:1].upper() + message[1:]
-    return gr.Error(escape(message, quote=False), title="That did not work", print_exception=False)
-
-
-class Actions:
-    """The page's handlers. Files are found through the visitor's session only, never through a request's path."""
+class Actions(Handlers):
+    """The handlers of everything but the comparison."""
 
     def __init__(self, weights_folder: Path | None = None) -> None:
-        self.options = registry.LoadOptions(weights=weights_folder)
-        self.sessions = Sessions()
+        super().__init__(registry.LoadOptions(weights=weights_folder), Sessions())
 
     # ---- photo and mask in ----
 
@@ -131,6 +96,8 @@ class Actions:
         seed: str,
         scheduler: str,
         feather_px: int,
+        prompt: str,
+        plan: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
     ):
@@ -140,9 +107,7 @@ class Actions:
         """
         clock = _Clock()
         session = self._session(request)
-        if session.photo is None:
-            raise ValueError("choose a photo first")
-        report = _stoppable(progress, session, "fill")
+        report = stoppable(progress, session, "fill", most_seconds())
         report(0.0, "Reading the photo")
         config = SamplingConfig(
             recipe=recipe,
@@ -150,15 +115,12 @@ class Actions:
             guidance_scale=float(guidance),
             scheduler=scheduler,
             feather_px=int(feather_px),
+            prompt=prompt or None,
         )
-        photo = photos.open_photo(session.photo, session.name)
-        painted = editor.strokes([photos.open_photo(Path(layer)).raster for layer in layers or ()])
-        mask = editor.full_mask(painted, session.mask(), photo.size)
-        if not mask.any():
-            raise ValueError("nothing is painted yet; paint over what should go, then press Fill")
+        photo, mask = self._painted(layers, request)
         clock.lap("reading")
         try:
-            options = self._options(variant)
+            options = self._options(variant, plan)
             card, reason = registry.resolve(model, options)
             inpainter = residency.acquire(card.name, options, report)
             clock.lap("loading the model")
@@ -167,12 +129,12 @@ class Actions:
             clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
             clock.skip()
             report(1.0, "Writing the file")
-            encoded = photos.encode_photo(photo, filled.raster, filled.changed)
+            encoded = photos.encode_photo(photo, filled.raster, filled.changed, mark=marks.chosen(card.seeded))
         except Cancelled:
             log.info("a fill was stopped")
             return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         result = session.keep_result(encoded.data, filled_name(photo))
-        before, after = _shown(session.photo, photo, photo.raster), _shown(result, photo, filled.raster)
+        before, after = shown(session.photo, photo, photo.raster), shown(result, photo, filled.raster)
         clock.lap("writing")
         facts = words.result_line(
             title=card.title,
@@ -208,14 +170,16 @@ class Actions:
 
     @plainly
     def own_settings(self, model: str, variant: str):
-        """Steps and guidance as the chosen model's authors have them; nothing to set where it has neither."""
+        """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
         card, _ = registry.resolve(model, self._options(variant))
+        flux = settings.flux_visible([card.name])
         if card.name not in MODEL_DEFAULTS:
-            return gr.update(interactive=False), gr.update(interactive=False)
+            return gr.update(interactive=False), gr.update(interactive=False), *flux
         own = MODEL_DEFAULTS[card.name]
         return (
             gr.update(interactive=True, value=own.num_inference_steps),
             gr.update(interactive=True, value=own.guidance_scale, maximum=max(10, 2 * own.guidance_scale)),
+            *flux,
         )
 
     @plainly
@@ -229,7 +193,7 @@ class Actions:
         """Download the weights of a model's variant into the Hugging Face cache; returns what `about` does."""
         card = self._lacking(model, self._options(variant))
         if card is not None:
-            report = _stoppable(progress, self._session(request), "fetch")
+            report = stoppable(progress, self._session(request), "fetch")
             try:
                 registry.fetch(card.name, self._options(variant), report)
             except Cancelled:
@@ -250,19 +214,7 @@ class Actions:
 
     def leave(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
-        self.sessions.close(_key(request))
-
-    def _session(self, request: gr.Request) -> Session:
-        return self.sessions.get(_key(request))
-
-    def _photo(self, request: gr.Request) -> tuple[Session, photos.Photo]:
-        session = self._session(request)
-        if session.photo is None:
-            raise ValueError("choose a photo first")
-        return session, photos.open_photo(session.photo, session.name)
-
-    def _options(self, variant: str) -> registry.LoadOptions:
-        return replace(self.options, variant=variant or None)
+        self.sessions.close(key(request))
 
     def _variant(self, card: registry.ModelCard, variant: str) -> str | None:
         """The variant that was used, by name."""
@@ -273,7 +225,7 @@ class Actions:
     def _value(self, session: Session, photo: photos.Photo) -> dict:
         """What the editor shows: a preview to paint on and the given mask as a layer."""
         small = editor.preview(photo.raster)
-        background = _save(small, session.folder / "preview")
+        background = save(small, session.folder / "preview")
         given, layers = session.mask(), []
         if given is not None:
             layers = [str(session.folder / "layer.png")]
@@ -291,54 +243,13 @@ def filled_name(photo: photos.Photo) -> str:
     return f"{stem if stem.endswith('_filled') else stem + '_filled'}{photo.suffix}"
 
 
-def _key(request: gr.Request) -> str:
-    if not request.session_hash:
-        raise ValueError("this needs a session; open the page, or use gradio_client")
-    return request.session_hash
-
-
-def _stoppable(progress: gr.Progress, session: Session, task: str) -> Progress:
-    """Progress for the page that raises `Cancelled` once this run was told to stop."""
-    stopped = session.begin(task)
-
-    def report(share: float, text: str) -> None:
-        if stopped.is_set():
-            raise Cancelled
-        progress(share, desc=text)
-
-    return report
-
-
 def _randomness(text: str):
     """The seed, a new one where none is given, and torch's generator for it."""
-    text = str(text or "").strip()
-    if text and not (text.isascii() and text.isdigit() and int(text) < 2**63):
-        raise ValueError(f"the seed must be a whole number from 0 to 2**63 - 1, got {text!r}; or leave it empty")
+    seed = chosen_seed(text)
 
     import torch
 
-    seed = int(text) if text else secrets.randbits(32)
     return seed, torch.Generator().manual_seed(seed)
-
-
-def _shown(path: Path, photo: photos.Photo, raster) -> str:
-    """A picture for the slider: the file itself where a browser shows it, else a copy that it can show."""
-    plain = isinstance(raster, Image.Image) and raster.mode in ("RGB", "RGBA", "L", "LA", "P", "1")
-    if photo.format in SHOWN_AS_THEY_ARE and plain and max(photo.size) <= editor.SHOWN_SIDE:
-        return str(path)
-    return _save(editor.preview(raster, editor.SHOWN_SIDE), path.with_name(f"{path.stem}_shown"))
-
-
-def _save(picture: Image.Image, stem: Path) -> str:
-    """JPEG at high quality, or PNG where there is transparency; returns the path."""
-    profile = picture.info.get("icc_profile")
-    if picture.mode == "RGBA":
-        path = f"{stem}.png"
-        picture.save(path, compress_level=1, icc_profile=profile)
-    else:
-        path = f"{stem}.jpg"
-        picture.save(path, quality=92, subsampling=0, icc_profile=profile)
-    return path
 
 
 class _Clock:

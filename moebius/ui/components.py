@@ -1,4 +1,4 @@
-"""The image editor as a brush and nothing else."""
+"""The image editor as a brush and nothing else, and the browser's side of buttons."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
 
 LAYERS = "(value) => [value?.layers ?? []]"
 """JavaScript: of the editor's value only the uploaded layers."""
+
+SHOW, HIDE = '{__type__: "update", visible: true}', '{__type__: "update", visible: false}'
+BUSY = f"() => [{HIDE}, {SHOW}]"
+"""JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits."""
+IDLE = f"() => [{SHOW}, {HIDE}]"
 
 
 def mask_editor(**options) -> gr.ImageEditor:

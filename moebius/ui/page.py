@@ -1,4 +1,4 @@
-"""The page: one screen with the photo on the left and the result on the right."""
+"""The page: the photo on the left; on the right, a tab each, what can be done with it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from pathlib import Path
 
 import gradio as gr
 
-from moebius import photos, registry, weight_files
-from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
-from moebius.ui import samples, theme, words
+from moebius import photos, registry
+from moebius.ui import comparison, results, samples, theme, words
 from moebius.ui.actions import Actions
-from moebius.ui.components import LAYERS, mask_editor
+from moebius.ui.compare_actions import CompareActions
+from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, mask_editor
 from moebius.ui.session import IDLE_S
-
-SHOW, HIDE = '{__type__: "update", visible: true}', '{__type__: "update", visible: false}'
-BUSY = f"() => [{HIDE}, {SHOW}]"
-"""JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits."""
-IDLE = f"() => [{SHOW}, {HIDE}]"
+from moebius.ui.settings import fill_settings
 
 PASTE = """
 () => document.addEventListener("paste", (event) => {
@@ -68,27 +64,33 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                     layers = gr.File(file_count="multiple", visible="hidden", label="Mask layers")
                     go = gr.Button("Fill", variant="primary", elem_id="go")
                     stop = gr.Button("Stop", visible=False, elem_id="stop")
-            with gr.Column(elem_id="result-side", min_width=340):
-                waiting = gr.HTML(words.STEPS, elem_id="waiting", padding=False)
-                with gr.Column(elem_id="result", visible=False) as result:
-                    slider = gr.ImageSlider(
-                        type="filepath",
-                        show_label=False,
-                        interactive=False,
-                        height="min(60vh, 500px)",
-                        buttons=["fullscreen"],
-                        elem_id="slider",
-                    )
-                    with gr.Row():
-                        download = gr.DownloadButton("Download", variant="primary", elem_id="download")
-                        again = gr.Button("Go on with this one", min_width=120, elem_id="again")
-                    facts = gr.HTML(elem_id="facts", padding=False)
-                with gr.Column(elem_id="how"):
-                    model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
-                    about = gr.HTML(elem_id="about", padding=False)
-                    get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
-                    stop_getting = gr.Button("Stop the download", visible=False, size="sm")
-                    settings = _settings()
+            with gr.Tabs(elem_id="tabs"):
+                with gr.Tab("Fill", elem_id="fill-tab"):
+                    waiting = gr.HTML(words.STEPS, elem_id="waiting", padding=False)
+                    with gr.Column(elem_id="result", visible=False) as result:
+                        slider = gr.ImageSlider(
+                            type="filepath",
+                            show_label=False,
+                            interactive=False,
+                            height="min(60vh, 500px)",
+                            buttons=["fullscreen"],
+                            elem_id="slider",
+                        )
+                        with gr.Row():
+                            download = gr.DownloadButton("Download", variant="primary", elem_id="download")
+                            again = gr.Button("Go on with this one", min_width=120, elem_id="again")
+                        facts = gr.HTML(elem_id="facts", padding=False)
+                    with gr.Column(elem_id="how"):
+                        model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
+                        about = gr.HTML(elem_id="about", padding=False)
+                        get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
+                        stop_getting = gr.Button("Stop the download", visible=False, size="sm")
+                        settings = fill_settings()
+                with gr.Tab("Compare", elem_id="compare-tab"):
+                    choice = comparison.chooser()
+                with gr.Tab("Results", elem_id="results-tab"):
+                    results.tab(page)
+            compared = comparison.results()
 
         # show_progress_on: never the editor, see `components.mask_editor`.
         # preprocess=False: gr.Image would open the file, and fail without a message where it is no picture. That
@@ -132,7 +134,13 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         chosen = [model, settings[0]]
         for changed in (model.change, settings[0].change, page.load):
             changed(actions.about, chosen, [about, get], api_visibility="private", show_progress="hidden")
-        model.change(actions.own_settings, chosen, settings[2:4], api_visibility="private", show_progress="hidden")
+        model.change(
+            actions.own_settings,
+            chosen,
+            [*settings[2:4], *settings[-2:]],
+            api_visibility="private",
+            show_progress="hidden",
+        )
         get.click(None, None, [get, stop_getting], js=BUSY)
         getting = get.click(
             actions.fetch_weights,
@@ -146,6 +154,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         getting.then(None, None, stop_getting, js=f"() => [{HIDE}]")
         getting.failure(None, None, [get, stop_getting], js=IDLE)
         stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)
+        comparison.wire(page, CompareActions(actions), brush, layers, choice, compared)
         page.load(None, js=PASTE)
         page.unload(actions.leave)
     return page
@@ -159,6 +168,7 @@ def launch_options() -> dict:
         "max_file_size": photos.max_bytes(),
         "footer_links": [],
         "run_history": False,
+        "show_error": True,  # what Gradio refuses by itself is told as well; our own errors are plain in any case
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
@@ -185,24 +195,3 @@ def _gallery() -> gr.Gallery | None:
         format="jpeg",
         elem_id="samples",
     )
-
-
-def _settings() -> list[gr.components.Component]:
-    """Variant, recipe, steps, guidance, seed, scheduler, feather: the order of `Actions.fill`."""
-    default = SamplingConfig().for_model("moebius")
-    own = MODEL_DEFAULTS["moebius"]
-    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in weight_files.VARIANTS.values())]
-    with gr.Accordion("Settings", open=False, elem_id="settings"):
-        gr.HTML("<p class='about'>The classical filler heeds only the last one.</p>", padding=False)
-        with gr.Row():
-            variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
-        with gr.Row():
-            recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)
-            scheduler = gr.Dropdown(list(SCHEDULERS), value=default.scheduler, label="Scheduler", min_width=120)
-        with gr.Row():
-            steps = gr.Slider(1, 100, own.num_inference_steps, step=1, label="Steps", min_width=160)
-            guidance = gr.Slider(1, 10, own.guidance_scale, step=0.1, label="Guidance", min_width=160)
-        with gr.Row():
-            seed = gr.Textbox(label="Seed", placeholder="a new one each time", max_lines=1, min_width=160)
-            feather = gr.Slider(0, 64, default.feather_px, step=1, label="Blend, in pixels", min_width=160)
-    return [variant, recipe, steps, guidance, seed, scheduler, feather]

@@ -8,9 +8,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from moebius.ui.compared import Compared
 
 IDLE_S = 3600
 """A visitor who did nothing for so long is forgotten, files and all."""
@@ -30,6 +34,7 @@ class Session:
     size: tuple[int, int] = (0, 0)
     """Width and height of the photo as shown."""
     result: Path | None = None
+    compared: Compared | None = None
     used: float = field(default_factory=time.monotonic)
     _tasks: dict[str, threading.Event] = field(default_factory=dict)
 
@@ -52,6 +57,13 @@ class Session:
         self.result = folder / Path(name).name
         self.result.write_bytes(data)
         return self.result
+
+    def comparison_folder(self) -> Path:
+        """A new folder for a comparison. Only the one before stays, to which a run that was stopped may yet write."""
+        older = sorted(self.folder.glob("comparison-*"), key=lambda one: one.stat().st_mtime_ns)
+        for folder in older[:-1]:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="comparison-", dir=self.folder))
 
     def keep_mask(self, mask: np.ndarray) -> None:
         """Take a mask, (H, W) bool, of the photo's size."""

@@ -60,9 +60,14 @@ def lacks_weights(card: registry.ModelCard, options: registry.LoadOptions) -> bo
     return (
         card.network is not None
         and card.folder(options) is None
-        and all(find_spec(package) for package in card.packages)
+        and installed(card)
         and not card.availability(options).can_run
     )
+
+
+def installed(card: registry.ModelCard) -> bool:
+    """Whether the packages that a model needs can be imported."""
+    return all(find_spec(package) for package in card.packages)
 
 
 def photo_credits(every: Iterable[Sample]) -> str:
@@ -105,4 +110,6 @@ def duration(seconds: float) -> str:
 
 
 def file_size(size: int) -> str:
+    if size >= 1e9:
+        return f"{size / 1e9:,.1f} GB"
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

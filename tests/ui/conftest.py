@@ -116,3 +116,17 @@ def server_with_weights(tmp_path_factory) -> Iterator[Server]:
     subprocess.run(standin, check=True, cwd=ROOT, timeout=120)
     with serve(folder, "--weights", str(folder / "weights")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def server_to_compare(tmp_path_factory) -> Iterator[Server]:
+    """The page with a small student and a tiny FLUX, both random, and no PixelHacker."""
+    folder = tmp_path_factory.mktemp("page-to-compare")
+    weights = folder / "weights"
+    for writer in (
+        ["tests/standin.py", str(weights), "--small"],
+        ["tests/standin_flux.py", str(weights / "FLUX.1-Fill-dev")],
+    ):
+        subprocess.run([sys.executable, *writer], check=True, cwd=ROOT, timeout=120)
+    with serve(folder, "--weights", str(weights)) as server:
+        yield server

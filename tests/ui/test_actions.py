@@ -19,6 +19,7 @@ from moebius.ui.actions import Actions, filled_name
 
 VISITOR = SimpleNamespace(session_hash="visitor")
 SETTINGS = {"variant": "", "recipe": "photo", "steps": 2, "guidance": 1.0, "seed": "", "scheduler": "ddim"}
+FLUX = {"prompt": "", "plan": ""}
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def load(actions: Actions, path: Path):
 
 
 def fill(actions: Actions, layers: list[str], model: str = "classical", progress=lambda share, desc: None, **changes):
-    values = {**SETTINGS, "feather_px": 4, **changes}
+    values = {**SETTINGS, "feather_px": 4, **FLUX, **changes}
     return actions.fill(layers, model, **values, request=VISITOR, progress=progress)
 
 
@@ -243,6 +244,27 @@ def test_leaving_ends_the_computation_and_deletes_the_files(actions, tmp_path, m
     assert not running.is_alive() and not folder.exists()
 
 
+def test_a_fill_that_takes_too_long_is_ended_in_words(actions, tmp_path, monkeypatch):
+    load(actions, photo_file(tmp_path))
+    monkeypatch.setattr(residency, "acquire", lambda name, options, progress: Waits())
+    monkeypatch.setenv("MOEBIUS_MAX_SECONDS", "0.05")
+    with pytest.raises(gr.Error, match="longer than the 0.05 s"):
+        fill(actions, [layer_file(tmp_path)])
+    for wrong in ("soon", "0", "-1", "nan"):
+        monkeypatch.setenv("MOEBIUS_MAX_SECONDS", wrong)
+        with pytest.raises(gr.Error, match="MOEBIUS_MAX_SECONDS must be a positive number"):
+            fill(actions, [layer_file(tmp_path)])
+
+
+@pytest.mark.parametrize("marked", ["1", "0"])
+def test_a_mark_is_written_where_it_is_asked_for(actions, tmp_path, monkeypatch, marked):
+    monkeypatch.setenv("MOEBIUS_MARK", marked)
+    load(actions, photo_file(tmp_path))
+    with Image.open(result(fill(actions, [layer_file(tmp_path)]))) as filled:
+        said = str(filled.info.get("xmp", ""))
+    assert ("digitalsourcetype/algorithmicallyEnhanced" in said) == (marked == "1")
+
+
 # ---- models and weights ----
 
 
@@ -260,6 +282,29 @@ def test_the_page_offers_the_weights_that_are_lacking(actions, monkeypatch, tmp_
     )
     _, button = actions.about("classical", "")
     assert not button["visible"]
+
+
+def test_prompt_and_plan_are_shown_for_flux_and_reach_it(actions, tmp_path, monkeypatch):
+    steps, guidance, prompt, plan = actions.own_settings("flux-fill", "")
+    assert (steps["value"], guidance["value"], prompt["visible"], plan["visible"]) == (50, 30.0, True, True)
+    *_, prompt, plan = actions.own_settings("classical", "")
+    assert not prompt["visible"] and not plan["visible"]
+
+    asked = []
+
+    class Listens(ClassicalInpainter):
+        def fill_square(self, image, mask, config, generator, progress):
+            asked.append(config.prompt)
+            return image.astype(np.float32)
+
+    def acquire(name, options, progress):
+        asked.append((name, options.plan))
+        return Listens()
+
+    monkeypatch.setattr(residency, "acquire", acquire)
+    load(actions, photo_file(tmp_path))
+    fill(actions, [layer_file(tmp_path)], model="flux-fill", prompt="a wall", plan="nf4")
+    assert asked == [("flux-fill", "nf4"), "a wall"]
 
 
 def test_fetching_reports_progress_and_can_be_stopped(actions, monkeypatch):

@@ -5,20 +5,18 @@ import json
 import re
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import jpeglib
 import numpy as np
 import pytest
+from browsing import DESKTOP, PHONE, visit
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from moebius.ui import samples
 
 WIDTH, HEIGHT = 4000, 3000  # as stored; shown upright it is 3000×4000
 PREVIEW = 1536
-DESKTOP = {"viewport": {"width": 1440, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 STROKE = ((-40, 0), (40, 30))
 """From and to, in pixels of the page from the middle of the photo."""
 
@@ -34,27 +32,6 @@ def photo(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "IMG_1234.jpg"
     picture.save(path, quality=90, subsampling=2, exif=exif, icc_profile=profile)
     return path
-
-
-@contextmanager
-def visit(browser, server, device: dict, scheme: str = "light"):
-    """A page that must neither complain nor ask anybody else for anything."""
-    context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
-    page = context.new_page()
-    complaints, elsewhere = [], []
-    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda request: request.url.startswith((server.url, "data:", "blob:")) or elsewhere.append(request.url),
-    )
-    page.goto(server.url)
-    page.locator("#photo input[type=file]").wait_for(state="attached")
-    page.get_by_text("Takes").wait_for()  # the first events are through
-    yield page
-    context.close()
-    assert not complaints and not elsewhere
-    assert not any("Traceback" in line for line in server.lines), "".join(server.lines)
 
 
 def load(page, path: Path):

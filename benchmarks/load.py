@@ -1,0 +1,204 @@
+"""Many people at one page: 50 scripts for five minutes, each with a photo of its own, some of them rude.
+
+    python benchmarks/load.py --users 50 --minutes 5
+
+Starts the page on a free port (classical filler, no weights), lets the users come and go, and tells what became of
+every request, the longest wait, and the server's memory before and after. Exit status 1 if a request was answered by
+status 500 or by silence, if anyone saw another's picture, or if memory grew by more than a tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+WIDTH, HEIGHT = 320, 240
+CLEAR = re.compile(r"queue|full|busy|wait|too many|photo|mask|layer|picture|session|seed|model|value|choice|file", re.I)
+"""What a refusal speaks of; anything else is counted as unclear."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return crowd(Path(folder), options.users, 60 * options.minutes)
+
+
+def crowd(folder: Path, users: int, seconds: float) -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "gradio"), "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
+    log = (folder / "server.log").open("wb")
+    command = [sys.executable, "app.py", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _until_it_answers(url, server)
+        warm = Crowd(url, folder)
+        warm.user(0, time.monotonic() + 1, rude=False)  # what is loaded once is loaded
+        warm.run(8, 15)
+        time.sleep(5)
+        before = _memory(server.pid)
+        told = Crowd(url, folder)
+        told.run(users, seconds)
+        time.sleep(20)
+        after = _memory(server.pid)
+        alive = server.poll() is None
+    finally:
+        server.terminate()
+        server.wait(30)
+    report(f"{users} users for {seconds:.0f} s, {os.cpu_count()} cores")
+    for name, count in sorted(told.outcomes.items()):
+        report(f"  {name}: {count}")
+    waits = sorted(told.waits) or [0.0]
+    report(f"a fill was there after {waits[len(waits) // 2]:.1f} s (median), {waits[-1]:.1f} s (longest)")
+    report(f"largest queue position that was told: {told.queued}")
+    report(f"memory {before:.0f} MiB before, {after:.0f} MiB after ({after / before - 1:+.1%})")
+    left = sum(1 for path in (folder / "gradio").rglob("*") if path.is_file())
+    report(f"files of visitors still there: {left}")
+    text = (folder / "server.log").read_text(errors="replace")
+    report(f"uncaught errors in the log: {text.count('failed') if 'ERROR' in text else 0}")
+    bad = [name for name in told.outcomes if name.startswith(("WRONG", "silence", "status 5", "unclear"))]
+    return int(bool(bad) or not alive or after > 1.1 * before)
+
+
+class Crowd:
+    """Users at once, and what became of their requests."""
+
+    def __init__(self, url: str, folder: Path):
+        self.url, self.folder = url, folder
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.waits: list[float] = []
+        self.queued = 0
+        self.lock = threading.Lock()
+
+    def run(self, users: int, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        threads = [threading.Thread(target=self.user, args=(number, until, number % 5 == 4)) for number in range(users)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def count(self, name: str) -> None:
+        with self.lock:
+            self.outcomes[name] += 1
+
+    def user(self, number: int, until: float, rude: bool) -> None:
+        """One person after the other in this place: opens the page, fills a photo or two, goes."""
+        draw = random.Random(number)
+        photo, mask = self._pictures(number)
+        while time.monotonic() < until:
+            try:
+                self._visit(photo, mask, draw, rude, until)
+            except Exception as error:  # noqa: BLE001 - whatever a client can run into is what is counted
+                self._failed(error)
+            time.sleep(draw.uniform(0.2, 2))
+
+    def _visit(self, photo: Path, mask: Path, draw: random.Random, rude: bool, until: float) -> None:
+        from gradio_client import Client, handle_file
+
+        client = Client(self.url, verbose=False, download_files=str(self.folder / "downloads"))
+        client.predict(handle_file(photo), api_name="/load_photo")
+        client.predict(handle_file(mask), api_name="/load_mask")
+        if rude:
+            kind = draw.choice(("leave", "not a photo", "bad steps", "wrong type"))
+            if kind == "not a photo":
+                client.predict(handle_file(ROOT / "requirements.txt"), api_name="/load_photo")
+            elif kind == "bad steps":
+                client.predict(None, model="classical", seed="", steps=-5, api_name="/fill")
+            elif kind == "wrong type":
+                client.predict({"a": 1}, model=["classical"], seed="", api_name="/fill")
+            else:
+                client.submit(None, model="classical", seed="", api_name="/fill")
+                time.sleep(draw.uniform(0, 0.5))
+                client.close()  # gone while the fill waits or runs
+                self.count("left in the middle")
+                return
+            self.count(f"WRONG: {kind} was taken")
+            return
+        started = time.monotonic()
+        job = client.submit(None, model="classical", seed="", api_name="/fill")
+        while not job.done():
+            rank = job.status().rank
+            if rank is not None:
+                self.queued = max(self.queued, rank + 1)
+            time.sleep(0.25)
+        result = Path(job.result()[1])
+        with self.lock:
+            self.waits.append(time.monotonic() - started)
+        self.count("filled" if self._is_mine(result, photo, mask) else "WRONG: somebody else's picture")
+        client.close()
+
+    def _failed(self, error: Exception) -> None:
+        text = " ".join(str(error).split())
+        if re.search(r"\b50\d\b", text):
+            self.count(f"status 5xx: {text[:80]}")
+        elif not text or text == "None":
+            self.count(f"silence: {type(error).__name__}")
+        elif CLEAR.search(text):
+            self.count(f"refused: {text[:70]}")
+        else:
+            self.count(f"unclear: {type(error).__name__}: {text[:80]}")
+
+    def _pictures(self, number: int) -> tuple[Path, Path]:
+        """A photo that is this user's alone, and a mask in its middle."""
+        stream = np.random.RandomState(number)
+        pixels = stream.randint(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        photo, mask = self.folder / f"user{number}.png", self.folder / f"mask{number}.png"
+        if not mask.exists():
+            Image.fromarray(pixels).save(photo)
+            hole = np.zeros((HEIGHT, WIDTH), np.uint8)
+            hole[100:140, 140:180] = 255
+            Image.fromarray(hole).save(mask)
+        return photo, mask
+
+    @staticmethod
+    def _is_mine(result: Path, photo: Path, mask: Path) -> bool:
+        ours, theirs = np.asarray(Image.open(photo).convert("RGB")), np.asarray(Image.open(result).convert("RGB"))
+        return ours.shape == theirs.shape and bool((ours[:80] == theirs[:80]).all())
+
+
+def _until_it_answers(url: str, server: subprocess.Popen) -> None:
+    import httpx
+
+    for _ in range(240):
+        if server.poll() is not None:
+            raise SystemExit("the page did not start")
+        try:
+            httpx.get(url, trust_env=False)
+            return
+        except httpx.TransportError:
+            time.sleep(0.25)
+    raise SystemExit("the page does not answer")
+
+
+def _memory(process: int) -> float:
+    """MiB that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def report(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

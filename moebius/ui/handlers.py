@@ -1,0 +1,159 @@
+"""What all handlers of the page share: the visitor, the painted hole, the seed, stopping, errors in plain words."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import math
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from moebius import photos, registry
+from moebius.inpainter import Cancelled, Progress
+from moebius.ui import editor
+from moebius.ui.session import Session, Sessions
+
+log = logging.getLogger(__name__)
+
+SECONDS = "MOEBIUS_MAX_SECONDS"
+"""Variable with the longest time that one fill or comparison may take; not set: as long as it needs."""
+MOST_LAYERS = 16
+"""Of a painted mask: the page sends one, a script may send a few."""
+
+
+class Handlers:
+    """Files are found through the visitor's session only, never through a request's path."""
+
+    def __init__(self, options: registry.LoadOptions, sessions: Sessions) -> None:
+        self.options, self.sessions = options, sessions
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.sessions.get(key(request))
+
+    def _photo(self, request: gr.Request) -> tuple[Session, photos.Photo]:
+        session = self._session(request)
+        if session.photo is None:
+            raise ValueError("choose a photo first")
+        return session, photos.open_photo(session.photo, session.name)
+
+    def _painted(self, layers: list[str] | None, request: gr.Request) -> tuple[photos.Photo, np.ndarray]:
+        """The photo and its hole, (H, W) bool, not empty.
+
+        `layers`: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
+        """
+        if len(layers or ()) > MOST_LAYERS:
+            raise ValueError(f"the mask has {len(layers)} layers; at most {MOST_LAYERS} are taken")
+        session, photo = self._photo(request)
+        painted = editor.strokes([photos.open_photo(Path(layer)).raster for layer in layers or ()])
+        mask = editor.full_mask(painted, session.mask(), photo.size)
+        if not mask.any():
+            raise ValueError("nothing is painted yet; paint over what should go, then try again")
+        return photo, mask
+
+    def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
+        return replace(self.options, variant=variant or None, plan=plan or None)
+
+
+class TooLong(ValueError):
+    """A visitor's time is up."""
+
+
+def most_seconds() -> float:
+    """MOEBIUS_MAX_SECONDS, infinity where it is not set. ValueError where it is no positive number."""
+    text = os.environ.get(SECONDS, "").strip()
+    try:
+        seconds = float(text) if text else math.inf
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise ValueError(f"{SECONDS} must be a positive number of seconds, not {text!r}")
+    return seconds
+
+
+def key(request: gr.Request) -> str:
+    """The browser tab's. ValueError for a request that has none."""
+    if not request.session_hash:
+        raise ValueError("this needs a session; open the page, or use gradio_client")
+    return request.session_hash
+
+
+def stoppable(progress: gr.Progress, session: Session, task: str, most_s: float = math.inf) -> Progress:
+    """Progress for the page that raises `Cancelled` once this run was told to stop.
+
+    most_s: seconds after which it raises `TooLong`.
+    """
+    stopped, ends = session.begin(task), time.monotonic() + most_s
+
+    def report(share: float, text: str) -> None:
+        if stopped.is_set():
+            raise Cancelled
+        if time.monotonic() > ends:
+            raise TooLong(
+                f"this took longer than the {most_s:g} s that one visitor may take here; "
+                "choose fewer steps or a faster model"
+            )
+        progress(share, desc=text)
+
+    return report
+
+
+def chosen_seed(text: str) -> int:
+    """The seed that was typed, a new one where none was. ValueError for anything else."""
+    text = str(text or "").strip()
+    if text and not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise ValueError(f"the seed must be a whole number from 0 to 2**63 - 1, got {text!r}; or leave it empty")
+    return int(text) if text else secrets.randbits(32)
+
+
+# ---- errors ----
+
+
+def plainly(action: Callable) -> Callable:
+    """Errors of the library become a message in the page; anything unexpected is logged and told without details.
+
+    `action`: a function, or a generator function, whose errors may come at any step.
+    """
+
+    @functools.wraps(action)
+    def call(*args, **kwargs):
+        with _told_plainly(action.__name__):
+            return action(*args, **kwargs)
+
+    @functools.wraps(action)
+    def step(*args, **kwargs):
+        with _told_plainly(action.__name__):
+            yield from action(*args, **kwargs)
+
+    return step if inspect.isgeneratorfunction(action) else call
+
+
+@contextmanager
+def _told_plainly(name: str) -> Iterator[None]:
+    try:
+        yield
+    except gr.Error:
+        raise
+    except ValueError as error:
+        raise _told(str(error)) from error
+    except MemoryError as error:
+        raise _told(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
+    except Exception as error:
+        log.exception("%s failed", name)
+        raise _told("Something went wrong on the server. Please try again.") from error
+
+
+def _told(message: str) -> gr.Error:
+    first = message.split(" ", 1)[0]
+    if "." not in first:  # not a file's name
+        message = message[:1].upper() + message[1:]
+    return gr.Error(escape(message, quote=False), title="That did not work", print_exception=False)

@@ -1,0 +1,27 @@
+"""Visits to the page in a browser, for the tests in tests/ui."""
+
+from contextlib import contextmanager
+
+DESKTOP = {"viewport": {"width": 1440, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@contextmanager
+def visit(browser, server, device: dict, scheme: str = "light"):
+    """A page that must neither complain nor ask anybody else for anything."""
+    context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
+    page = context.new_page()
+    complaints, elsewhere = [], []
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: request.url.startswith((server.url, "data:", "blob:")) or elsewhere.append(request.url),
+    )
+    page.goto(server.url)
+    page.locator("#photo input[type=file]").wait_for(state="attached")
+    page.get_by_text("Takes").wait_for()  # the first events are through
+    yield page
+    context.close()
+    assert not complaints and not elsewhere
+    assert not any("Traceback" in line for line in server.lines), "".join(server.lines)

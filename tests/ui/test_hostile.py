@@ -1,0 +1,214 @@
+"""Requests that no page would send, over plain HTTP: refused, nothing read outside the upload folder, process alive."""
+
+import http.server
+import io
+import json
+import struct
+import threading
+import uuid
+import zlib
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+FILES = (
+    "file=/etc/passwd",
+    f"file={ROOT}/app.py",
+    "file=/proc/self/environ",
+    "file=../../../etc/passwd",
+    "file=%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+    "file=//etc/passwd",
+    "file=..\\..\\etc\\passwd",
+    "file=http://127.0.0.1:{canary}/secret",
+    "proxy=http://127.0.0.1:{canary}/secret",
+    "proxy=http://169.254.169.254/latest/meta-data",
+)
+JUNK = (
+    None,
+    True,
+    -1,
+    1e308,
+    "",
+    "x" * 200_000,
+    "../../etc/passwd",
+    "\x00<script>alert(1)</script>",
+    [],
+    [[[[]]]],
+    {},
+    {"path": {"path": []}},
+    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+)
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def canary():
+    """A server on this machine that nothing may be made to fetch from: (port, requests)."""
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"SECRET")
+
+        def log_message(self, *arguments):
+            pass
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield listening.server_port, seen
+    listening.shutdown()
+    listening.server_close()
+
+
+def call(client: httpx.Client, name: str, data: list, session: str | None = None) -> tuple[str, str]:
+    """Call an endpoint as a script would: (error | complete | refused, what came with it)."""
+    answer = client.post(f"/gradio_api/call/{name}", json={"data": data, "session_hash": session or uuid.uuid4().hex})
+    if answer.status_code != 200:
+        assert 400 <= answer.status_code < 500, answer.text[:300]
+        return "refused", answer.text
+    events = client.get(f"/gradio_api/call/{name}/{answer.json()['event_id']}").text
+    last = events.strip().split("\n\n")[-1]
+    return last.split("\n")[0].removeprefix("event: "), last
+
+
+def upload(client: httpx.Client, content: bytes, name: str = "photo.png") -> dict:
+    answer = client.post("/gradio_api/upload", files={"files": (name, content, "image/png")})
+    assert answer.status_code == 200, answer.text[:300]
+    return file(answer.json()[0])
+
+
+def file(path: str, **more) -> dict:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}} | more
+
+
+def photo() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 48), 40).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def png_header(width: int, height: int, pixels: bytes = b"") -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_file_of_the_machine_and_no_other_server_is_handed_out(client, canary, path):
+    port, seen = canary
+    answer = client.get("/gradio_api/" + path.format(canary=port))
+    assert 400 <= answer.status_code < 500
+    assert "root:" not in answer.text and "import " not in answer.text and "SECRET" not in answer.text
+    assert not seen
+
+
+@pytest.mark.parametrize("endpoint", ["load_photo", "load_mask"])
+def test_a_file_that_was_not_uploaded_is_not_taken(client, canary, endpoint):
+    port, seen = canary
+    address = f"http://127.0.0.1:{port}/x.png"
+    sample = str(next((ROOT / "samples/images").glob("*.jpg")))
+    for value in (file("/etc/passwd"), file(sample), file(address), file("x.png", url=address), file("../../app.py")):
+        outcome, told = call(client, endpoint, [value])
+        assert outcome in ("error", "refused"), (value, told[:300])
+        assert "root:" not in told
+    assert not seen
+
+
+def test_the_name_of_an_upload_does_not_choose_its_place(client):
+    place = Path(upload(client, photo())["path"]).parents[1]
+    for name in ("../../../../../tmp/moebius-evil.png", "/etc/moebius-evil.png", "..\\moebius-evil.png", "a\x00b.png"):
+        taken = Path(upload(client, photo(), name)["path"])
+        assert taken.parents[1] == place and taken.is_file()
+    assert not Path("/tmp/moebius-evil.png").exists() and not Path("/etc/moebius-evil.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("wide.png", png_header(100_000, 100_000)),
+        ("tall.png", png_header(1, 2**31 - 1)),
+        ("bomb.png", png_header(20_000, 20_000, zlib.compress(bytes(20_001 * 3000)))),
+        ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'),
+        ("page.png", b"<html><script>alert(1)</script></html>"),
+        ("archive.png", b"PK\x03\x04" + bytes(1000)),
+        ("empty.png", b""),
+    ],
+)
+def test_bombs_and_files_that_are_no_photos_are_refused_in_words(client, name, content):
+    outcome, told = call(client, "load_photo", [upload(client, content, name)])
+    assert outcome == "error"
+    message = json.loads(told.split("data: ", 1)[1])["error"]
+    assert message and "went wrong" not in message and len(message) < 400
+
+
+def test_ten_thousand_layers_are_refused(client):
+    session = uuid.uuid4().hex
+    taken = upload(client, photo())
+    assert call(client, "load_photo", [taken], session)[0] == "complete"
+    layer = upload(client, photo(), "layer.png")
+    settings = {p["parameter_name"]: p.get("parameter_default") for p in endpoints(client)["/fill"]}
+    values = [[layer] * 10_000 if name == "layers" else value for name, value in settings.items()]
+    outcome, told = call(client, "fill", values, session)
+    assert outcome == "error" and "layers" in told
+
+
+def test_wrong_types_for_every_argument_of_every_endpoint(client, server):
+    """A wrong argument is an error or is ignored, never a crash of the server or an answer of status 500."""
+    tried = 0
+    for endpoint, parameters in endpoints(client).items():
+        if endpoint in ("/fetch_weights", "/fill", "/compare"):
+            continue  # the next test: they need a photo to come as far as their arguments
+        good = [parameter.get("parameter_default") for parameter in parameters]
+        for index in range(len(parameters)):
+            for junk in JUNK:
+                outcome, _ = call(client, endpoint[1:], [*good[:index], junk, *good[index + 1 :]])
+                assert outcome in ("error", "complete", "refused")
+                tried += 1
+        for data in ([], [None] * 50, good + [1]):
+            assert call(client, endpoint[1:], data)[0] in ("error", "complete", "refused")
+    assert tried >= 2 * len(JUNK)
+    assert server.process.poll() is None and client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", ["fill", "compare"])
+def test_wrong_settings_with_a_photo_in_place(client, server, endpoint):
+    session = uuid.uuid4().hex
+    assert call(client, "load_photo", [upload(client, photo())], session)[0] == "complete"
+    parameters = endpoints(client)[f"/{endpoint}"]
+    good = [parameter.get("parameter_default") for parameter in parameters]
+    for index, parameter in enumerate(parameters):
+        for junk in JUNK:
+            outcome, told = call(client, endpoint, [*good[:index], junk, *good[index + 1 :]], session)
+            assert outcome in ("error", "refused"), (
+                parameter["parameter_name"],
+                junk,
+                told[:200],
+            )  # nothing is painted
+            assert "Traceback" not in told
+    assert server.process.poll() is None and client.get("/").status_code == 200
+
+
+def test_bodies_that_are_no_calls(client, server):
+    for body in (b"", b"{", b"[]", b'{"data": 5}', b'{"data": {"a": 1}}', b"\xff" * 1000, b"[" * 100_000):
+        with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as fresh:  # it may hang up on this one
+            fresh.post("/gradio_api/call/load_photo", content=body, headers={"content-type": "application/json"})
+        assert server.process.poll() is None and client.get("/").status_code == 200
+    assert call(client, "load_photo", [None])[0] == "complete"
+
+
+def endpoints(client: httpx.Client) -> dict[str, list[dict]]:
+    """Every named endpoint with its parameters, as the page tells them."""
+    return {name: told["parameters"] for name, told in client.get("/gradio_api/info").json()["named_endpoints"].items()}

@@ -1,0 +1,89 @@
+"""The results tab: the newest file, its figures, and files that are not what they should be."""
+
+import json
+import os
+
+import pytest
+
+from moebius.ui import results
+
+
+def written(folder, score=0.25, **changes):
+    """A results.json in the shape that `python -m eval` writes, of one model and one figure."""
+    figure = {"key": "lpips", "name": "LPIPS <alex>", "unit": "", "higher_is_better": False}
+    whole = {"key": "fid", "name": "FID", "unit": "", "higher_is_better": False}
+    told = {
+        "schema": 1,
+        "data": {"pictures": 105, "name": "<b>mine</b>", "masks": "shipped", "mean_hole": 0.19},
+        "figures": {"pictures": [figure], "sets": [whole]},
+        "features": {"pictures": 105},
+        "models": [
+            {
+                "name": "classical",
+                "title": "The classical filler",
+                "settings": {"text": "no settings"},
+                "composited": {
+                    "pictures": {"lpips": {"mean": score, "low": 0.2, "high": 0.3}},
+                    "sets": {"fid": {"value": "inf"}},
+                },
+                "parameters": 0,
+                "suspicious": ["returns <i>the truth</i>"],
+            }
+        ],
+        "hardware": {"processor": "a processor", "threads": 2},
+        "commit": None,
+        "intervals": "95 %",
+        "warnings": ["FID below 2,048 pictures"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(told | changes))
+    return folder / "results.json"
+
+
+def test_the_newest_of_several_is_taken(tmp_path):
+    old, new = written(tmp_path / "a"), written(tmp_path)
+    os.utime(old, (1, 1))
+    assert results.newest(tmp_path) == new
+    os.utime(new, (0, 0))
+    assert results.newest(tmp_path) == old
+
+
+def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypatch):
+    written(tmp_path)
+    times = {"models": {"classical": {"batches": {"4": {"per_picture_ms": 900}, "1": {"per_picture_ms": 1230}}}}}
+    (tmp_path / "timing.json").write_text(json.dumps(times))
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    shown = results.report()
+    for text in ("0.250 [0.200, 0.300]", "∞", "1.230", "N = 105", "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
+        assert text in shown
+    assert "(suspicious)" in shown and "<i>" not in shown and "<b>mine" not in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "Expecting"),
+        (b"[]", "no table"),
+        (b'{"schema": 99}', "schema 99"),
+        (b'{"schema": 1}', "data"),
+        (b"\xff", "decode"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_reason(tmp_path, monkeypatch, content, said):
+    (tmp_path / "results.json").write_bytes(content)
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    shown = results.report()
+    assert "cannot be shown" in shown and said in shown and str(tmp_path) in shown
+
+
+def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
+    written(tmp_path)
+    monkeypatch.setattr(results, "LARGEST", 100)
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    assert "at most 100" in results.report()
+
+
+def test_without_any_results_the_command_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path / "none"))
+    monkeypatch.setattr(results, "SHIPPED", tmp_path)
+    assert "python -m eval run" in results.report()
