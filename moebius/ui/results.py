@@ -82,14 +82,16 @@ def html(results: dict, times: dict | None, written: str) -> str:
     said = [f"{model['title']}: {text}" for model in results["models"] for text in model["suspicious"]]
     said += results["warnings"]
     return (
-        f'<div class="results"><p><b>{data["pictures"]:,} pictures of {escape(str(data["name"]))}</b>, holes: '
-        f"{escape(str(data['masks']))}, {data['mean_hole']:.0%} of a picture on average. {escape(written)}.</p>"
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p>Known pixels are pasted back before anything is compared. Intervals: {escape(results['intervals'])}. "
-        f"Measured on {escape(str(machine.get('gpu') or machine['processor']))}, {machine['threads']} threads, at "
+        f'<div class="results"><p class="about"><b>{data["pictures"]:,} pictures of {escape(str(data["name"]))}</b>, '
+        f"holes: {escape(str(data['masks']))}, {data['mean_hole']:.0%} of a picture on average. {escape(written)}.</p>"
+        '<div class="figures"><div class="wide" tabindex="0"><table aria-label="Results">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
+        '<p class="about">Known pixels are pasted back before anything is compared. Intervals: '
+        f"{escape(results['intervals'])}. Measured on {escape(str(machine.get('gpu') or machine['processor']))}, "
+        f"threads: {machine['threads']}, at "
         f"commit {escape(str(results['commit'] or 'unknown'))[:16]}. "
-        "The whole report, with pictures, is results.html beside the figures.</p>"
-        + ("<ul>" + "".join(f"<li>{escape(text)}</li>" for text in said) + "</ul>" if said else "")
+        "The whole report lies beside these figures.</p>"
+        + ('<ul class="about">' + "".join(f"<li>{escape(text)}</li>" for text in said) + "</ul>" if said else "")
         + "</div>"
     )
 
@@ -104,6 +106,8 @@ def _read(path: Path) -> dict:
 
 
 def _written(path: Path) -> str:
+    if path.parent == SHIPPED:
+        return "These figures come with the project (benchmarks/heldout)"
     return "Written on " + time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
 
 

@@ -87,3 +87,15 @@ def test_without_any_results_the_command_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path / "none"))
     monkeypatch.setattr(results, "SHIPPED", tmp_path)
     assert "python -m eval run" in results.report()
+
+
+def test_the_page_has_a_tab_with_the_shipped_results(server, browser):
+    page = browser.new_page()
+    try:
+        page.goto(server.url)
+        page.get_by_role("tab", name="Results").click()
+        table = page.get_by_role("table", name="Results")
+        table.wait_for(timeout=20_000)
+        assert "The classical filler" in table.inner_text() and not page.locator("#photo").is_visible()
+    finally:
+        page.close()
