@@ -53,7 +53,7 @@ def crowd(folder: Path, users: int, seconds: float) -> int:
         _until_it_answers(url, server)
         warm = Crowd(url, folder)
         warm.user(0, time.monotonic() + 1, rude=False)  # what is loaded once is loaded
-        warm.run(8, 15)
+        warm.run(users, 40)
         time.sleep(5)
         before = _memory(server.pid)
         told = Crowd(url, folder)
@@ -141,7 +141,8 @@ class Crowd:
             if rank is not None:
                 self.queued = max(self.queued, rank + 1)
             time.sleep(0.25)
-        result = Path(job.result()[1])
+        download = job.result()[1]
+        result = Path(download["value"] if isinstance(download, dict) else download)
         with self.lock:
             self.waits.append(time.monotonic() - started)
         self.count("filled" if self._is_mine(result, photo, mask) else "WRONG: somebody else's picture")
