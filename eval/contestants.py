@@ -167,7 +167,7 @@ def _registered(name: str, options: Options) -> Contestant:
         weights=Path(folder) if folder else None,
         variant=options.variant if card.network else None,
         device=options.device,
-        dtype=options.dtype,
+        dtype=options.dtype or ("float32" if card.network else None),
     )
     state = card.availability(load_options)
     if not state.can_run:

@@ -24,7 +24,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from moebius import geometry, images
+from moebius import devices, geometry, images
 from moebius.config import RECIPES, SamplingConfig
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
@@ -198,6 +198,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             return self._finish(latents, return_dict)
 
         # 4. Decode and put back
+        devices.trim()  # decoding needs the most memory
         decoded = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
         decoded = decoded.float().clamp(-1, 1) / 2 + 0.5  # (B, 3, H, W) in [0, 1]
         if paste:
@@ -278,11 +279,12 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         guided = settings.guidance_scale != 1.0
         rows = (FOREGROUND_IDS, BACKGROUND_IDS) if guided else (BACKGROUND_IDS,)
         token_ids = torch.tensor(rows, device=device).repeat_interleave(shape[0], dim=0)  # (B or 2B, 10)
-        condition = condition.repeat(len(rows), 1, 1, 1)
+        copies = 1 if getattr(self.unet, "shares_branches", False) else len(rows)
+        condition = condition.repeat(copies, 1, 1, 1)
         with self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
                 scaled = self.scheduler.scale_model_input(latents, timestep).to(dtype)
-                sample = torch.cat([scaled.repeat(len(rows), 1, 1, 1), condition], dim=1)  # (2B, 9, h, w)
+                sample = torch.cat([scaled.repeat(copies, 1, 1, 1), condition], dim=1)  # (B or 2B, 9, h, w)
                 eps = self.unet(sample, timestep, token_ids, return_dict=False)[0].float()
                 if guided:
                     eps = guide(*eps.chunk(2), settings.guidance_scale)

@@ -155,7 +155,7 @@ def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> In
     progress(0.0, "Loading the model")
     from moebius.inpainters.denoiser import DenoiserInpainter
 
-    model = DenoiserInpainter.from_files(files, device=options.device, dtype=options.dtype)
+    model = DenoiserInpainter.from_files(files, options.device, options.dtype, progress)
     if network == "pixelhacker" and (kernel := os.environ.get("MOEBIUS_GLA_KERNEL")):
         model.pipeline.unet.set_attention_kernel(kernel)
     return model

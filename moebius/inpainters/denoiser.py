@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from moebius import devices, images, weights
+from moebius import devices, images, precision, weights
 from moebius.config import RECIPES, SamplingConfig
 from moebius.inpainter import Fill, Inpainter, Progress, Raster
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
@@ -33,23 +33,27 @@ class DenoiserInpainter(Inpainter):
 
     @classmethod
     def from_files(
-        cls, files: weights.WeightFiles, device: str | None = None, dtype: str | None = None
+        cls,
+        files: weights.WeightFiles,
+        device: str | None = None,
+        dtype: str | None = None,
+        progress: Progress = lambda share, text: None,
     ) -> DenoiserInpainter:
         """Load from files that `moebius.weights.locate` or `fetch` found.
 
         Args:
             device: `cpu`, `cuda`, `cuda:1`, `mps`; None: CUDA, else MPS, else the CPU.
-            dtype: a name in `devices.DTYPES`; None: float32. With float16 the autoencoder stays in float32, because
-                its values leave float16's range.
+            dtype: a name in `devices.DTYPES`; None: see `precision.choose`. With float16 the autoencoder stays in
+                float32, because its values leave float16's range.
         """
-        device, kind = device or devices.best_device(), devices.named_dtype(dtype)
+        device = device or devices.best_device()
         devices.check_device(device)
-        unet = weights.load_denoiser(files, kind)
-        vae = weights.load_autoencoder(files, torch.float32 if kind == torch.float16 else kind)
-        if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):  # measured on CPUs alone so far
-            unet = unet.fuse()
-        pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
-        return cls(pipeline.to(device), files)
+        kind, said = precision.choose(files, device, dtype, progress)
+        unet, vae = load_denoiser(files, device, kind), load_autoencoder(files, device, kind)
+        devices.let_go()
+        model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files)
+        model._said.extend(said)
+        return model
 
     def facts(self) -> dict[str, str | int | None]:
         return {
@@ -148,3 +152,21 @@ class DenoiserInpainter(Inpainter):
             output_type=output_type,
             callback_on_step_end=stepped,
         ).images
+
+
+def load_denoiser(files: weights.WeightFiles, device: str, dtype: torch.dtype):
+    """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
+    unet = weights.load_denoiser(files, dtype)
+    if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
+        return unet.fuse().release()
+    return unet.to(device)
+
+
+def load_autoencoder(files: weights.WeightFiles, device: str, dtype: torch.dtype):
+    """The same for the autoencoder, which is never in float16."""
+    vae = weights.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
+    if torch.device(device).type == "cpu":
+        from moebius.models.fused_autoencoder import fuse
+
+        return fuse(vae)
+    return vae.to(device)

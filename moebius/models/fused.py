@@ -3,17 +3,20 @@
 Made by `MoebiusUNet.fuse()`; nothing here is trained or saved. Activations are (B, H, W, C), so that 1×1 convolutions
 are matrix products and depthwise ones read whole cache lines. The rewrites, each exact up to rounding:
 
-- BatchNorms are folded into the products beside them; Local-λ's q, k and v are one product.
+- BatchNorms are folded into the products beside them; Local-λ's k and v are one product.
+- Branches of guidance that differ in their condition alone share everything before the first Interactive-λ.
 - Local-λ: y[h,v,n] = Σ_δ (Σ_k Q[h,k,n] R[k,δ]) V[v,n+δ], local attention without a softmax, instead of a lambda
   (k, v, n). The window's rows lie next to each other in one copy of V, so each row of positions is one batched product
   on a strided view.
 - Interactive-λ: keys, values and the position table belong to the condition, which never changes, and are kept.
 - Nearest ×2 followed by a 3×3 convolution is four 2×2 convolutions at the low resolution, 4/9 of the work.
-- The projections of the time embedding are one product for all blocks.
+- The projections of the time embedding are one product for all blocks, kept for every step of a schedule.
+- Mix-FFN takes its hidden channels in pieces that stay in the cache from the first product to the gate.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,9 +35,38 @@ def fold_norm(weight: Tensor, norm: nn.modules.batchnorm._BatchNorm) -> tuple[Te
     return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias - norm.running_mean * scale
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, silu: bool = False) -> Tensor:
+    """`F.linear`, followed by SiLU where asked.
+
+    On a CPU by oneDNN, which is what torch's own compiler calls too: in float32 `F.linear` goes to MKL, which uses half
+    the vector width on AMD (16.6 against 7.6 ms for 8192×320×320 on one core); in bfloat16 it copies the bias first.
+    """
+    if x.device.type == "cpu" and x.dtype in _onednn_dtypes():
+        return torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "swish" if silu else "none", [], "")
+    y = F.linear(x, weight, bias)
+    return F.silu(y, inplace=True) if silu else y
+
+
+@functools.cache
+def _onednn_dtypes() -> tuple[torch.dtype, ...]:
+    ops = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(ops, "_linear_pointwise")):
+        return ()
+    half = hasattr(ops, "_is_mkldnn_bf16_supported") and ops._is_mkldnn_bf16_supported()
+    return (torch.float32, torch.bfloat16) if half else (torch.float32,)
+
+
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options) -> Tensor:
     """`F.conv2d` on (B, H, W, C)."""
     return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
+
+
+_ROWS = 8
+"""Rows of positions whose window weights are one product."""
+_MOMENTS = 64
+"""Timesteps whose projections are kept."""
+_PIECE = 3_300_000
+"""Hidden activations of Mix-FFN that are held at once; measured (2 cores, 1 MB of L2 each)."""
 
 
 class Product(nn.Module):
@@ -46,7 +78,7 @@ class Product(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return product(x, self.weight, self.bias)
 
 
 class Depthwise(nn.Module):
@@ -62,7 +94,7 @@ class Depthwise(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """GroupNorm over (H, W, C / groups), statistics in float32."""
+    """GroupNorm over (H, W, C / groups), followed by SiLU where asked; statistics in float32."""
 
     def __init__(self, norm: nn.GroupNorm):
         super().__init__()
@@ -70,17 +102,24 @@ class GroupNorm(nn.Module):
         self.register_buffer("weight", norm.weight)
         self.register_buffer("bias", norm.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, silu: bool = False) -> Tensor:
+        y = self.normalised(x)
+        return F.silu(y, inplace=True) if silu else y
+
+    def normalised(self, x: Tensor) -> Tensor:
         b, height, width, channels = x.shape
-        groups = x.view(b, height * width, channels).float()
-        # torch's own kernel adds all of a group up in one float32 number, which costs two digits
+        # torch's own kernel adds all of a group up in one float32 number, which costs two digits that bfloat16 has not
+        if x.dtype != torch.float32:
+            planes = x.permute(0, 3, 1, 2)
+            return F.group_norm(planes, self.groups, self.weight, self.bias, self.eps).permute(0, 2, 3, 1)
+        groups = x.view(b, height * width, channels)
         mean = groups.mean(dim=1).view(b, self.groups, -1).mean(dim=2)
         square = groups.square().mean(dim=1).view(b, self.groups, -1).mean(dim=2)
         scale = torch.rsqrt((square - mean.square()).clamp_min(0) + self.eps)
         repeat = channels // self.groups
         scale = scale.repeat_interleave(repeat, dim=1) * self.weight
         shift = self.bias - mean.repeat_interleave(repeat, dim=1) * scale
-        return torch.addcmul(shift[:, None, None].to(x.dtype), x, scale[:, None, None].to(x.dtype))
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
 
 
 class LayerNorm(nn.Module):
@@ -102,7 +141,7 @@ class SeparableConv(nn.Module):
         self.residual = conv.residual
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.pointwise(F.relu(self.depthwise(x)))
+        y = self.pointwise(F.relu(self.depthwise(x), inplace=True))
         return y.add_(x) if self.residual else y
 
 
@@ -116,8 +155,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x (B, H, W, in), time (B, out): this block's projection of the embedding."""
-        y = self.conv1(F.silu(self.norm1(x), inplace=True)).add_(time[:, None, None])
-        y = self.conv2(F.silu(self.norm2(y), inplace=True))
+        y = self.conv1(self.norm1(x, silu=True)).add_(time[:, None, None])
+        y = self.conv2(self.norm2(y, silu=True))
         return y.add_(x if self.shortcut is None else self.shortcut(x))
 
 
@@ -128,19 +167,18 @@ class LocalLambda(nn.Module):
         query, query_bias = fold_norm(layer.to_q.weight, layer.norm_q)
         value, value_bias = fold_norm(layer.to_v.weight, layer.norm_v)
         key = layer.to_k.weight
-        self.qkv = Product(
-            torch.cat([query, key, value]), torch.cat([query_bias, torch.zeros_like(value_bias), value_bias])
-        )
+        self.query = Product(query, query_bias)
+        self.key_value = Product(torch.cat([key, value]), torch.cat([torch.zeros_like(value_bias), value_bias]))
         kernel = layer.pos_conv.weight[:, 0, 0]  # (k, δy, δx)
-        self.register_buffer("kernel", kernel.transpose(1, 2).flatten(1).contiguous())  # (k, δx·δy)
+        self.register_buffer("kernel", kernel.permute(2, 1, 0).flatten(0, 1).contiguous())  # (δx·δy, k)
         self.register_buffer("constant", layer.pos_conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
         b, height, width, channels = x.shape
         h, k = self.heads, self.depth
-        q, keys, v = self.qkv(x).split((h * k, k, k), dim=-1)
-        q = q.reshape(b, height * width * h, k)
+        q = self.query(x).view(b, height * width * h, k)
+        keys, v = self.key_value(x).split(k, dim=-1)
         keys = keys.reshape(b, -1, k).float().softmax(dim=1)
         content = keys.transpose(1, 2) @ v.reshape(b, -1, k).float() + self.constant[:, None].float()  # (b, k, v)
         y = self.local(q.view(b, height, width * h, k), v)
@@ -156,11 +194,12 @@ class LocalLambda(nn.Module):
         stacked = padded.as_strided(rows, (s[0], s[1], s[2], s[1], 1)).contiguous()
         out = torch.empty(b, height, width * self.heads, k, dtype=q.dtype, device=q.device)
         for i in range(b):
-            for y in range(height):
-                weights = (q[i, y] @ self.kernel).float().view(width, self.heads, window * window)
-                # windows of neighbours overlap in memory: row x begins `window` rows of `stacked` after row x - 1
-                values = stacked[i, y].as_strided((width, window * window, k), (window * k, k, 1))
-                out[i, y] = torch.bmm(weights, values).view(width * self.heads, k)
+            for top in range(0, height, _ROWS):
+                band = product(q[i, top : top + _ROWS], self.kernel).float()
+                for y, weights in enumerate(band.view(-1, width, self.heads, window * window), start=top):
+                    # windows of neighbours overlap in memory: row x begins `window` rows of `stacked` after row x - 1
+                    values = stacked[i, y].as_strided((width, window * window, k), (window * k, k, 1))
+                    out[i, y] = torch.bmm(weights, values).view(width * self.heads, k)
         return out
 
 
@@ -194,8 +233,20 @@ class MixFFN(nn.Module):
         self.project = Product(ffn.project.weight, None)
 
     def forward(self, x: Tensor) -> Tensor:
-        a, gate = self.depthwise(F.silu(self.expand(x), inplace=True)).chunk(2, dim=-1)
-        return self.project(F.silu(gate).mul_(a))
+        hidden = self.project.weight.shape[1]
+        step = min(hidden, max(32, _PIECE // x[..., 0].numel() // 16 * 16))
+        pieces = []
+        for start in range(0, hidden, step):
+            end = min(start + step, hidden)
+            a, gate = self.rows(x, start, end), self.rows(x, hidden + start, hidden + end)
+            pieces.append(F.silu(gate, inplace=True).mul_(a))
+        return self.project(pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1))
+
+    def rows(self, x: Tensor, start: int, end: int) -> Tensor:
+        """Hidden channels start to end, after the depthwise convolution."""
+        expand, depthwise = self.expand, self.depthwise
+        y = product(x, expand.weight[start:end], expand.bias[start:end], silu=True)
+        return convolve(y, depthwise.weight[start:end], depthwise.bias[start:end], padding=1, groups=end - start)
 
 
 class Transformer(nn.Module):
@@ -211,11 +262,18 @@ class Transformer(nn.Module):
         self.proj_out = Product(transformer.proj_out.weight, transformer.proj_out.bias)
 
     def forward(self, x: Tensor, constants: tuple[Tensor, Tensor]) -> Tensor:
+        """x (B, H, W, C), constants of B conditions, or of more: then the branches part here."""
         y = self.proj_in(self.norm(x))
         y = self.local_lambda(self.norm1(y)).add_(y)
+        x, y = (repeated(each, constants[1].shape[0]) for each in (x, y))
         y = self.interactive_lambda(self.norm2(y), *constants).add_(y)
         y = self.ff(self.norm3(y)).add_(y)
         return self.proj_out(y).add_(x)
+
+
+def repeated(x: Tensor, batch: int) -> Tensor:
+    """(B, ...) -> (batch, ...), one copy after the other."""
+    return x if x.shape[0] == batch else x.repeat(batch // x.shape[0], *[1] * (x.ndim - 1))
 
 
 class Downsampler(nn.Module):
@@ -229,27 +287,26 @@ class Downsampler(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """Of the nine products of the 3×3 kernel those that meet the same low-resolution pixel are added beforehand."""
+    """Of the nine products of the 3×3 kernel those that meet the same low-resolution pixel are added beforehand; each
+    of the four kinds of high-resolution pixels is then one product with its 2×2 neighbours."""
 
     def __init__(self, conv: blocks.Upsampler):
         super().__init__()
-        self.channels = conv.out_channels
         # an even output row sees kernel rows (0), (1, 2) on inputs y - 1, y; an odd one (0, 1), (2) on y, y + 1
         halves = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=conv.weight.dtype)
         halves = halves.to(conv.weight.device)
-        weight = torch.einsum("oiyx,pay,qbx->pqoiab", conv.weight, halves, halves)  # (2, 2, out, in, 2, 2)
-        weight = weight.reshape(4 * self.channels, *weight.shape[3:])
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", conv.bias.repeat(4))
+        weight = torch.einsum("oiyx,pay,qbx->pqoabi", conv.weight, halves, halves)  # (2, 2, out, 2, 2, in)
+        self.register_buffer("weight", weight.flatten(3).flatten(0, 1).contiguous())  # (4, out, 4 · in)
+        self.register_buffer("bias", conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         b, height, width, channels = x.shape
-        parts = convolve(x, self.weight, self.bias, padding=1)  # (B, H + 1, W + 1, 4 C)
-        parts = parts.unflatten(-1, (2, 2, channels))
+        padded = F.pad(x, (0, 0, 1, 1, 1, 1))
         out = x.new_empty(b, height, 2, width, 2, channels)
         for p in range(2):
             for q in range(2):
-                out[:, :, p, :, q] = parts[:, p : p + height, q : q + width, p, q]
+                corners = [padded[:, p + i : p + i + height, q + j : q + j + width] for i in (0, 1) for j in (0, 1)]
+                out[:, :, p, :, q] = product(torch.cat(corners, dim=-1), self.weight[2 * p + q], self.bias)
         return out.view(b, 2 * height, 2 * width, channels)
 
 
@@ -271,10 +328,14 @@ class FusedMoebiusUNet(nn.Module):
     neither its later training nor its moves between devices: fuse again.
     """
 
+    shares_branches = True
+    """`forward` takes fewer samples than conditions."""
+
     def __init__(self, network: MoebiusUNet):
         super().__init__()
         self.trained = [network]  # in a list: not a submodule
         self.config = network.config
+        self._parameters_once, self._released = network.num_parameters(), False
         self.conv_in, self.conv_out = SeparableConv(network.conv_in), SeparableConv(network.conv_out)
         self.norm_out = GroupNorm(network.conv_norm_out)
         self.down_blocks = nn.ModuleList(Stage(stage) for stage in network.down_blocks)
@@ -286,6 +347,15 @@ class FusedMoebiusUNet(nn.Module):
         )
         self.time_widths = [block.time_emb_proj.out_features for block in resnets]
         self._kept: tuple[tuple, list] | None = None
+        self._times: dict[float, Tensor] = {}
+
+    def release(self) -> FusedMoebiusUNet:
+        """Let go of the trained weights that this form has its own copy of; they can't be saved from here any more."""
+        (network,) = self.trained
+        keep = {id(network.token_table), id(network.encoder_hid_proj), id(network.time_embedding)}
+        _release(network, keep)
+        self._released = True
+        return self
 
     @property
     def model_name(self) -> str:
@@ -293,10 +363,12 @@ class FusedMoebiusUNet(nn.Module):
 
     def num_parameters(self) -> int:
         """Of the network that it was made from."""
-        return self.trained[0].num_parameters()
+        return self._parameters_once
 
     def save_pretrained(self, *args, **kwargs) -> None:
         """Saves the network that it was made from: the trained form is the one that is kept."""
+        if self._released:
+            raise ValueError("this fast form has let go of the trained weights; load the network again to save it")
         self.trained[0].save_pretrained(*args, **kwargs)
 
     @property
@@ -309,25 +381,30 @@ class FusedMoebiusUNet(nn.Module):
 
     @torch.no_grad()
     def forward(self, sample: Tensor, timestep: Tensor | float | int, token_ids: Tensor, return_dict: bool = True):
-        """See `MoebiusUNet.forward`; sides of the grid must be divisible by 2 per downsampler."""
+        """See `MoebiusUNet.forward`; sides of the grid must be divisible by 2 per downsampler.
+
+        token_ids may hold several conditions for each sample, (R·B, 10), the first of every sample first: the result is
+        that for R copies of the samples, but what does not depend on the condition is computed once.
+        """
         from moebius.models.unet import MoebiusUNetOutput
 
         (network,) = self.trained
-        network.check_input(sample, token_ids)
+        shared, batch = sample.shape[0], token_ids.shape[0]
+        network.check_input(sample, token_ids if batch % shared else token_ids[:shared])
         multiple = 2 ** (len(self.down_blocks) - 1)
         if sample.shape[2] % multiple or sample.shape[3] % multiple:
             raise ValueError(
                 f"the fused network takes grids divisible by {multiple}, got {tuple(sample.shape[2:])}; "
                 "the trained one takes any"
             )
-        times = iter(self.time(F.silu(network.embed_time(timestep, sample))).split(self.time_widths, dim=-1))
+        times = iter(self._projections(timestep, sample, batch))
         constants = iter(self._constants(token_ids, *sample.shape[2:]))
 
         x = self.conv_in(sample.permute(0, 2, 3, 1).contiguous())
-        skips, outputs = [x], []
+        skips, outputs = [repeated(x, batch)], []
         for stage in self.down_blocks:
             for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
-                x = attention(resnet(x, next(times)), next(constants))
+                x = attention(resnet(x, next(times)[: x.shape[0]]), next(constants))
                 skips.append(x)
             if stage.step is not None:
                 x = stage.step(x)
@@ -341,6 +418,19 @@ class FusedMoebiusUNet(nn.Module):
             outputs.append(x.permute(0, 3, 1, 2))
         x = self.conv_out(F.silu(self.norm_out(x))).permute(0, 3, 1, 2).contiguous()  # (B, 4, h, w)
         return MoebiusUNetOutput(sample=x, block_outputs=tuple(outputs)) if return_dict else (x, tuple(outputs))
+
+    def _projections(self, timestep: Tensor | float | int, sample: Tensor, batch: int) -> tuple[Tensor, ...]:
+        """Every block's projection of the time embedding, (batch, out) each; (1, out) where the time is one number."""
+        (network,) = self.trained
+        if torch.as_tensor(timestep).numel() > 1:
+            time = repeated(network.embed_time(timestep, sample), batch)
+            return self.time(F.silu(time)).split(self.time_widths, dim=-1)
+        moment = float(timestep)
+        if moment not in self._times:
+            if len(self._times) >= _MOMENTS:
+                self._times.clear()
+            self._times[moment] = self.time(F.silu(network.embed_time(moment, sample[:1])))
+        return self._times[moment].split(self.time_widths, dim=-1)
 
     def _constants(self, token_ids: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
         """What every Interactive-λ keeps for these conditions and this grid; the last ones are remembered."""
@@ -358,3 +448,16 @@ class FusedMoebiusUNet(nn.Module):
                 values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
             self._kept = (key, values)
         return self._kept[1]
+
+
+def _release(module: nn.Module, keep: set[int]) -> None:
+    """Move parameters to the meta device, but those of modules in `keep` and what Interactive-λ makes constants of."""
+    if id(module) in keep:
+        return
+    if isinstance(module, lambda_layers.InteractiveLambda):
+        module.to_q, module.norm_q = module.to_q.to("meta"), module.norm_q.to("meta")
+        return
+    for child in module.children():
+        _release(child, keep)
+    if not any(True for _ in module.children()):
+        module.to("meta")

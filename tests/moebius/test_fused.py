@@ -1,5 +1,6 @@
 """The inference form against the trained form and the published vectors."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -55,6 +56,44 @@ def test_conditions_and_grids_may_change_between_calls(small):
         sample = normal(7, len(ids), 9, side, side)
         with torch.no_grad():
             assert relative_error(network(sample, 500, ids).sample, small(sample, 500, ids).sample) < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@torch.no_grad()
+def test_branches_that_share_a_sample_equal_copies_of_it(small, batch):
+    sample, ids, times = normal(5, batch, 9, 32, 32), IDS.repeat_interleave(batch, dim=0), torch.linspace(9, 999, batch)
+    network = small.fuse()
+    for time, both in ((741, 741), (times, times.repeat(2))):
+        expected = small(sample.repeat(2, 1, 1, 1), both, ids).sample
+        assert relative_error(network(sample, time, ids).sample, expected) < 1e-5
+    with pytest.raises(ValueError, match="token_ids must be"):
+        network(normal(5, 3, 9, 32, 32), 741, IDS)
+
+
+def test_hidden_channels_in_pieces_give_the_same(small, monkeypatch):
+    sample = normal(3, 2, 9, 16, 16)
+    whole = small.fuse()(sample, 741, IDS).sample
+    monkeypatch.setattr(fused, "_PIECE", 1000)
+    assert relative_error(small.fuse()(sample, 741, IDS).sample, whole) < 1e-5
+
+
+def test_without_onednn_it_gives_the_same(small, monkeypatch):
+    sample = normal(3, 2, 9, 16, 16)
+    with_it = small.fuse()(sample, 741, IDS).sample
+    monkeypatch.setattr(fused, "_onednn_dtypes", lambda: ())
+    assert relative_error(small.fuse()(sample, 741, IDS).sample, with_it) < 1e-5
+
+
+def test_released_it_gives_the_same_in_less_memory_and_cannot_be_saved(small, tmp_path):
+    network, sample = copy.deepcopy(small), normal(3, 2, 9, 16, 16)
+    network_before, expected = small.num_parameters(), small.fuse()(sample, 741, IDS).sample
+    fast = network.fuse().release()
+    assert torch.equal(fast(sample, 741, IDS).sample, expected)
+    assert torch.equal(fast(sample, 500, IDS.flip(0)).sample, small.fuse()(sample, 500, IDS.flip(0)).sample)
+    left = sum(p.numel() for p in network.parameters() if p.device.type != "meta")
+    assert left < 0.2 * network_before and fast.num_parameters() == network_before
+    with pytest.raises(ValueError, match="let go of the trained weights"):
+        fast.save_pretrained(tmp_path)
 
 
 def test_fusing_leaves_the_trained_network_alone(small):
