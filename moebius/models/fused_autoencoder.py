@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from moebius.models import fused
 
-_BAND = 8_000_000
+_BAND = 2_000_000
 """Values of a feature map that are normalised at once."""
 
 
