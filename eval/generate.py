@@ -172,6 +172,7 @@ def fill_squares(
             num_inference_steps=config.num_inference_steps,
             guidance_scale=config.guidance_scale,
             strength=config.strength,
+            guidance_share=config.guidance_share,
             noise_offset=config.noise_offset,
             generator=generators,
             recipe=config.recipe,

@@ -20,6 +20,7 @@ from moebius.inpainter import Inpainter
 from moebius.inpainters.denoiser import DenoiserInpainter
 from moebius.inpainters.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux_plans import PLANS
+from moebius.models import fused_autoencoder
 from moebius.models.gla import KERNELS
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import MoebiusUNet
@@ -84,6 +85,13 @@ _TINY = {
 }
 
 
+def network(name: str, device: str, dtype: torch.dtype, tiny: bool) -> torch.nn.Module:
+    """A model's denoiser with random weights, in its trained form."""
+    kind, config, _ = (_TINY if tiny else _REAL)[name]
+    with _made_on(device, dtype):
+        return kind(**config).requires_grad_(False).eval()
+
+
 def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = "torch") -> Inpainter:
     """A model with random weights, through the class that fills photos.
 
@@ -94,24 +102,28 @@ def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = 
         raise ValueError(f"cannot measure {name!r}; choose from {', '.join(MODELS)}")
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; choose from {', '.join(KERNELS)}")
-    kind, config, vae_config = (_TINY if tiny else _REAL)[name]
+    _, _, vae_config = (_TINY if tiny else _REAL)[name]
+    denoiser = network(name, device, dtype, tiny)
     with _made_on(device, dtype):
-        network, vae = (part.requires_grad_(False).eval() for part in (kind(**config), AutoencoderKL(**vae_config)))
+        vae = AutoencoderKL(**vae_config).requires_grad_(False).eval()
     if name != "flux-fill":
         if name == "pixelhacker":
-            network.set_attention_kernel(kernel)
-        return DenoiserInpainter(MoebiusInpaintPipeline(unet=network, vae=vae, scheduler=make_scheduler()))
+            denoiser.set_attention_kernel(kernel)
+        if device == "cpu":  # as `DenoiserInpainter.from_files` does
+            denoiser = denoiser.fuse().release() if name == "moebius" else denoiser
+            vae = fused_autoencoder.fuse(vae)
+        return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
     pipeline = FluxFillPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae,
-        transformer=network,
+        transformer=denoiser,
         text_encoder=None,
         text_encoder_2=None,
         tokenizer=None,
         tokenizer_2=None,
     )
     pipeline.set_progress_bar_config(disable=True)
-    shapes = (1, 512, network.config.joint_attention_dim), (1, network.config.pooled_projection_dim)
+    shapes = (1, 512, denoiser.config.joint_attention_dim), (1, denoiser.config.pooled_projection_dim)
     prompt = tuple(torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype) for shape in shapes)
     plan = PLANS["cpu" if device == "cpu" else "bf16"]
     return FluxFillInpainter(lambda plan: pipeline, lambda text: prompt, (plan,), device, "random numbers")
@@ -173,12 +185,12 @@ def bench(
     for index, name in enumerate(names):
         progress(index / len(names), f"Building {name}")
         inpainter = build(name, device, kind, tiny, kernel)
-        network = inpainter.pipeline.transformer if name == "flux-fill" else inpainter.pipeline.unet
-        parameters = sum(parameter.numel() for parameter in network.parameters())
+        denoiser = inpainter.pipeline.transformer if name == "flux-fill" else inpainter.pipeline.unet
+        parameters = denoiser.num_parameters()
         progress((index + 0.3) / len(names), f"Measuring {name}")
         figures = measure(inpainter, steps)
         rows.append({"model": name, "parameters": parameters, **figures, "paper": asdict(paper.TIMINGS[name])})
-        del inpainter, network
+        del inpainter, denoiser
         devices.let_go()
     return {
         "tiny": tiny,

@@ -68,6 +68,8 @@ class SamplingConfig:
     guidance_scale: float | None = None
     """None: the model's own. Classifier-free for student and PixelHacker, where 1.0 turns it off and halves the
     work; for FLUX a number that the network is told, which costs nothing."""
+    guidance_share: float = 1.0
+    """Share of the steps, the first ones, that are guided; the others cost half. Only student and PixelHacker."""
     prompt: str | None = None
     """What should be seen in the hole. Only FLUX reads it; None: `REMOVAL_PROMPT`."""
     strength: float | None = None
@@ -90,6 +92,7 @@ class SamplingConfig:
         for name, low, high in (
             ("num_inference_steps", 1, 1000),
             ("guidance_scale", 1.0, 100.0),
+            ("guidance_share", 0.0, 1.0),
             ("noise_offset", 0.0, 1.0),
             ("feather_px", 0, 64),
             ("context", 1.1, 8.0),

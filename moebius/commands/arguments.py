@@ -53,6 +53,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     for flag, field, kind, text in (
         ("--steps", "num_inference_steps", int, f"sampling steps (default: {own_steps})"),
         ("--guidance", "guidance_scale", float, f"1 turns it off, but for FLUX (default: {own_guidance})"),
+        ("--guidance-share", "guidance_share", float, "share of the steps, the first ones, that are guided"),
         ("--strength", "strength", float, "share of the noise schedule that is run (default: the recipe's)"),
         ("--noise-offset", "noise_offset", float, "noise that is the same all over the picture"),
         ("--feather", "feather_px", int, "width of the blend outside the hole in pixels"),

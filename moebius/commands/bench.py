@@ -33,6 +33,12 @@ def add(commands) -> None:
         help="default: real on a GPU, tiny elsewhere",
     )
     parser.add_argument("--kernel", choices=("torch", "fla"), default="torch", help="of PixelHacker's attention")
+    parser.add_argument(
+        "--ways",
+        action="store_true",
+        help="the student alone: a guided step in every form, type and batch that can run here, interleaved",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of --ways (default: 5)")
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(command=run, describe=describe)
 
@@ -46,10 +52,18 @@ def run(options: argparse.Namespace) -> dict:
         from moebius.bench import bench
 
         tiny = None if options.size is None else options.size == "tiny"
+        if options.ways:
+            from moebius.bench_ways import ways
+
+            return ways(options.device, rounds=options.rounds, tiny=tiny, progress=progress)
         return bench(options.models, options.device, options.dtype, options.steps, tiny, options.kernel, progress)
 
 
 def describe(report: dict) -> str:
+    if "rows" in report:
+        from moebius.bench_ways import describe as describe_ways
+
+        return describe_ways(report)
     lines = [
         f"{report['device']}, {report['dtype']}, torch {report['torch']}; random weights, batch 1",
         f"{'model':<14}{'M parameters':>14}{'side':>6}{'steps':>7}{'ms/step':>10}{'total s':>9}"

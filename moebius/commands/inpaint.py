@@ -18,6 +18,7 @@ _LEARNED_ONLY = {
     "num_inference_steps": "--steps",
     "guidance_scale": "--guidance",
     "strength": "--strength",
+    "guidance_share": "--guidance-share",
     "noise_offset": "--noise-offset",
     "scheduler": "--scheduler",
     "seed": "--seed",

@@ -144,6 +144,7 @@ class DenoiserInpainter(Inpainter):
             mask_image=mask,
             num_inference_steps=config.num_inference_steps,
             guidance_scale=config.guidance_scale,
+            guidance_share=config.guidance_share,
             strength=config.strength,
             noise_offset=config.noise_offset,
             generator=generator,

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from moebius import bench
+from moebius import bench, bench_ways
 from moebius.__main__ import main
+from moebius.models import fused
 
 
 def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
@@ -21,6 +22,27 @@ def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
         assert 0 < 2 * row["step_ms"] / 1000 < row["total_s"]  # the first step is left out
     assert [row["guidance_scale"] for row in rows.values()] == [2.0, 4.5, 30.0]
     assert [row["paper"]["step_ms"] for row in rows.values()] == [26.01, 46.89, 161.01]
+
+
+def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
+    assert main(["bench", "--ways", "--rounds", "2", "--device", "cpu", "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    rows = {(row["form"], row["dtype"], row["batch"]): row for row in report["rows"]}
+    assert set(rows) == {(f, d, b) for f in ("trained", "fast") for d in ("float32", "bfloat16") for b in (1, 2)}
+    for row in rows.values():
+        assert 0 < row["least_s"] <= row["step_s"] <= row["most_s"]
+        reached = row["gflop"] / row["step_s"]
+        assert row["share_of_product"] == pytest.approx(reached / row["product_gflops"])
+    one, two = (rows["trained", "float32", batch]["gflop"] for batch in (1, 2))
+    assert two == pytest.approx(2 * one, rel=0.02)
+    assert rows["fast", "float32", 1]["gflop"] > 0
+    assert main(["bench", "--ways", "--rounds", "0", "--device", "cpu"]) == 2
+
+
+def test_operations_are_counted():
+    x, weight = torch.ones(3, 5), torch.ones(7, 5)
+    assert bench_ways.count_operations(lambda: x @ weight.T) == 2 * 3 * 5 * 7
+    assert bench_ways.count_operations(lambda: fused.product(x, weight)) == 2 * 3 * 5 * 7
 
 
 def test_a_person_is_told_that_tiny_says_nothing(capfd):

@@ -157,6 +157,33 @@ def test_guidance():
     torch.testing.assert_close(guide(fg, bg, 2.5), torch.tensor([6.0, -8.0]))
 
 
+@pytest.mark.parametrize(("share", "guided"), [(0.0, 0), (0.5, 2), (0.6, 3), (1.0, 4)])
+def test_guidance_in_the_first_part_of_the_steps(pipe, monkeypatch, share, guided):
+    """And what it gives is a run whose later steps are background alone."""
+    seen, real = [], pipe.unet.forward
+
+    def noted(sample, timestep, token_ids, **options):
+        seen.append(token_ids.tolist())
+        return real(sample, timestep, token_ids, **options)
+
+    monkeypatch.setattr(pipe.unet, "forward", noted)
+    settings = dict(num_inference_steps=4, output_type="latent")
+    latents = pipe(PICTURES[0], MASKS[0], generator=seeded(), guidance_share=share, **settings).images
+    background, foreground = list(range(10)), list(range(10, 20))
+    assert seen == guided * [[foreground, background]] + (4 - guided) * [[background]]
+    if share in (0.0, 1.0):
+        other = {"guidance_scale": 1.0} if share == 0.0 else {}
+        torch.testing.assert_close(latents, pipe(PICTURES[0], MASKS[0], generator=seeded(), **other, **settings).images)
+
+
+def test_the_fast_form_gives_the_same_latents(pipe, monkeypatch):
+    settings = dict(num_inference_steps=3, guidance_share=0.5, output_type="latent")
+    trained = pipe(PICTURES, MASKS, generator=seeded(), **settings).images
+    fast = MoebiusInpaintPipeline(pipe.unet.fuse(), pipe.vae, make_scheduler())
+    fast.set_progress_bar_config(disable=True)
+    assert relative_error(fast(PICTURES, MASKS, generator=seeded(), **settings).images, trained.numpy()) < 1e-4
+
+
 def test_a_generator_per_picture_makes_batch_and_single_runs_agree(pipe):
     settings = dict(num_inference_steps=2, output_type="np")
     together = pipe(PICTURES, MASKS, generator=[seeded(1), seeded(2)], **settings).images
@@ -224,6 +251,7 @@ def test_bfloat16_stays_near_float32(pipe, tmp_path):
     [
         (dict(num_inference_steps=0), "num_inference_steps must be between 1 and 1000, got 0"),
         (dict(guidance_scale=0.5), "guidance_scale must be between 1.0 and 100.0, got 0.5"),
+        (dict(guidance_share=1.5), "guidance_share must be between 0.0 and 1.0, got 1.5"),
         (dict(strength=1.5), r"strength must be in \(0, 1\], got 1.5"),
         (dict(recipe="fast"), "unknown recipe 'fast'; choose from photo, published"),
         (dict(output_type="jpg"), 'must be "pil", "np", "pt" or "latent", got .jpg.'),

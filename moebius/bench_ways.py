@@ -1,0 +1,130 @@
+"""Every way to run the student on this machine, interleaved: form × type × batch, and how near each comes to the rate
+at which the machine multiplies. Random weights."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from moebius import bench, devices
+from moebius.models.fused import product
+from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
+
+Progress = Callable[[float, str], None]
+
+
+def ways(
+    device: str | None = None,
+    batches: tuple[int, ...] = (1, 2),
+    rounds: int = 5,
+    tiny: bool | None = None,
+    progress: Progress = lambda share, text: None,
+) -> dict[str, Any]:
+    """Time guided steps of the trained and, on a CPU, of the fast form, float32 and bfloat16.
+
+    Args:
+        batches: pictures in one step; a guided step computes two predictions for each.
+        rounds: timed ones, after one that warms up; every way has its turn in every round.
+        tiny: None: real sizes on a GPU, tiny ones elsewhere.
+
+    Returns:
+        `rows`, one per way: median, least and greatest seconds of a step, GFLOP that it computes, GFLOP/s of a large
+        product measured in the same rounds, and the share of that rate that is reached.
+    """
+    device = device or devices.best_device()
+    devices.check_device(device)
+    tiny = device == "cpu" if tiny is None else tiny
+    if rounds < 1 or any(batch < 1 for batch in batches):
+        raise ValueError(f"rounds and batches must be at least 1, got {rounds} and {batches}")
+    runs: dict[tuple[str, str, int], Callable[[], Any]] = {}
+    operations: dict[tuple[str, str, int], int] = {}
+    for kind in (torch.float32, torch.bfloat16):
+        name = str(kind).removeprefix("torch.")
+        x, weight = (torch.ones(2048, 2048, dtype=kind, device=device) for _ in range(2))
+        runs["product", name, 0] = lambda x=x, weight=weight: product(x, weight)
+        operations["product", name, 0] = 2 * 2048**3
+        trained = bench.network("moebius", device, kind, tiny)
+        forms = {"trained": trained, "fast": trained.fuse()} if device == "cpu" else {"trained": trained}
+        for form, network in forms.items():
+            for batch in batches:
+                runs[form, name, batch] = step = _step(network, form, batch)
+                operations[form, name, batch] = count_operations(step)
+    seconds: dict[tuple, list[float]] = {key: [] for key in runs}
+    for turn in range(rounds + 1):
+        for index, (key, run) in enumerate(runs.items()):
+            progress((turn + index / len(runs)) / (rounds + 1), f"Round {turn} of {rounds}: {key[0]}, {key[1]}")
+            devices.synchronize(device)
+            started = time.perf_counter()
+            run()
+            devices.synchronize(device)
+            if turn:
+                seconds[key].append(time.perf_counter() - started)
+    rates = {key[1]: operations[key] / min(all_) for key, all_ in seconds.items() if key[0] == "product"}
+    return {"tiny": tiny, "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__,
+            "rounds": rounds, "rows": [_row(key, seconds[key], operations[key], rates[key[1]])
+                                       for key in runs if key[0] != "product"]}  # fmt: skip
+
+
+def count_operations(run: Callable[[], Any]) -> int:
+    """Floating-point operations in products and convolutions; a multiplication and its addition are two."""
+
+    def linear(x: tuple[int, ...], weight: tuple[int, ...], *_, out_shape=None, **__) -> int:
+        return 2 * torch.Size(x).numel() * weight[0]
+
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: linear}) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def _step(network: torch.nn.Module, form: str, batch: int) -> Callable[[], Tensor]:
+    """A guided step, as the pipeline asks for it: the fast form shares what both branches have in common."""
+    side, dtype, device = network.config.sample_size, network.dtype, network.device
+    generator = torch.Generator().manual_seed(0)
+    sample = torch.randn(batch, network.config.in_channels, side, side, generator=generator).to(device, dtype)
+    sample = sample if form == "fast" else sample.repeat(2, 1, 1, 1)
+    ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS], device=device).repeat_interleave(batch, dim=0)
+
+    def run() -> Tensor:
+        with torch.no_grad():
+            return network(sample, 500, ids, return_dict=False)[0]
+
+    return run
+
+
+def _row(key: tuple[str, str, int], seconds: list[float], operations: int, rate: float) -> dict[str, Any]:
+    median = statistics.median(seconds)
+    return {
+        "form": key[0],
+        "dtype": key[1],
+        "batch": key[2],
+        "step_s": median,
+        "least_s": min(seconds),
+        "most_s": max(seconds),
+        "gflop": operations / 1e9,
+        "product_gflops": rate / 1e9,
+        "share_of_product": operations / median / rate,
+    }
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = [
+        f"the student on {report['device']}, {report['threads']} threads, torch {report['torch']}; random weights, "
+        f"{report['rounds']} interleaved rounds",
+        f"{'form':<9}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'GFLOP':>8}{'reached':>9}"
+        "   of a large product's GFLOP/s",
+    ]
+    for row in report["rows"]:
+        lines.append(
+            f"{row['form']:<9}{row['dtype']:<10}{row['batch']:>6}{row['step_s']:>9.3f}{row['least_s']:>8.3f}"
+            f"{row['most_s']:>8.3f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}   {row['product_gflops']:.0f}"
+        )
+    if report["tiny"]:
+        lines.append("The network is tiny: the figures say nothing about the real one. --size real times that.")
+    return "\n".join(lines)
