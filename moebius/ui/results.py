@@ -14,12 +14,12 @@ from pathlib import Path
 
 import gradio as gr
 
-SHIPPED = Path(__file__).parents[2] / "benchmarks" / "heldout"
+SHIPPED = Path(__file__).parents[2] / "benchmarks" / "results"
 LARGEST = 32 << 20
 SCHEMA = 1
 NONE = (
     '<p class="about">No evaluation has been run yet. <code>python -m eval run --models classical,moebius --data '
-    "samples/heldout -o results/</code> fills the pictures of a folder, scores them and writes what is shown here.</p>"
+    "FOLDER -o results/</code> fills the pictures of a folder, scores them and writes what is shown here.</p>"
 )
 
 
@@ -107,7 +107,7 @@ def _read(path: Path) -> dict:
 
 def _written(path: Path) -> str:
     if path.parent == SHIPPED:
-        return "These figures come with the project (benchmarks/heldout)"
+        return "These figures come with the project (benchmarks/results)"
     return "Written on " + time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
 
 
