@@ -61,6 +61,7 @@ def main() -> None:
     points = {name: [Point(x=i, y=y) for i, y in enumerate(row)] for name, row in table.items()}
     title = "Distance to 20 steps of DDIM, same noise"
     svg = lines(title, "steps", "relative distance of the latents in the hole", [str(s) for s in STEPS], points)
+    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)  # a file of its own
     (HERE / "fewer_steps.svg").write_text(svg, encoding="utf-8")
     text = [
         "# Fewer steps",
