@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
 import os
+import shutil
+import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -38,11 +42,28 @@ def fetch_weights() -> None:
         log.warning("%s", error)
 
 
+def keep_files_private() -> None:
+    """A folder of the page's own for what visitors send, gone when it ends; before that, those of pages that were
+    killed."""
+    from moebius.ui import session
+
+    if gone := session.clear_abandoned():
+        logging.getLogger("moebius").info("deleted what earlier pages left: %d folders", len(gone))
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        folder = os.environ["GRADIO_TEMP_DIR"] = str(session.private_folder())
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as containers are stopped; else nothing is cleaned up
+
+
 def main(argv: list[str] | None = None) -> None:
     options = parse(argv)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("moebius").setLevel(logging.INFO)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Nor does Gradio count for itself: by default it keeps the last 10,000 calls, and sums them up after each.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**31))
+    keep_files_private()
     if os.environ.get("SPACE_ID"):  # strangers' pictures go from here into the world
         os.environ.setdefault("MOEBIUS_MARK", "1")
 

@@ -3,8 +3,10 @@
     python benchmarks/load.py --users 50 --minutes 5
 
 Starts the page on a free port (classical filler, no weights), lets the users come and go, and tells what became of
-every request, the longest wait, and the server's memory before and after. Exit status 1 if a request was answered by
-status 500 or by silence, if anyone saw another's picture, or if memory grew by more than a tenth.
+every request, the longest wait, and the server's memory before and after; `--rounds 3` does it so often and tells the
+memory after each. Before the first there is a warm-up, until the page has had as many visitors as it remembers at once.
+Exit status 1 if a request was answered by status 500 or by silence, if anyone saw another's picture, or if memory grew
+by more than a tenth.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 320, 240
+WARM_VISITS, MOST_WARM_S = 200, 90
+"""As many as `moebius.ui.session.MOST_SESSIONS`; from then on every visitor takes the place of another."""
 CLEAR = re.compile(r"queue|full|busy|wait|too many|photo|mask|layer|picture|session|seed|model|value|choice|file", re.I)
 """What a refusal speaks of; anything else is counted as unclear."""
 
@@ -34,13 +38,14 @@ CLEAR = re.compile(r"queue|full|busy|wait|too many|photo|mask|layer|picture|sess
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=50)
-    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--minutes", type=float, default=5, help="of each round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return crowd(Path(folder), options.users, 60 * options.minutes)
+        return crowd(Path(folder), options.users, 60 * options.minutes, options.rounds)
 
 
-def crowd(folder: Path, users: int, seconds: float) -> int:
+def crowd(folder: Path, users: int, seconds: float, rounds: int) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -52,31 +57,34 @@ def crowd(folder: Path, users: int, seconds: float) -> int:
         url = f"http://127.0.0.1:{port}"
         _until_it_answers(url, server)
         warm = Crowd(url, folder)
-        warm.user(0, time.monotonic() + 1, rude=False)  # what is loaded once is loaded
-        warm.run(users, 40)
-        time.sleep(5)
-        before = _memory(server.pid)
+        started = time.monotonic()
+        while warm.visits < WARM_VISITS and time.monotonic() < started + MOST_WARM_S:
+            warm.run(users, 10)
+        memory = [_settled(server.pid)]
+        report(f"warm-up: {warm.visits} visits in {time.monotonic() - started:.0f} s, {memory[0]:.0f} MiB")
         told = Crowd(url, folder)
-        told.run(users, seconds)
-        time.sleep(20)
-        after = _memory(server.pid)
+        for number in range(rounds):
+            visits = told.visits
+            told.run(users, seconds)
+            memory.append(_settled(server.pid))
+            report(f"round {number + 1}: {told.visits - visits} visits, {memory[-1]:.0f} MiB")
         alive = server.poll() is None
     finally:
         server.terminate()
         server.wait(30)
-    report(f"{users} users for {seconds:.0f} s, {os.cpu_count()} cores")
+    report(f"{users} users, {rounds} x {seconds:.0f} s, {os.cpu_count()} cores")
     for name, count in sorted(told.outcomes.items()):
         report(f"  {name}: {count}")
     waits = sorted(told.waits) or [0.0]
     report(f"a fill was there after {waits[len(waits) // 2]:.1f} s (median), {waits[-1]:.1f} s (longest)")
     report(f"largest queue position that was told: {told.queued}")
-    report(f"memory {before:.0f} MiB before, {after:.0f} MiB after ({after / before - 1:+.1%})")
+    report(f"memory {memory[0]:.0f} MiB before, {memory[-1]:.0f} MiB after ({memory[-1] / memory[0] - 1:+.1%})")
     left = sum(1 for path in (folder / "gradio").rglob("*") if path.is_file())
     report(f"files of visitors still there: {left}")
     text = (folder / "server.log").read_text(errors="replace")
     report(f"uncaught errors in the log: {text.count('failed') if 'ERROR' in text else 0}")
     bad = [name for name in told.outcomes if name.startswith(("WRONG", "silence", "status 5", "unclear"))]
-    return int(bool(bad) or not alive or after > 1.1 * before)
+    return int(bool(bad) or not alive or memory[-1] > 1.1 * memory[0])
 
 
 class Crowd:
@@ -86,7 +94,7 @@ class Crowd:
         self.url, self.folder = url, folder
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.waits: list[float] = []
-        self.queued = 0
+        self.queued = self.visits = 0
         self.lock = threading.Lock()
 
     def run(self, users: int, seconds: float) -> None:
@@ -106,6 +114,8 @@ class Crowd:
         draw = random.Random(number)
         photo, mask = self._pictures(number)
         while time.monotonic() < until:
+            with self.lock:
+                self.visits += 1
             try:
                 self._visit(photo, mask, draw, rude, until)
             except Exception as error:  # noqa: BLE001 - whatever a client can run into is what is counted
@@ -189,6 +199,12 @@ def _until_it_answers(url: str, server: subprocess.Popen) -> None:
         except httpx.TransportError:
             time.sleep(0.25)
     raise SystemExit("the page does not answer")
+
+
+def _settled(process: int) -> float:
+    """MiB, once everyone has gone and what is done in the background is done."""
+    time.sleep(15)
+    return _memory(process)
 
 
 def _memory(process: int) -> float:

@@ -76,6 +76,7 @@ def heading(running: bool, results: int, waiting: int, seed: int) -> str:
 
 def cannot(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
     """Why there is no result, how to get the model, and its licence."""
+    reason = words.without_folders(reason)
     lines = [f"<b>Cannot run here.</b> {prose(reason[:1].upper() + reason[1:])}"]
     if (way := _way(card, options)) and "moebius download" not in reason:
         lines.append(f"To get it: {prose(way)}")

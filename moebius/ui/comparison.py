@@ -131,13 +131,14 @@ def wire(
     results.left.input(actions.look, pair, sliders, api_name="look", show_progress="hidden")
     results.right.input(actions.look, pair, sliders, api_visibility="private", show_progress="hidden")
     for changed in (page.load, variant.change):
-        changed(actions.choices, variant, chooser.models, api_visibility="private", show_progress="hidden")
+        changed(actions.choices, variant, chooser.models, api_visibility="private", show_progress="hidden", queue=False)
     chooser.models.change(
         actions.chosen,
         chooser.models,
         [chooser.notices, prompt, plan],
         api_visibility="private",
         show_progress="hidden",
+        queue=False,
     )
     for name, panel in results.panels.items():
         panel.get.click(None, None, panel.get, js=f"() => [{HIDE}]")

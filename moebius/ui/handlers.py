@@ -20,7 +20,7 @@ import numpy as np
 
 from moebius import photos, registry
 from moebius.inpainter import Cancelled, Progress
-from moebius.ui import editor
+from moebius.ui import editor, words
 from moebius.ui.session import Session, Sessions
 
 log = logging.getLogger(__name__)
@@ -153,6 +153,10 @@ def _told_plainly(name: str) -> Iterator[None]:
 
 
 def _told(message: str) -> gr.Error:
+    told = words.without_folders(message)
+    if told != message:
+        log.warning("%s", message)  # whoever runs the page may know the folder
+    message = told
     first = message.split(" ", 1)[0]
     if "." not in first:  # not a file's name
         message = message[:1].upper() + message[1:]

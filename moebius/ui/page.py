@@ -12,7 +12,7 @@ from moebius.ui import comparison, results, samples, theme, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import CompareActions
 from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, mask_editor
-from moebius.ui.session import IDLE_S
+from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
 
 PASTE = """
@@ -33,6 +33,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
     """The whole page, not yet served. `weights_folder`: as `registry.LoadOptions.weights`."""
     actions = Actions(weights_folder)
     atexit.register(actions.sessions.close_all)
+    actions.sessions.keep_forgetting()
     with gr.Blocks(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
         gr.HTML(words.HEADER, elem_id="header", padding=False)
         with gr.Row(elem_id="work", equal_height=False):
@@ -133,13 +134,14 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
 
         chosen = [model, settings[0]]
         for changed in (model.change, settings[0].change, page.load):
-            changed(actions.about, chosen, [about, get], api_visibility="private", show_progress="hidden")
+            changed(actions.about, chosen, [about, get], api_visibility="private", show_progress="hidden", queue=False)
         model.change(
             actions.own_settings,
             chosen,
             [*settings[2:4], *settings[-2:]],
             api_visibility="private",
             show_progress="hidden",
+            queue=False,
         )
         get.click(None, None, [get, stop_getting], js=BUSY)
         getting = get.click(
@@ -166,6 +168,8 @@ def launch_options() -> dict:
         "theme": theme.make_theme(),
         "css_paths": theme.STYLE,
         "max_file_size": photos.max_bytes(),
+        # Gradio keeps the page's whole configuration for every visitor, 0.2 MB, and by default for the last 10,000
+        "state_session_capacity": MOST_SESSIONS,
         "footer_links": [],
         "run_history": False,
         "show_error": True,  # what Gradio refuses by itself is told as well; our own errors are plain in any case

@@ -7,12 +7,17 @@ last among the measurements that come with the project.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from html import escape
 from pathlib import Path
 
 import gradio as gr
+
+from moebius.ui import words
+
+log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "benchmarks" / "results"
 LARGEST = 32 << 20
@@ -48,7 +53,9 @@ def report() -> str:
         return html(_read(path), _read(times) if times.is_file() else None, _written(path))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         why = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
-        return f'<p class="about">The results in <code>{escape(str(path))}</code> cannot be shown: {escape(why)}.</p>'
+        log.warning("%s: %s", path, why)
+        place, why = f"{path.parent.name}/{path.name}", words.without_folders(why)
+        return f'<p class="about">The results in <code>{escape(place)}</code> cannot be shown: {escape(why)}.</p>'
 
 
 def html(results: dict, times: dict | None, written: str) -> str:

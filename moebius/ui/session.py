@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
 import tempfile
 import threading
@@ -21,6 +24,9 @@ IDLE_S = 3600
 
 MOST_SESSIONS = 200
 """Beyond that many, the one that has been idle longest is forgotten."""
+
+PREFIX, ABANDONED_S = "moebius-", 24 * 3600
+"""How the names of our folders begin; one in which nothing was written for so long is nobody's any more."""
 
 
 @dataclass
@@ -107,19 +113,34 @@ class Sessions:
 
     def get(self, key: str) -> Session:
         """The visitor's session, a new one for a new key; whoever has been idle for too long is forgotten."""
-        now = time.monotonic()
         with self._lock:
             if key not in self._sessions:
-                self._sessions[key] = Session(folder=Path(tempfile.mkdtemp(prefix="moebius-")))
+                self._sessions[key] = Session(folder=private_folder())
             session = self._sessions[key]
-            session.used = now
+            session.used = time.monotonic()
+        self.forget()
+        return session
+
+    def forget(self) -> None:
+        """End the sessions of visitors who did nothing for too long, or are too many."""
+        now = time.monotonic()
+        with self._lock:
             by_age = sorted(self._sessions, key=lambda one: self._sessions[one].used)
             surplus = by_age[: max(0, len(by_age) - self._most)]
             idle = [one for one in by_age if now - self._sessions[one].used > self._idle_s]
             gone = [self._sessions.pop(one) for one in {*surplus, *idle}]
         for one in gone:
             _end(one)
-        return session
+
+    def keep_forgetting(self, every_s: float = 600) -> None:
+        """`forget` from time to time until the program ends, also while nobody comes."""
+
+        def watch() -> None:
+            while True:
+                time.sleep(every_s)
+                self.forget()
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def close(self, key: str) -> None:
         """The visitor has left: stop what runs, delete the files."""
@@ -136,3 +157,25 @@ class Sessions:
 def _end(session: Session) -> None:
     session.stop()
     shutil.rmtree(session.folder, ignore_errors=True)
+
+
+def private_folder() -> Path:
+    """A new folder for files of visitors, which nobody else on this machine can read."""
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def clear_abandoned(older_than_s: float = ABANDONED_S) -> list[Path]:
+    """Delete the `private_folder`s of pages that were killed; returns them.
+
+    Only folders of this user, with our kind of name, in which nothing was written for `older_than_s`.
+    """
+    found, now = [], time.time()
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or just deleted by another page
+            ours = re.fullmatch(r"[a-z0-9_]{8}", folder.name.removeprefix(PREFIX)) and not folder.is_symlink()
+            if not ours or not folder.is_dir() or hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+                continue
+            if now - max(path.lstat().st_mtime for path in (folder, *folder.rglob("*"))) > older_than_s:
+                shutil.rmtree(folder)
+                found.append(folder)
+    return found

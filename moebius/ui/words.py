@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from importlib.util import find_spec
@@ -23,6 +24,15 @@ painted.</span></li></ol>
 """
 
 
+PATH = re.compile(r"(?<![\w:/\\.~])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\,;:'\"()<>]+[/\\])*(?=[^\s/\\,;:'\"()<>])")
+"""The folders of an absolute path, not the last part; no address of the web."""
+
+
+def without_folders(text: str) -> str:
+    """A message as strangers may read it: of each path on this computer only the last part."""
+    return PATH.sub("", text)
+
+
 def choices() -> list[tuple[str, str]]:
     """The models for a radio: label and name."""
     return [("Automatic", registry.AUTO), *((card.title, card.name) for card in registry.MODELS.values())]
@@ -42,7 +52,7 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
     if state.can_run:
         lines.append("It can run here.")
     else:
-        why = "its weights are not here yet" if lacks_weights(card, options) else state.reason
+        why = "its weights are not here yet" if lacks_weights(card, options) else without_folders(state.reason)
         lines.append(f"<b>It cannot run here: {escape(why)}.</b>")
     return "".join(f'<p class="about">{line}</p>' for line in lines)
 

@@ -69,11 +69,12 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
         (b"\xff", "decode"),
     ],
 )
-def test_a_broken_file_is_named_with_the_reason(tmp_path, monkeypatch, content, said):
+def test_a_broken_file_is_named_with_the_reason(tmp_path, monkeypatch, caplog, content, said):
     (tmp_path / "results.json").write_bytes(content)
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
-    assert "cannot be shown" in shown and said in shown and str(tmp_path) in shown
+    assert "cannot be shown" in shown and said in shown and f"{tmp_path.name}/results.json" in shown
+    assert str(tmp_path) not in shown and str(tmp_path) in caplog.text, "whoever runs the page is told the folder"
 
 
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch):

@@ -1,6 +1,12 @@
-import numpy as np
+import os
+import tempfile
+import time
 
-from moebius.ui.session import Sessions
+import numpy as np
+import pytest
+
+from moebius.ui import session as module
+from moebius.ui.session import Sessions, clear_abandoned, private_folder
 
 
 def test_a_photo_replaces_the_one_before_and_its_mask():
@@ -60,3 +66,70 @@ def test_a_task_that_was_stopped_stays_stopped_when_the_next_begins():
     assert first.is_set() and not second.is_set() and not fetching.is_set()
     session.stop("never begun")
     sessions.close_all()
+
+
+def test_visitors_are_forgotten_also_while_nobody_comes(monkeypatch):
+    sessions = Sessions(idle_s=100)
+    idle, active = sessions.get("a"), sessions.get("b")
+    idle.used -= 101
+
+    class Now:  # the thread's work, here and at once
+        def __init__(self, target, daemon):
+            self.start, self.daemon = target, daemon
+
+    naps = iter([None])
+
+    def sleep(seconds):
+        assert seconds == 5
+        next(naps)
+
+    monkeypatch.setattr(module.threading, "Thread", Now)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    with pytest.raises(StopIteration):
+        sessions.keep_forgetting(every_s=5)
+    assert not idle.folder.exists() and active.folder.exists()
+    sessions.close_all()
+
+
+def test_what_killed_pages_left_is_deleted_and_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    long_ago = time.time() - 25 * 3600
+
+    def aged(path):
+        os.utime(path, (long_ago, long_ago))
+        return path
+
+    old, fresh, in_use = private_folder(), private_folder(), private_folder()
+    assert old.stat().st_mode & 0o77 == 0, "nobody else may look in"
+    (old / "result").mkdir()
+    (old / "result" / "photo.jpg").write_bytes(b"x")
+    for path in (old / "result" / "photo.jpg", old / "result", old, in_use):
+        aged(path)
+    (in_use / "photo.jpg").write_bytes(b"x")  # written to just now
+    aged(in_use)
+    others = [tmp_path / name for name in ("moebius-weights", "moebius-test-cache-abcd1234", "other-abcd1234")]
+    for other in others:
+        other.mkdir()
+        aged(other)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "photo.jpg").write_bytes(b"x")
+    link = tmp_path / "moebius-abcd1234"
+    link.symlink_to(precious)
+    inside = aged(private_folder())
+    (inside / "away").symlink_to(precious)
+    os.utime(inside / "away", (long_ago, long_ago), follow_symlinks=False)
+    aged(inside)
+
+    assert set(clear_abandoned()) == {old, inside}
+    assert not old.exists() and not inside.exists()
+    assert all(path.exists() for path in (fresh, in_use, *others, link, precious / "photo.jpg"))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no users there")
+def test_folders_of_other_users_stay(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = private_folder()
+    os.utime(folder, (0, 0))
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    assert clear_abandoned() == [] and folder.exists()

@@ -35,3 +35,21 @@ def test_result_tells_what_made_it_why_how_long_and_the_notes():
 def test_nothing_from_outside_is_taken_for_html():
     line = words.result_line("<b>", "<i>", "<u>", {}, 1, None, ("<script>",))
     assert not any(tag in line.replace("<b>&lt;b&gt;", "") for tag in ("<i>", "<u>", "<script>"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/srv/of/me/weights holds no weights", "weights holds no weights"),
+        ("copy vae/config.json to /srv/me/weights/vae", "copy vae/config.json to vae"),
+        ("the folder `/weights` (--weights or MOEBIUS_WEIGHTS)", "the folder `weights` (--weights or MOEBIUS_WEIGHTS)"),
+        (r"C:\Users\me\weights\unet.bin: damaged; ~/weights/a too", "unet.bin: damaged; a too"),
+        (
+            "licence at https://huggingface.co/black/FLUX.1-Fill-dev",
+            "licence at https://huggingface.co/black/FLUX.1-Fill-dev",
+        ),
+        ("hustvl/Moebius, 20x10 and/or 3 / 4, ../a/b", "hustvl/Moebius, 20x10 and/or 3 / 4, ../a/b"),
+    ],
+)
+def test_folders_of_the_server_are_not_told(text, told):
+    assert words.without_folders(text) == told

@@ -1,0 +1,186 @@
+"""What protects a public page: few who wait, small files, no word about its folders, nothing left behind."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from browsing import DESKTOP, visit
+from PIL import Image
+from serving import ROOT, serve
+
+from moebius.ui.session import MOST_SESSIONS
+
+BYTES, PIXELS = 100_000, 200_000
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A page that lets one visitor wait, takes small photos, and has random weights to be slow with."""
+    folder = tmp_path_factory.mktemp("small-page")
+    weights = str(folder / "weights")
+    subprocess.run([sys.executable, "tests/standin.py", weights, "--small"], check=True, cwd=ROOT, timeout=120)
+    limits = {"MOEBIUS_MAX_QUEUE": "1", "MOEBIUS_MAX_BYTES": str(BYTES), "MOEBIUS_MAX_PIXELS": str(PIXELS)}
+    with serve(folder, "--weights", weights, **limits) as server:
+        yield server
+
+
+class Visitor:
+    """A browser tab as the server sees it."""
+
+    def __init__(self, url: str):
+        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self.session = uuid.uuid4().hex
+        told = self.http.get("/gradio_api/info?all_endpoints=True").json()["named_endpoints"]["/fill"]["parameters"]
+        self.settings = {one["parameter_name"]: one.get("parameter_default") for one in told}
+
+    def upload(self, content: bytes, name: str = "photo.png") -> httpx.Response:
+        return self.http.post("/gradio_api/upload", files={"files": (name, content, "image/png")})
+
+    def call(self, name: str, data: list) -> httpx.Response:
+        return self.http.post(f"/gradio_api/call/{name}", json={"data": data, "session_hash": self.session})
+
+    def last(self, name: str, asked: httpx.Response) -> str:
+        """The last event of a call, with its data."""
+        events = self.http.get(f"/gradio_api/call/{name}/{asked.json()['event_id']}").text
+        return events.strip().split("\n\n")[-1]
+
+    def load(self, content: bytes) -> str:
+        path = self.upload(content).json()[0]
+        return self.last("load_photo", self.call("load_photo", [{"path": path, "meta": {"_type": "gradio.FileData"}}]))
+
+    def mask(self, content: bytes) -> str:
+        path = self.upload(content, "mask.png").json()[0]
+        return self.last("load_mask", self.call("load_mask", [{"path": path, "meta": {"_type": "gradio.FileData"}}]))
+
+    def fill(self, steps: int) -> httpx.Response:
+        wanted = self.settings | {"layers": None, "model": "moebius", "steps": steps, "seed": "1"}
+        return self.call("fill", list(wanted.values()))
+
+    @contextmanager
+    def messages(self):
+        """What the server sends this tab, one by one; leaving the block is closing the connection."""
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            yield (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+
+
+def picture(size: tuple[int, int] = (64, 48)) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise(size, 40).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def hole(size: tuple[int, int] = (64, 48)) -> bytes:
+    out, mask = io.BytesIO(), Image.new("L", size)
+    mask.paste(255, (20, 20, 40, 30))
+    mask.save(out, "PNG")
+    return out.getvalue()
+
+
+def await_message(messages, kind: str) -> dict:
+    return next(message for message in messages if message["msg"] == kind)
+
+
+def until(tried, seconds: float = 30):
+    """The first answer of `tried` that is true."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if told := tried():
+            return told
+    raise AssertionError(f"not within {seconds:g} s")
+
+
+def test_who_waits_sees_the_place_more_are_turned_away_and_who_leaves_makes_room(browser, small):
+    one, two, three = (Visitor(small.url) for _ in range(3))
+    for visitor in (one, two, three):
+        assert "complete" in visitor.load(picture()) and "complete" in visitor.mask(hole())
+    with one.http.stream("GET", f"/gradio_api/heartbeat/{one.session}"):
+        one.fill(100)
+        with one.messages() as for_one:
+            await_message(for_one, "process_starts")
+            two.fill(100)
+            with two.messages() as for_two:
+                place = await_message(for_two, "estimation")
+                assert (place["rank"], place["queue_size"]) == (0, 1)
+                refused = three.fill(2)
+                assert refused.status_code == 503 and "Queue is full" in refused.text
+                with visit(browser, small, DESKTOP):
+                    pass  # somebody who opens the page now gets it, and no error
+                assert three.fill(2).status_code == 503, "the test was slower than a fill; it showed nothing"
+        # The second has left while waiting: the third may wait. The first runs on, who only looked away.
+        waits = until(lambda: (asked := three.fill(2)).status_code == 200 and asked)
+        assert not any("a fill was stopped" in line for line in small.lines)
+    # The first has closed the page: the fill is stopped, and it is the third's turn.
+    assert small.wait_for("a fill was stopped", 30), "the computation went on"
+    assert "complete" in three.last("fill", waits)
+
+
+def test_large_files_and_large_pictures_are_refused(small):
+    visitor = Visitor(small.url)
+    assert visitor.upload(bytes(BYTES + 1)).status_code == 413
+    large = io.BytesIO()
+    Image.new("RGB", (1000, PIXELS // 1000 + 1)).save(large, "PNG")
+    assert len(large.getvalue()) < BYTES
+    told = visitor.load(large.getvalue())
+    assert told.startswith("event: error") and "too large" in told and "MOEBIUS_MAX_PIXELS" in told
+    assert "complete" in visitor.load(picture())
+
+
+def test_a_visitor_is_not_told_the_folders_of_the_server(tmp_path):
+    secret = tmp_path / "secret" / "weights"
+    secret.mkdir(parents=True)
+    with serve(tmp_path, "--weights", str(secret)) as server:
+        visitor = Visitor(server.url)
+        visitor.load(picture()), visitor.mask(hole())
+        told = visitor.last("fill", visitor.fill(2))
+        assert told.startswith("event: error") and "holds no weights" in told and "secret" not in told
+        assert server.wait_for("secret/weights holds no weights", 10), "whoever runs the page can read it in full"
+
+
+def test_a_visitor_who_is_gone_takes_no_memory(tmp_path):
+    """Gradio remembers the page's configuration for each; what `launch_options` allows is what it keeps."""
+    from moebius.ui.page import build_app, launch_options
+
+    page = build_app()
+    page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        with httpx.Client(base_url=page.local_url, timeout=60, trust_env=False) as http:
+            for number in range(MOST_SESSIONS + 5):
+                call = {"data": [], "session_hash": f"visitor{number}"}
+                assert http.post("/gradio_api/run/results", json=call).status_code == 200
+        known = page.app.state_holder.session_data
+        assert len(known) == MOST_SESSIONS and "visitor0" not in known and f"visitor{MOST_SESSIONS + 4}" in known
+    finally:
+        page.close()
+
+
+def test_a_page_that_is_told_to_end_leaves_nothing_and_one_that_was_killed_is_cleaned_up_after(tmp_path):
+    def left() -> list[Path]:
+        return list(tmp_path.glob("moebius-*"))
+
+    with serve(tmp_path) as server:
+        Visitor(server.url).load(picture())
+        assert len(left()) == 2, "Gradio's and the visitor's"
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)
+        assert not left()
+    with serve(tmp_path) as server:
+        Visitor(server.url).load(picture())
+        server.process.kill()
+        server.process.wait(20)
+    abandoned = left()
+    assert len(abandoned) == 2
+    for folder in abandoned:
+        for path in (*folder.rglob("*"), folder):
+            os.utime(path, (0, 0))
+    with serve(tmp_path) as server:
+        assert server.wait_for("deleted what earlier pages left: 2 folders", 10)
+        assert not any(folder.exists() for folder in abandoned)
