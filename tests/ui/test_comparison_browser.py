@@ -3,6 +3,7 @@
 import numpy as np
 from browsing import DESKTOP, PHONE, visit
 from PIL import Image, ImageOps
+from playwright.sync_api import expect
 
 from moebius import registry
 from moebius.sheet import CELL_PX
@@ -16,16 +17,18 @@ def open_comparison(page, without: tuple[str, ...], steps: int = 2) -> None:
     """The smallest sample in the tab, some models unticked, few steps."""
     page.get_by_role("tab", name="Compare").click()
     page.locator("#compare-go").wait_for()
+    page.click("#compare-settings > button")
     for name in without:
         page.locator("#compare-models label", has_text=registry.MODELS[name].title).locator("input").uncheck()
-    page.click("#compare-settings > button")
-    number = page.locator("#compare-settings input[type=number]").first
-    number.wait_for()
-    number.fill(str(steps))
-    number.press("Tab")
     page.locator("#samples .thumbnail-item").nth(samples.load().index(SAMPLE)).click()
     page.locator("#paint").wait_for()
     page.wait_for_function("() => window.editor?.width > 100")
+    # Last: in the moment in which the settings open, Gradio's slider sets its number once more.
+    number = page.locator("#compare-settings input[type=number]").first
+    number.fill(str(steps))
+    number.press("Tab")
+    expect(page.locator("#compare-settings input[type=range]").first).to_have_value(str(steps))
+    expect(number).to_have_value(str(steps))
 
 
 def compare(page) -> None:
