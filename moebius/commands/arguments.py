@@ -66,7 +66,21 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scheduler", choices=SCHEDULERS, help=f"default: {sampling.scheduler}")
 
 
-def add_mark(parser: argparse.ArgumentParser) -> None:
+def add_filling(parser: argparse.ArgumentParser) -> None:
+    """What a command has that fills photos and writes files: model, weights, sampling, mark, JSON."""
+    parser.add_argument(
+        "--model",
+        choices=(registry.AUTO, *registry.MODELS),
+        default=registry.AUTO,
+        help="auto: the best that can run here (default); a model by name may download its weights",
+    )
+    add_weights(parser)
+    add_sampling(parser)
+    _add_mark(parser)
+    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+
+
+def _add_mark(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mark",
         action=argparse.BooleanOptionalAction,

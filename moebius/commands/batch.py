@@ -40,16 +40,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--workers", type=int, default=2, metavar="N", help="photos read ahead while the model works (default: 2)"
     )
-    parser.add_argument(
-        "--model",
-        choices=(registry.AUTO, *registry.MODELS),
-        default=registry.AUTO,
-        help="auto: the best that can run here (default); a model by name may download its weights",
-    )
-    arguments.add_weights(parser)
-    arguments.add_sampling(parser)
-    arguments.add_mark(parser)
-    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    arguments.add_filling(parser)
     parser.set_defaults(command=run, describe=describe)
 
 

@@ -50,16 +50,7 @@ def add(commands) -> None:
         help="a file (its suffix sets the format) or a folder",
     )
     parser.add_argument("--overwrite", action="store_true", default=False, help="OUT may be PHOTO or MASK itself")
-    parser.add_argument(
-        "--model",
-        choices=(registry.AUTO, *registry.MODELS),
-        default=registry.AUTO,
-        help="auto: the best that can run here (default); a model by name may download its weights",
-    )
-    arguments.add_weights(parser)
-    arguments.add_sampling(parser)
-    arguments.add_mark(parser)
-    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    arguments.add_filling(parser)
     parser.set_defaults(command=run, describe=describe)
 
 
