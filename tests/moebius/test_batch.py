@@ -183,18 +183,16 @@ def test_processes_share_the_work_and_each_photo_is_done_once(tmp_path, mask, ca
             batch.processes(environment)
 
 
-def test_two_processes_at_once(tmp_path, mask):
-    """As `accelerate launch` and `torchrun` start them."""
+def test_two_processes_of_accelerate(tmp_path, mask):
+    """The real launcher, which starts processes like those for GPUs also where there is none."""
     photos, out = folder_of(tmp_path, 6), tmp_path / "out"
-    line = [sys.executable, "-m", "moebius", *command(photos, "--masks", mask, "-o", out), "--json"]
-    ranks = [{"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"} for rank in range(2)]
-    running = [
-        subprocess.Popen(line, cwd=ROOT, env=os.environ | rank, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for rank in ranks
-    ]
-    reports = [json.loads(process.communicate()[0]) for process in running]
+    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    line = [sys.executable, "-m", *launch, *plain, "-m", "moebius", *command(photos, "--masks", mask, "-o", out)]
+    subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
+    reports = [json.loads((out / f"moebius-batch.{rank}.report.json").read_text()) for rank in range(2)]
     assert [(report["filled"], report["failed"]) for report in reports] == [(3, []), (3, [])]
-    assert len(results(out)) == 6 and len(list(out.glob("moebius-batch.?.report.json"))) == 2
+    assert len(results(out)) == 6
 
 
 # ---- what it does ----
