@@ -14,22 +14,19 @@ from pathlib import Path
 from gradio_client import Client, handle_file
 
 
-def fill(client: Client, photo: Path, mask: Path, **settings) -> tuple[Path, str]:
-    """The filled photo, in its own format with its metadata, as a file; and what the page says about it, as HTML.
+def fill(client: Client, photo: Path, mask: Path, **settings) -> Path:
+    """The filled photo as a file, in its own format with its metadata.
 
     Args:
         mask: a picture of the photo's size; white = repaint.
-        settings: of the page's `/fill`, by name (`client.view_api()` lists them); otherwise the page's defaults, and a
-            seed by chance.
+        settings: of the page's `/inpaint`, by name: `model`, `seed`, `num_inference_steps`, … (`client.view_api()`
+            lists them); otherwise the page's defaults, and a seed by chance.
 
     Raises:
         gradio_client.exceptions.AppError: the page refused, with its reason.
     """
-    client.predict(handle_file(photo), api_name="/load_photo")  # the page keeps it for this client alone
-    editor = client.predict(handle_file(mask), api_name="/load_mask")
-    layers = [handle_file(layer) for layer in editor["layers"]]
-    _, download, facts, *_ = client.predict(layers, api_name="/fill", **{"seed": "", **settings})
-    return Path(download["value"] if isinstance(download, dict) else download), facts
+    files = {"image": handle_file(photo), "mask_image": handle_file(mask)}
+    return Path(client.predict(**files, **settings, api_name="/inpaint"))
 
 
 def main() -> int:
@@ -41,9 +38,8 @@ def main() -> int:
     parser.add_argument("--model", default="auto")
     options = parser.parse_args()
     client = Client(options.page, verbose=False)
-    result, facts = fill(client, options.photo, options.mask, model=options.model)
-    shutil.copyfile(result, options.output)
-    sys.stdout.write(f"{options.output}\n{facts}\n")
+    shutil.copyfile(fill(client, options.photo, options.mask, model=options.model), options.output)
+    sys.stdout.write(f"{options.output}\n")
     return 0
 
 

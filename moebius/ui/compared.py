@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from moebius.inpainter import Raster
 from moebius.sheet import make_sheet
 from moebius.ui.editor import SHOWN_SIDE, preview
 from moebius.ui.shown import near_box, save, save_near, shown
+from moebius.ui.words import without_folders
 
 PHOTO = "photo"
 """Stands beside the models' names for the picture as it was."""
@@ -101,6 +102,7 @@ class Compared:
         footer = f"{photo.name}, {photo.size[0]} x {photo.size[1]} pixels, seed {self.seed}"
         buffer = io.BytesIO()
         drawn = [known[name] for name in self.names if name in known]
+        drawn = [one if one.error is None else replace(one, error=without_folders(one.error)) for one in drawn]
         make_sheet(photo.raster, mask, drawn, footer).save(buffer, "PNG")
         path = self.folder / f"{self.stem}_comparison.png"
         photos.write_atomic(path, buffer.getvalue())

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from moebius import photos, registry
-from moebius.ui import comparison, results, samples, theme, words
+from moebius.ui import comparison, results, samples, theme, tools, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import CompareActions
 from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, mask_editor
@@ -33,7 +33,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
     """The whole page, not yet served. `weights_folder`: as `registry.LoadOptions.weights`."""
     actions = Actions(weights_folder)
     atexit.register(actions.sessions.close_all)
-    actions.sessions.keep_forgetting()
+    actions.sessions.keep_forgetting(also=tools.forget_sent)
     with gr.Blocks(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
         gr.HTML(words.HEADER, elem_id="header", padding=False)
         with gr.Row(elem_id="work", equal_height=False):
@@ -156,9 +156,11 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         getting.then(None, None, stop_getting, js=f"() => [{HIDE}]")
         getting.failure(None, None, [get, stop_getting], js=IDLE)
         stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)
-        comparison.wire(page, CompareActions(actions), brush, layers, choice, compared)
+        compare_actions = CompareActions(actions)
+        comparison.wire(page, compare_actions, brush, layers, choice, compared)
         page.load(None, js=PASTE)
         page.unload(actions.leave)
+        tools.wire(tools.Tools(actions, compare_actions))
     return page
 
 
@@ -175,7 +177,7 @@ def launch_options() -> dict:
         "show_error": True,  # what Gradio refuses by itself is told as well; our own errors are plain in any case
         "ssr_mode": False,
         "pwa": False,
-        "mcp_server": False,
+        "mcp_server": True,
         "enable_monitoring": False,
     }
 

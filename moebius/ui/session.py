@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,13 +133,14 @@ class Sessions:
         for one in gone:
             _end(one)
 
-    def keep_forgetting(self, every_s: float = 600) -> None:
-        """`forget` from time to time until the program ends, also while nobody comes."""
+    def keep_forgetting(self, also: Callable[[], None] = lambda: None, every_s: float = 600) -> None:
+        """`forget`, and `also`, from time to time until the program ends, also while nobody comes."""
 
         def watch() -> None:
             while True:
                 time.sleep(every_s)
                 self.forget()
+                also()
 
         threading.Thread(target=watch, daemon=True).start()
 

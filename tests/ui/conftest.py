@@ -1,7 +1,9 @@
 """The page in a process of its own, and Debian's Chromium to look at it."""
 
+import http.server
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +60,25 @@ def server_to_compare(tmp_path_factory) -> Iterator[Server]:
         subprocess.run([sys.executable, *writer], check=True, cwd=ROOT, timeout=120)
     with serve(folder, "--weights", str(weights)) as server:
         yield server
+
+
+@pytest.fixture
+def canary():
+    """A server on this machine that nothing may be made to fetch from: (port, requests)."""
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"SECRET")
+
+        def log_message(self, *arguments):
+            pass
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield listening.server_port, seen
+    listening.shutdown()
+    listening.server_close()

@@ -1,10 +1,8 @@
 """Requests that no page would send, over plain HTTP: refused, nothing read outside the upload folder, process alive."""
 
-import http.server
 import io
 import json
 import struct
-import threading
 import uuid
 import zlib
 from pathlib import Path
@@ -47,28 +45,6 @@ JUNK = (
 def client(server):
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
-
-
-@pytest.fixture
-def canary():
-    """A server on this machine that nothing may be made to fetch from: (port, requests)."""
-    seen = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            seen.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"SECRET")
-
-        def log_message(self, *arguments):
-            pass
-
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    yield listening.server_port, seen
-    listening.shutdown()
-    listening.server_close()
 
 
 def call(client: httpx.Client, name: str, data: list, session: str | None = None) -> tuple[str, str]:

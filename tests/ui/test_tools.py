@@ -1,0 +1,165 @@
+"""Whole jobs in one call: by an agent (the real MCP client, over loopback) and by `gradio_client`."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
+
+from moebius.ui import tools
+
+ROOT = Path(__file__).parents[2]
+HOLE = (20, 20, 40, 30)
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    return encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def mask() -> bytes:
+    picture = Image.new("L", (64, 48))
+    picture.paste(255, HOLE)
+    return encoded(picture)
+
+
+def sent(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def agent(url: str, work):
+    """What `work(session)` returns, with a session of a real MCP client."""
+
+    async def run():
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+            async with streamable_http_client(f"{url}/gradio_api/mcp/", http_client=http) as (read, write, *_):
+                async with ClientSession(read, write) as session:
+                    await session.initialize()
+                    return await work(session)
+
+    return asyncio.run(run())
+
+
+def calls(url: str, tool: str, **arguments):
+    return agent(url, lambda session: session.call_tool(tool, arguments))
+
+
+def check_filled(before: bytes, after: Image.Image) -> None:
+    old, new = np.asarray(Image.open(io.BytesIO(before))), np.asarray(after)
+    differs = (old != new).any(axis=2)
+    left, top, right, bottom = HOLE
+    assert old.shape == new.shape and differs[top:bottom, left:right].mean() > 0.5
+    differs[top - 4 : bottom + 4, left - 4 : right + 4] = False  # the blend
+    assert not differs.any()
+
+
+def test_the_tools_are_those_that_need_no_visitor_and_say_what_they_take(server):
+    tools = {tool.name: tool for tool in agent(server.url, lambda session: session.list_tools()).tools}
+    assert set(tools) == {"inpaint", "compare_models", "models"}
+    taken = tools["inpaint"].inputSchema
+    assert set(taken["required"]) == {"image", "mask_image"}
+    assert all(one.get("description") and one.get("type") for one in taken["properties"].values()), taken
+    assert "classical" in taken["properties"]["model"]["enum"] and "white = repaint" in str(taken)
+    assert all("Returns:" in tool.description and len(tool.description) > 100 for tool in tools.values())
+
+
+def test_an_agent_gets_the_filled_picture(server, photo, mask):
+    told = calls(server.url, "inpaint", image=sent(photo), mask_image=sent(mask), model="classical", feather_px=4)
+    assert not told.isError, told.content
+    picture = next(one for one in told.content if one.type == "image")
+    check_filled(photo, Image.open(io.BytesIO(base64.b64decode(picture.data))))
+    texts = [one.text for one in told.content if one.type == "text"]
+    link = next(text.split(": ", 1)[1] for text in texts if text.startswith("Image URL"))
+    assert link.endswith("_filled.png") and link.startswith(server.url)
+    check_filled(photo, Image.open(io.BytesIO(httpx.get(link, trust_env=False).content)))
+
+
+def test_an_agent_compares_and_asks_what_there_is(server, photo, mask):
+    told = calls(server.url, "models")
+    assert not told.isError
+    assert "'classical'" in told.content[0].text and "its weights are not on this computer" in told.content[0].text
+    told = calls(
+        server.url, "compare_models", image=sent(photo), mask_image=sent(mask), models=["moebius", "classical"]
+    )
+    assert not told.isError, told.content
+    sheet = Image.open(io.BytesIO(base64.b64decode(told.content[0].data)))
+    assert sheet.format == "PNG" and min(sheet.size) > 200
+    told = calls(server.url, "compare_models", image=sent(photo), mask_image=sent(mask), models=["moebius"])
+    assert told.isError and "not on this computer" in told.content[0].text
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "/etc/passwd",
+        str(ROOT / "samples/images/astronaut.jpg"),
+        "file:///etc/passwd",
+        "http://127.0.0.1:{canary}/secret.png",
+        "http://localhost:{canary}/secret.png",
+        "http://169.254.169.254/latest/meta-data",
+        {"path": str(ROOT / "samples/images/astronaut.jpg"), "meta": {"_type": "gradio.FileData"}},
+        {"path": "x.png", "url": "http://127.0.0.1:{canary}/secret.png", "meta": {"_type": "gradio.FileData"}},
+        [str(ROOT / "samples/images/astronaut.jpg")],
+        None,
+    ],
+)
+def test_an_agent_reads_no_file_of_the_machine_and_no_other_server(server, canary, mask, image):
+    port, seen = canary
+    image = json.loads(json.dumps(image).replace("{canary}", str(port)))
+    told = calls(server.url, "inpaint", image=image, mask_image=sent(mask), model="classical")
+    assert told.isError and not any(one.type == "image" for one in told.content), told
+    assert "root:" not in str(told) and "SECRET" not in str(told)
+    assert not seen
+    assert server.process.poll() is None
+
+
+def test_an_agent_cannot_call_what_belongs_to_a_visitor(server):
+    for name in ("fill", "load_photo", "load_sample", "load_mask", "use_result", "stop", "leave", "compare", "look"):
+        told = calls(server.url, name)
+        assert told.isError and "Unknown tool" in told.content[0].text
+
+
+def test_a_script_needs_one_call(server, photo, mask, tmp_path):
+    for name, content in (("photo.png", photo), ("mask.png", mask)):
+        (tmp_path / name).write_bytes(content)
+    client = Client(server.url, verbose=False, download_files=str(tmp_path / "got"))
+    files = {"image": handle_file(tmp_path / "photo.png"), "mask_image": handle_file(tmp_path / "mask.png")}
+    result = client.predict(**files, model="classical", api_name="/inpaint")
+    check_filled(photo, Image.open(result))
+    assert Path(result).name == "photo_filled.png"
+    with pytest.raises(AppError, match="64×48"):
+        client.predict(**files | {"mask_image": handle_file(ROOT / "samples/masks/astronaut.png")}, api_name="/inpaint")
+    with pytest.raises(AppError, match="unknown model|not in the list|nvalid"):
+        client.predict(**files, model="nonesuch", api_name="/inpaint")
+    assert any(one["name"] == "classical" and one["can_run"] for one in client.predict(api_name="/models"))
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert {"/inpaint", "/models", "/compare_models", "/fill", "/load_photo"} <= set(named)
+
+
+def test_what_agents_sent_is_deleted(server, photo, mask, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    old, new = tmp_path / "from-agents/a/file.png", tmp_path / "from-agents/b/file.png"
+    for path in (old, new, tmp_path / "other.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo)
+    for path in (old, tmp_path / "other.png"):
+        os.utime(path, (0, 0))
+    tools.forget_sent()
+    assert not old.exists() and new.exists() and (tmp_path / "other.png").exists()
