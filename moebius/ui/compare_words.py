@@ -163,7 +163,7 @@ def _table(title: str, head: tuple[str, ...], body: list[tuple]) -> str:
             filled = f'<td class="none" colspan="{len(head) - 1}">cannot run here</td>'
         lines.append(f'<tr><th scope="row">{first}</th>{filled}</tr>')
     return (
-        f'<div class="figures"><h3>{title}</h3><div class="wide"><table aria-label="{escape(title)}">'
+        f'<div class="figures"><h3>{title}</h3><div class="wide" tabindex="0"><table aria-label="{escape(title)}">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div></div>"
     )
 

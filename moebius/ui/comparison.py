@@ -171,7 +171,13 @@ def _panel(card: registry.ModelCard) -> Panel:
     with gr.Column(visible=False, min_width=220, elem_id=f"panel-{card.name}") as place:
         gr.HTML(f"<h3>{card.title}</h3>", padding=False)
         picture = gr.Image(
-            type="filepath", show_label=False, interactive=False, visible=False, buttons=["fullscreen"], height=200
+            type="filepath",
+            show_label=False,
+            alt_text=f"The photo as filled by {card.title}",
+            interactive=False,
+            visible=False,
+            buttons=["fullscreen"],
+            height=200,
         )
         text = gr.HTML(padding=False)
         download = gr.DownloadButton("Download", visible=False, size="sm")
