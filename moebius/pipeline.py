@@ -27,6 +27,7 @@ from torch import Tensor
 
 from moebius import devices, geometry, images
 from moebius.config import RECIPES, SamplingConfig
+from moebius.models.patch_autoencoder import pixels_per_latent
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
@@ -91,7 +92,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
     @property
     def vae_scale_factor(self) -> int:
         """Pixels per latent along a side."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return pixels_per_latent(self.vae.config)
 
     @classmethod
     def from_published(
@@ -269,6 +270,8 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             offset = randn_tensor((*shape[:2], 1, 1), generator=generator, device=device, dtype=torch.float32)
             noise = noise + settings.noise_offset * offset
 
+        # whatever sampler was put in, the network knows what it predicts
+        self.scheduler.register_to_config(prediction_type=self.unet.config.get("prediction_type", "epsilon"))
         self.scheduler.set_timesteps(settings.num_inference_steps, device=device)
         runs = max(1, min(int(settings.num_inference_steps * strength), settings.num_inference_steps))
         first = (settings.num_inference_steps - runs) * self.scheduler.order

@@ -146,8 +146,11 @@ def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> Au
     """The autoencoder in eval mode on the CPU, as `load_denoiser`."""
     from diffusers import AutoencoderKL
 
+    from moebius.models.patch_autoencoder import PatchAutoencoder
+
     config = read_json(files.autoencoder.with_name("config.json"))
-    return _load(AutoencoderKL, config, files.autoencoder, convert_autoencoder, dtype)
+    kind = PatchAutoencoder if config.get("_class_name") == PatchAutoencoder.__name__ else AutoencoderKL
+    return _load(kind, config, files.autoencoder, convert_autoencoder, dtype)
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ def add_training(commands, name: str, summary: str, description: str, command: C
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file, see configs/")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=100; repeat")
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long, with a checkpoint")
+    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long, see run.minutes")
     parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
     parser.set_defaults(command=command, describe=describe)
 
@@ -50,7 +50,7 @@ def run_training(kind: type, settings, minutes: float | None, written: str) -> d
     trainee = kind(settings, accelerator, told)
     result = loop.run(trainee, settings, accelerator, told, minutes)
     accelerator.end_training()
-    result["output"] = str(settings.run.out / written) if result["finished"] else None
+    result["output"] = str(settings.run.out / written) if result.pop("written") else None
     result["steps"] = settings.run.steps
     result["device"] = str(accelerator.device)
     result["processes"] = accelerator.num_processes
@@ -68,6 +68,8 @@ def describe(report: dict) -> str:
             f"stopped after step {report['step']} of {report['steps']}, in {report['checkpoint']}; "
             "the same command goes on"
         )
+        if report["output"]:
+            done += f"; so far it is {report['output']}"
     rate = report["pictures_per_second"]
     if rate is None:
         return done

@@ -35,6 +35,8 @@ PUBLISHED_RENAMES = (
 )
 """(published, ours): parts of parameter names, each replaced where it occurs."""
 
+PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
+
 BACKGROUND_IDS = tuple(range(10))
 """Rows of the token table that ask for background: the conditional branch of guidance."""
 FOREGROUND_IDS = tuple(range(10, 20))
@@ -68,6 +70,8 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
         ffn_ratio: width of the feed-forward after its gate, as a multiple of the stage's.
         local_window: side of Local-λ's window, odd.
         norm_num_groups: groups of every GroupNorm.
+        prediction_type: what the output is, in diffusers' words: "epsilon" (published), "v_prediction" or "sample". The
+            pipeline tells its scheduler.
     """
 
     model_name = "moebius"
@@ -90,8 +94,11 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
         ffn_ratio: float = 2.5,
         local_window: int = 15,
         norm_num_groups: int = 32,
+        prediction_type: str = "epsilon",
     ):
         super().__init__()
+        if prediction_type not in PREDICTION_TYPES:
+            raise ValueError(f"prediction_type must be one of {', '.join(PREDICTION_TYPES)}, got {prediction_type!r}")
         for width in block_out_channels:
             if width % num_attention_heads or width % norm_num_groups:
                 raise ValueError(

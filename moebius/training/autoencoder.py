@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -22,10 +23,12 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from moebius import images, masks
-from moebius.training import optimizers, perceptual
+from moebius.models.patch_autoencoder import PatchAutoencoder, pixels_per_latent
+from moebius.training import counter, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
 from moebius.training.data import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
+from moebius.training.resident import Resident
 
 MEASURED = 64
 """Training squares over which the scaling factor is measured."""
@@ -34,19 +37,28 @@ MEASURED = 64
 def build(table: Mapping[str, Any], seed: int) -> AutoencoderKL:
     """diffusers' autoencoder of the widths in `table`, with random weights from `seed`.
 
+    `patch_size` above 1 makes it a `PatchAutoencoder`, which works on squares of so many pixels a side.
+
     Raises:
         ConfigError: an argument that it has not, or a value that it refuses.
     """
-    derived = ("self", "down_block_types", "up_block_types")
+    derived = ("self", "down_block_types", "up_block_types", "in_channels", "out_channels")
     allowed = [name for name in inspect.signature(AutoencoderKL.__init__).parameters if name not in derived]
+    allowed.append("patch_size")
     if unknown := sorted(set(table) - set(allowed)):
         raise ConfigError(f"unknown key autoencoder.{unknown[0]}; allowed here: {', '.join(allowed)}")
+    table = dict(table)
+    patch = table.pop("patch_size", 1)
+    if type(patch) is not int or patch < 1:
+        raise ConfigError(f"autoencoder.patch_size must be a whole number of pixels from 1 on, got {patch!r}")
     stages = len(table.get("block_out_channels", (64,)))
     blocks = {"down_block_types": ["DownEncoderBlock2D"] * stages, "up_block_types": ["UpDecoderBlock2D"] * stages}
+    channels = {"in_channels": 3 * patch**2, "out_channels": 3 * patch**2}
+    kind = PatchAutoencoder if patch > 1 else AutoencoderKL
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return AutoencoderKL(**blocks, **{"force_upcast": False} | dict(table))
+            return kind(**blocks, **channels, **{"force_upcast": False} | table)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"autoencoder: {error}") from error
 
@@ -91,7 +103,7 @@ class AutoencoderTraining:
         self.config, self.accelerator, device = config, accelerator, accelerator.device
         run = config.run
         vae = build(config.autoencoder, run.seed)
-        factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        factor = pixels_per_latent(vae.config)
         if config.data.size % factor:
             raise ConfigError(f"data.size ({config.data.size}) must be divisible by the autoencoder's factor {factor}")
         self.shape = (vae.config.latent_channels, config.data.size // factor, config.data.size // factor)
@@ -103,6 +115,7 @@ class AutoencoderTraining:
             parameters = sum(parameter.numel() for parameter in vae.parameters())
             report(f"autoencoder of {parameters / 1e6:.1f} M parameters, {len(self.samples)} pictures an epoch")
             report(f"perceptual term: {config.loss.perceptual_kind if config.loss.perceptual else 'none'}")
+        self.resident = Resident(self.samples, config.data, device, run.workers) if config.data.on_device else None
         self.judged = copy.deepcopy(vae).to(device).eval().requires_grad_(False)
         if run.gradient_checkpointing:
             vae.enable_gradient_checkpointing()
@@ -124,7 +137,8 @@ class AutoencoderTraining:
     def begin(self, step: int) -> None:
         run, accelerator = self.config.run, self.accelerator
         groups = positions(run, accelerator.process_index, accelerator.num_processes, step)
-        self.feed = ahead(lambda position: (position, self.samples.sample(position)), groups, run.workers)
+        prepare = self.resident.prepare if self.resident else self.samples.sample
+        self.feed = ahead(lambda position: (position, prepare(position)), groups, run.workers)
 
     def step(self, step: int) -> dict[str, float]:
         config, parts = self.config, self.config.run.accumulate
@@ -133,9 +147,10 @@ class AutoencoderTraining:
         self.adversary.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for part in range(parts):
-            numbers, samples = zip(*next(self.feed), strict=True)
+            numbers, prepared = zip(*next(self.feed), strict=True)
             apart = part < parts - 1
-            values = self._backward(self._pictures(samples), self._draws(numbers), against, apart)
+            pictures = self.resident.pictures(prepared) if self.resident else self._pictures(prepared)
+            values = self._backward(pictures, self._draws(numbers), against, apart)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value / parts
         told = self.accelerator.reduce(torch.stack(list(sums.values())).float(), "mean").tolist()
@@ -154,8 +169,8 @@ class AutoencoderTraining:
 
     def _draws(self, numbers: tuple[int, ...]) -> Tensor:
         seeds = [masks.seed_of(self.config.run.seed, f"noise:{number}") >> 1 for number in numbers]
-        draws = [torch.randn(self.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(draws).to(self.accelerator.device)
+        keys = torch.tensor(seeds, device=self.accelerator.device)
+        return counter.normal(keys, math.prod(self.shape)).view(-1, *self.shape)
 
     def _backward(self, pictures: Tensor, draws: Tensor, against: bool, apart: bool) -> dict[str, Tensor]:
         weights, accelerator, parts = self.config.loss, self.accelerator, self.config.run.accumulate

@@ -54,6 +54,8 @@ class Run:
     checkpoint_every: int = 1000
     checkpoint_minutes: float = 10.0
     """A checkpoint is written at the earlier of the two."""
+    minutes: float = 0.0
+    """Stop after so long, with a checkpoint and what came of it so far; the same command goes on. 0: do not."""
     keep: int = 3
     """Checkpoints that stay; the last good one is named when a run diverges."""
     diverged: float = 4.0
@@ -62,7 +64,7 @@ class Run:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "workers", "log_every", "checkpoint_every", "keep"):
             _at_least("run", self, name, 1)
-        for name in ("validate_every", "grid_every", "seed"):
+        for name in ("validate_every", "grid_every", "seed", "minutes"):
             _at_least("run", self, name, 0)
         if self.diverged <= 1:
             raise ConfigError(f"run.diverged must be above 1, got {self.diverged}")
@@ -144,6 +146,11 @@ class Data:
     """Pictures of the first source that are set apart for the held-out loss and never trained on."""
     validation_draws: int = 4
     """Noise levels at which each of them is judged."""
+    on_device: bool = False
+    """All pictures lie decoded on the device, as large as crops need them, with a stock of holes, and batches are cut
+    there. For sources of pictures. False: threads cut them one by one."""
+    holes: int = 4096
+    """Holes in that stock; each is used in eight ways."""
     cache: Path | None = None
     """Folder of latents computed once; None: pictures are encoded as they are used, each time with another hole."""
     cache_variants: int = 4
@@ -152,10 +159,14 @@ class Data:
     """Samples in one file of the cache."""
 
     def __post_init__(self) -> None:
-        for name in ("validation", "validation_draws", "cache_variants", "shard_size"):
+        for name in ("validation", "validation_draws", "cache_variants", "shard_size", "holes"):
             _at_least("data", self, name, 0 if name == "validation" else 1)
         if not self.sources:
             raise ConfigError("data.sources is empty; name at least one with [[data.sources]]")
+        if self.on_device and self.cache:
+            raise ConfigError(
+                "data.on_device and data.cache exclude each other: crops cut on the device are always new"
+            )
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
             raise ConfigError(f"data.crop must be two shares in (0, 1], the lower first, got {list(self.crop)}")
         for source in self.sources:
@@ -199,12 +210,16 @@ class Loss:
     """latent-pyramid: ours, where the package or its weights are missing; see `moebius.training.perceptual`."""
     perceptual_weights: Path | None = None
     """E-LatentLPIPS's `sdxl_latest_vgg16_tuned.pth`."""
+    known: float = 1.0
+    """How much an error outside the hole counts in the task term, in [0, 1]; a fill keeps nothing of it."""
     adaptive: bool = True
     """Terms are weighted by the norms of their gradients."""
 
     def __post_init__(self) -> None:
         for name in ("task", "output", "feature", "perceptual"):
             _at_least("loss", self, name, 0)
+        if not 0 <= self.known <= 1:
+            raise ConfigError(f"loss.known must be in [0, 1], got {self.known}")
         if self.task == self.output == self.feature == self.perceptual == 0:
             raise ConfigError("every term of loss is 0: there is nothing to learn")
         if self.perceptual and self.perceptual_kind == "e-latentlpips" and self.perceptual_weights is None:
@@ -269,7 +284,8 @@ class AutoencoderConfig:
     run: Run
     data: Data
     autoencoder: Mapping[str, Any] = field(default_factory=dict)
-    """`block_out_channels`, `latent_channels`, `layers_per_block`, `norm_num_groups`."""
+    """Arguments of diffusers' `AutoencoderKL`, and `patch_size`: pixels along a side that its first layer takes as one
+    position."""
     loss: AutoencoderLoss = field(default_factory=AutoencoderLoss)
     optimizer: Optimizer = field(default_factory=Optimizer)
 

@@ -144,12 +144,14 @@ class Pictures:
         picture = cut(picture, crop, size)
         if self.config.flip and random.random_sample() < 0.5:
             picture = picture[:, ::-1]
-        kind = self.kinds[random.randint(len(self.kinds))]
+        return Sample(picture=np.ascontiguousarray(picture), mask=self.hole(random), foreground=False)
+
+    def hole(self, random: Random) -> np.ndarray:
+        """(S, S) bool, of one of the source's kinds."""
+        kind, size = self.kinds[random.randint(len(self.kinds))], self.config.size
         if kind == SHAPES:
-            mask = placed(random, _mask(self.shapes[random.randint(len(self.shapes))]), size)
-        else:
-            mask = masks.KINDS[kind].generate(random, size)
-        return Sample(picture=np.ascontiguousarray(picture), mask=mask, foreground=False)
+            return placed(random, _mask(self.shapes[random.randint(len(self.shapes))]), size)
+        return masks.KINDS[kind].generate(random, size)
 
 
 class Objects:

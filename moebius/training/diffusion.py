@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from moebius.training import counter
 from moebius.training.config import Noise
 
 
@@ -20,9 +22,6 @@ class Draws:
     """(B, C, h, w), the offset added."""
     timesteps: Tensor
     """(B,) int64 in [0, 1000)."""
-
-    def to(self, device: torch.device) -> Draws:
-        return Draws(**{name: tensor.to(device, non_blocking=True) for name, tensor in vars(self).items()})
 
 
 class Schedule:
@@ -38,25 +37,41 @@ class Schedule:
         """(B, C, h, w), (B, C, h, w), (B,) -> x_t."""
         return _wide(self.signal[timesteps]) * latents + _wide(self.sigma[timesteps]) * noise
 
-    def denoised(self, noised: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """x_0 that x_t and a prediction of its noise imply."""
-        return (noised - _wide(self.sigma[timesteps]) * noise) / _wide(self.signal[timesteps])
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor, kind: str = "epsilon") -> Tensor:
+        """What a network of a prediction type should give: ε, x_0 ("sample"), or v = √ᾱ_t ε - √(1 - ᾱ_t) x_0 (Salimans
+        & Ho 2022, arXiv:2202.00512)."""
+        if kind == "epsilon":
+            return noise
+        if kind == "sample":
+            return latents
+        return _wide(self.signal[timesteps]) * noise - _wide(self.sigma[timesteps]) * latents
+
+    def denoised(self, noised: Tensor, prediction: Tensor, timesteps: Tensor, kind: str = "epsilon") -> Tensor:
+        """x_0 that x_t and a prediction, of noise where nothing else is said, imply."""
+        signal, sigma = _wide(self.signal[timesteps]), _wide(self.sigma[timesteps])
+        if kind == "sample":
+            return prediction
+        if kind == "v_prediction":
+            return signal * noised - sigma * prediction
+        return (noised - sigma * prediction) / signal
 
 
-def draw(seeds: list[int], shape: tuple[int, int, int], config: Noise) -> Draws:
-    """Random numbers of samples, each from its own seed, on the CPU: they depend on neither batch nor machine.
+def draw(seeds: list[int], shape: tuple[int, int, int], config: Noise, device: torch.device | str = "cpu") -> Draws:
+    """Random numbers of samples, each from its own seed, made on the device: they do not depend on the batch.
 
     Order within a sample: timestep, posteriors, noise, offset. shape: (C, h, w) of the latents.
     """
-    posteriors, noises, timesteps = [], [], []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        level = config.timestep_mean + config.timestep_std * torch.randn((), generator=generator)
-        timesteps.append((1000 * torch.sigmoid(level)).long().clamp(max=999))
-        posteriors.append(torch.randn((2, *shape), generator=generator))
-        noise = torch.randn(shape, generator=generator)
-        noises.append(noise + config.offset * torch.randn((shape[0], 1, 1), generator=generator))
-    return Draws(posterior=torch.stack(posteriors), noise=torch.stack(noises), timesteps=torch.stack(timesteps))
+    size = math.prod(shape)
+    keys = torch.tensor(seeds, device=device)
+    level, posterior, noise, offset = counter.normal(keys, 1 + 3 * size + shape[0]).split(
+        [1, 2 * size, size, shape[0]], 1
+    )
+    level = config.timestep_mean + config.timestep_std * level[:, 0]
+    return Draws(
+        posterior=posterior.reshape(-1, 2, *shape),
+        noise=noise.reshape(-1, *shape) + config.offset * offset[:, :, None, None],
+        timesteps=(1000 * torch.sigmoid(level)).long().clamp(max=999),
+    )
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from moebius.training.data import Samples, ahead
 from moebius.training.diffusion import Draws, Schedule, draw
 from moebius.training.latents import Batch, Cached, Encoder, Fresh, build_cache
 from moebius.training.loop import Diverged, Report, positions
+from moebius.training.resident import Resident
 
 
 class Distillation:
@@ -40,11 +41,14 @@ class Distillation:
         self.config, self.accelerator, device = config, accelerator, accelerator.device
         run, main = config.run, accelerator.is_main_process
         kind = torch.bfloat16 if run.precision == "bfloat16" else torch.float32
-        self.encoder = Encoder(networks.autoencoder(config.autoencoder).to(device), device)
+        part = run.batch_size // run.accumulate if device.type == "cuda" else 8
+        vae = networks.autoencoder(config.autoencoder).to(device)
+        self.encoder = Encoder(vae, device, part, accelerator.autocast)
         student = networks.student(config.student, run.seed)
         self.teacher = teachers.load(config.teacher, device, kind)
         channels = self.encoder.channels
-        teachers.check(student, self.teacher, channels, bool(config.loss.feature))
+        teachers.check(student, self.teacher, channels, config.loss)
+        self.predicts = student.config.prediction_type
         side = config.data.size // self.encoder.factor
         self.shape = (channels, side, side)
 
@@ -55,7 +59,9 @@ class Distillation:
                 report(f"left out, cannot be read: {path} ({reason})")
             report(f"{len(self.samples)} pictures an epoch")
         self.source = Fresh(self.samples, self.encoder)
-        if config.data.cache:
+        if config.data.on_device:
+            self.source = Resident(self.samples, config.data, device, run.workers, self.encoder)
+        elif config.data.cache:
             shares = accelerator.process_index, accelerator.num_processes
             build_cache(
                 self.samples, self.encoder, config.data, *shares, lambda done, count: report(f"shard {done} of {count}")
@@ -121,7 +127,7 @@ class Distillation:
 
     def draws(self, names: list[str], seed: int) -> Draws:
         seeds = [masks.seed_of(seed, name) >> 1 for name in names]
-        return draw(seeds, self.shape, self.config.noise).to(self.accelerator.device)
+        return draw(seeds, self.shape, self.config.noise, self.accelerator.device)
 
     def _backward(self, batch: Batch, draws: Draws, step: int, part: int) -> dict[str, torch.Tensor]:
         weights, accelerator = self.config.loss, self.accelerator
@@ -142,7 +148,8 @@ class Distillation:
         noised = self.schedule.noised(clean, draws.noise, timesteps)
         sample = torch.cat([noised, batch.hole, masked], dim=1)  # (B, 2C + 1, h, w)
         prediction, features = self.network(sample, timesteps, batch.token_ids)
-        found = {"task": losses.task_loss(prediction, draws.noise)}
+        wanted = self.schedule.target(clean, draws.noise, timesteps, self.predicts)
+        found = {"task": losses.task_loss(prediction, wanted, batch.hole, weights.known)}
         if self.teacher is not None:
             with torch.no_grad(), self.accelerator.autocast():
                 taught = sample.to(next(self.teacher.parameters()).dtype)
@@ -156,8 +163,8 @@ class Distillation:
             with torch.random.fork_rng(devices=devices):  # E-LatentLPIPS augments by the global generator
                 name = f"perceptual:{step}:{part}:{self.accelerator.process_index}"
                 torch.manual_seed(masks.seed_of(self.config.run.seed, name) >> 1)
-                implied = self.schedule.denoised(noised, prediction.float(), timesteps)
-                found["perceptual"] = self.distance(implied, self.schedule.denoised(noised, draws.noise, timesteps))
+                implied = self.schedule.denoised(noised, prediction.float(), timesteps, self.predicts)
+                found["perceptual"] = self.distance(implied, clean)
         return losses.Terms(**found)
 
     # ---- how it does ----
@@ -181,7 +188,8 @@ class Distillation:
             sample = torch.cat([noised, batch.hole, masked], dim=1)
             with self.accelerator.autocast():
                 prediction = self.judged(sample, draws.timesteps, batch.token_ids, return_dict=False)[0]
-            found.append(losses.task_loss(prediction, draws.noise))
+            wanted = self.schedule.target(clean, draws.noise, draws.timesteps, self.predicts)
+            found.append(losses.task_loss(prediction, wanted, batch.hole, self.config.loss.known))
         return {"heldout_task": torch.stack(found).mean().item()}
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -24,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from moebius import images
+from moebius.models.patch_autoencoder import pixels_per_latent
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.photos import write_atomic
 from moebius.training.config import ConfigError, Data, plain
@@ -62,9 +64,9 @@ class BatchSource(Protocol):
 class Encoder:
     """The frozen autoencoder: samples -> Batch, on a device."""
 
-    def __init__(self, vae: AutoencoderKL, device: torch.device, part: int = 8):
-        """part: pictures that are encoded at once."""
-        self.vae, self.device, self.part = vae.requires_grad_(False).eval(), device, part
+    def __init__(self, vae: AutoencoderKL, device: torch.device, part: int = 8, autocast: Callable = nullcontext):
+        """part: pictures that are encoded at once. autocast: a context to encode in, such as accelerate's."""
+        self.vae, self.device, self.part, self.autocast = vae.requires_grad_(False).eval(), device, part, autocast
 
     @property
     def channels(self) -> int:
@@ -73,19 +75,24 @@ class Encoder:
     @property
     def factor(self) -> int:
         """Pixels per latent along a side."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return pixels_per_latent(self.vae.config)
+
+    def __call__(self, samples: list[Sample]) -> Batch:
+        pictures = images.rgb_to_tensor(np.stack([sample.picture for sample in samples])).to(self.device)
+        holes = torch.from_numpy(np.stack([sample.mask for sample in samples])).unsqueeze(1).to(self.device).float()
+        return self.encode(pictures, holes, [sample.foreground for sample in samples])
 
     @torch.no_grad()
-    def __call__(self, samples: list[Sample]) -> Batch:
-        parts = [self._encode(samples[i : i + self.part]) for i in range(0, len(samples), self.part)]
+    def encode(self, pictures: Tensor, holes: Tensor, foreground: list[bool]) -> Batch:
+        """Pictures (B, 3, S, S) in [-1, 1] and holes (B, 1, S, S), 1 = hole, on the device."""
+        parts = [self._encode(*part) for part in zip(pictures.split(self.part), holes.split(self.part), strict=True)]
         mean, std, hole = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return Batch(mean=mean, std=std, hole=hole, token_ids=tokens([s.foreground for s in samples], self.device))
+        return Batch(mean=mean, std=std, hole=hole, token_ids=tokens(foreground, self.device))
 
-    def _encode(self, samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
-        picture = images.rgb_to_tensor(np.stack([sample.picture for sample in samples])).to(self.device)
-        mask = torch.from_numpy(np.stack([sample.mask for sample in samples])).unsqueeze(1).to(self.device).float()
+    def _encode(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         both = torch.stack([picture, picture * (1 - mask)], dim=1)  # (B, 2, 3, S, S), holes are mid-grey
-        posterior = self.vae.encode(both.flatten(0, 1).to(self.vae.dtype)).latent_dist
+        with self.autocast():
+            posterior = self.vae.encode(both.flatten(0, 1).to(self.vae.dtype)).latent_dist
         mean, std = (x.float().unflatten(0, (-1, 2)) for x in (posterior.mean, posterior.std))
         scale = self.vae.config.scaling_factor
         return mean * scale, std * scale, F.interpolate(mask, size=mean.shape[-2:], mode="nearest")

@@ -26,7 +26,7 @@ Report = Callable[[str], None]
 
 _FREE = (
     *("out", "steps", "workers", "device", "log_every", "validate_every", "grid_every", "grid_steps", "keep"),
-    *("checkpoint_every", "checkpoint_minutes", "diverged", "compile", "gradient_checkpointing"),
+    *("checkpoint_every", "checkpoint_minutes", "minutes", "diverged", "compile", "gradient_checkpointing"),
 )
 """Settings of a run that may change when it goes on: they do not change what is learned."""
 
@@ -118,18 +118,21 @@ def run(
 
     Args:
         config: with a `Run` in `run`; kept in every checkpoint.
-        minutes: stop with a checkpoint after so long.
+        minutes: stop after so long, with a checkpoint and what came of it; None: `config.run.minutes`.
 
     Returns:
-        {"step", "finished", "checkpoint", "pictures_per_second", "seconds"} and the last metrics.
+        {"step", "finished", "written", "checkpoint", "pictures_per_second", "seconds"} and the last metrics.
 
     Raises:
         ConfigError: the checkpoints there are of another configuration.
         Diverged: see there.
     """
     settings, started, main = config.run, time.monotonic(), accelerator.is_main_process
+    if minutes is None:
+        minutes = settings.minutes or None
     folder = settings.out / "checkpoints"
     step, smooth = _resume(trainee, config, folder, report)
+    over = False
     first, metrics = step, Metrics(settings.out, step) if main else None
     trainee.begin(step)
     saved_at, last, checkpoint = time.monotonic(), {}, None
@@ -158,9 +161,8 @@ def run(
                     report(f"step {step}: {_told(judged)}")
             if settings.grid_every and step % settings.grid_every == 0 and main:
                 metrics.picture(step, "fills", trainee.grid(settings.grid_steps))
-            ending = step == settings.steps or _agreed(
-                accelerator, stopped.is_set() or (minutes is not None and time.monotonic() - started > 60 * minutes)
-            )
+            over = _agreed(accelerator, minutes is not None and time.monotonic() - started > 60 * minutes)
+            ending = step == settings.steps or over or _agreed(accelerator, stopped.is_set())
             due = step % settings.checkpoint_every == 0 or _agreed(
                 accelerator, time.monotonic() - saved_at > 60 * settings.checkpoint_minutes
             )
@@ -176,7 +178,7 @@ def run(
                 break
             stepping = time.monotonic()
     finished = step >= settings.steps
-    if finished and main:
+    if (finished or over) and main:
         trainee.finish(settings.out)
     accelerator.wait_for_everyone()
     if metrics:
@@ -185,6 +187,7 @@ def run(
     return {
         "step": step,
         "finished": finished,
+        "written": finished or over,
         "checkpoint": str(checkpoint or folder),
         "pictures_per_second": rate,
         "seconds": time.monotonic() - started,

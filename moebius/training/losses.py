@@ -41,9 +41,15 @@ class Balance:
     """w_p."""
 
 
-def task_loss(prediction: Tensor, noise: Tensor) -> Tensor:
-    """L_task, the mean squared error of the predicted noise."""
-    return F.mse_loss(prediction.float(), noise.float())
+def task_loss(prediction: Tensor, target: Tensor, hole: Tensor | None = None, known: float = 1.0) -> Tensor:
+    """L_task, the mean squared error of the prediction: of the noise as published, or of what the student predicts.
+
+    hole: (B, 1, h, w), 1 = hole; outside it an element counts `known` times as much as one inside.
+    """
+    if hole is None or known == 1:
+        return F.mse_loss(prediction.float(), target.float())
+    weight = (hole + known * (1 - hole)).expand_as(target)
+    return (weight * (prediction.float() - target.float()).square()).sum() / weight.sum()
 
 
 def output_loss(student: Tensor, teacher: Tensor) -> Tensor:

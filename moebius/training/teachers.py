@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from moebius import weight_files
-from moebius.training.config import ConfigError, Teacher
+from moebius.training.config import ConfigError, Loss, Teacher
 
 
 def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float32) -> nn.Module | None:
@@ -83,7 +83,7 @@ class Learner(nn.Module):
         return self.student.down_blocks[-1].attentions[-1].proj_out.weight, self.student.conv_out.conv_pw.weight
 
 
-def check(student: nn.Module, teacher: nn.Module | None, channels: int, features: bool) -> None:
+def check(student: nn.Module, teacher: nn.Module | None, channels: int, loss: Loss) -> None:
     """Raises ConfigError where networks and latents do not go together, in words before the first step."""
     for name, network in (("student", student), ("teacher", teacher)):
         if network is not None and (network.config.in_channels, network.config.out_channels) != (
@@ -94,7 +94,14 @@ def check(student: nn.Module, teacher: nn.Module | None, channels: int, features
                 f"the {name} has in_channels {network.config.in_channels} and out_channels "
                 f"{network.config.out_channels}; latents of {channels} channels need {2 * channels + 1} and {channels}"
             )
-    if teacher is not None and features:
+    if teacher is not None and loss.output:
+        kinds = [network.config.get("prediction_type", "epsilon") for network in (student, teacher)]
+        if kinds[0] != kinds[1]:
+            raise ConfigError(
+                f"loss.output compares predictions of one kind; student and teacher predict {kinds[0]} and {kinds[1]}: "
+                f'say student.prediction_type = "{kinds[1]}" or loss.output = 0'
+            )
+    if teacher is not None and loss.feature:
         halvings = [_halvings(network) for network in (student, teacher)]
         if halvings[0] != halvings[1]:
             raise ConfigError(

@@ -108,6 +108,36 @@ def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exact
     assert all(torch.equal(states[0][name], tensor) for name, tensor in states[1].items())
 
 
+def test_on_patches_and_on_the_device_it_trains_and_is_read_back(tmp_path):
+    """The written folder is the averaged network, to whoever loads it."""
+    settings = table(
+        tmp_path,
+        autoencoder={"patch_size": 2, "block_out_channels": [8, 8]},
+        data={"on_device": True, "holes": 4},
+        run={"accumulate": 2},
+    )
+    made = trainee(settings)
+    assert made.shape == (3, 8, 8)  # 2 pixels a position, halved once
+    assert run(made, made.config, made.accelerator)["finished"]
+    vae = networks.autoencoder(Weights(weights=tmp_path / "run" / "autoencoder"))
+    pictures = normal(1, 2, 3, 32, 32)
+    wanted, got = (v.encode(pictures).latent_dist.mean for v in (made.average.copy_to(made.judged), vae))
+    torch.testing.assert_close(got, wanted)
+    assert vae.decode(got).sample.shape == pictures.shape
+
+
+def test_stopped_by_the_clock_it_leaves_what_it_has_and_goes_on(tmp_path):
+    settings = table(tmp_path, run={"minutes": 1e-6, "steps": 3})
+    for step in (1, 2):
+        made = trainee(settings)
+        result = run(made, made.config, made.accelerator)
+        assert (result["step"], result["finished"], result["written"]) == (step, False, True)
+        vae = networks.autoencoder(Weights(weights=tmp_path / "run" / "autoencoder"))
+        assert torch.equal(vae.decoder.conv_out.weight, made.average.state["decoder.conv_out.weight"])
+    result = run(made := trainee(settings), made.config, made.accelerator)
+    assert (result["step"], result["finished"]) == (3, True)
+
+
 def test_pictures_of_a_grid_are_the_held_out_ones_beside_their_reconstruction(tmp_path):
     made = trainee(table(tmp_path))
     grid = made.grid(1)
@@ -116,7 +146,9 @@ def test_pictures_of_a_grid_are_the_held_out_ones_beside_their_reconstruction(tm
 
 
 def test_sizes_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: in_channels"):
+    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: block_out_channels,.*patch_"):
         trainee(table(tmp_path, autoencoder={"widths": [8]}))
+    with pytest.raises(ConfigError, match="patch_size must be a whole number of pixels from 1 on, got 0"):
+        trainee(table(tmp_path, autoencoder={"patch_size": 0}))
     with pytest.raises(ConfigError, match=r"data.size \(34\) must be divisible by the autoencoder's factor 4"):
         trainee(table(tmp_path, data={"size": 34}))

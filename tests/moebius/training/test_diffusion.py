@@ -33,6 +33,24 @@ def test_the_true_noise_implies_the_true_latents():
     )
 
 
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_predictions_of_every_kind_mean_what_the_samplers_take_them_for(kind):
+    """The true target, given to diffusers' DDIM as a prediction, is taken for the true latents; ours agrees."""
+    from moebius.pipeline import make_scheduler
+
+    latents, noise, schedule = normal(1, 3, *SHAPE), normal(2, 3, *SHAPE), Schedule()
+    scheduler = make_scheduler()
+    scheduler.register_to_config(prediction_type=kind)
+    scheduler.set_timesteps(1000)
+    for step in (3, 400, 950):
+        steps = torch.full((3,), step)
+        noised = schedule.noised(latents, noise, steps)
+        target = schedule.target(latents, noise, steps, kind)
+        torch.testing.assert_close(schedule.denoised(noised, target, steps, kind), latents, atol=1e-4, rtol=1e-4)
+        implied = scheduler.step(target, step, noised).pred_original_sample
+        torch.testing.assert_close(implied, latents, atol=1e-4, rtol=1e-4)
+
+
 def test_a_samples_draws_do_not_depend_on_its_batch():
     whole, half = draw([7, 8, 9, 10], SHAPE, Noise()), draw([9, 10], SHAPE, Noise())
     for name in ("posterior", "noise", "timesteps"):

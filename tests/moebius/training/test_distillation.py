@@ -76,7 +76,7 @@ def test_probes_and_features_are_the_published_ones():
     assert noise.shape == (1, 4, 64, 64)
     assert teachers.feature_block(student) == 2 and teachers.feature_block(teacher) == 5 and len(blocks) == 9
     assert features.shape == blocks[5].shape == (1, 1280, 16, 16)
-    teachers.check(student, teacher, 4, features=True)
+    teachers.check(student, teacher, 4, Loss(output=1, feature=1, perceptual=0))
 
 
 def test_the_features_are_the_outputs_of_these_modules(tmp_path):
@@ -121,6 +121,32 @@ def test_terms_are_their_formulas_on_one_noised_batch(tmp_path):
     }
     for name, value in expected.items():
         torch.testing.assert_close(getattr(terms, name), value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_student_of_v_is_judged_by_v_and_by_the_latents_that_it_implies(tmp_path):
+    settings = table(tmp_path, student={"prediction_type": "v_prediction"}, loss={"known": 0.1, "adaptive": False})
+    made = trainee(settings)
+    made.learner.eval()
+    batch, draws = made._held_back, made.draws(["a"], 0)
+    terms = made.terms(batch, draws, 0)
+    clean, masked = batch.latents(draws.posterior)
+    alpha = make_scheduler().alphas_cumprod[draws.timesteps][:, None, None, None]
+    noised = alpha.sqrt() * clean + (1 - alpha).sqrt() * draws.noise
+    sample = torch.cat([noised, batch.hole, masked], dim=1)
+    student = made.learner.student(sample, draws.timesteps, torch.arange(10)[None]).sample
+    wrong = (student - (alpha.sqrt() * draws.noise - (1 - alpha).sqrt() * clean)).square().mean(dim=1)
+    weight = 0.1 + 0.9 * batch.hole[:, 0]
+    torch.testing.assert_close(terms.task, (weight * wrong).sum() / weight.sum(), rtol=1e-3, atol=1e-5)
+    x0 = alpha.sqrt() * noised - (1 - alpha).sqrt() * student
+    torch.testing.assert_close(terms.perceptual, perceptual.pyramid(x0, clean), rtol=1e-3, atol=1e-5)
+    assert made.validate()["heldout_task"] > 0
+
+
+def test_student_and_teacher_of_two_kinds_of_prediction_are_refused(tmp_path):
+    settings = from_pixelhacker(tmp_path)
+    settings["student"] = settings["student"] | {"prediction_type": "sample"}
+    with pytest.raises(ConfigError, match="student and teacher predict sample and epsilon"):
+        trainee(settings)
 
 
 def test_the_teacher_is_frozen_and_the_student_moves(tmp_path):

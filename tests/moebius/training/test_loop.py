@@ -45,11 +45,13 @@ def test_processes_share_the_positions_of_a_step():
     assert parts == [list(range(12 + 6 * part, 18 + 6 * part)) for part in range(4)]
 
 
-def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     """SIGKILL in the middle, between checkpoints; the same command again; against a run that nobody disturbed."""
     changes = {
         "run": {"steps": 14, "checkpoint_every": 3, "validate_every": 7},
         "optimizer": {"learning_rate": 1e-3, "warmup_steps": 20},
+        "data": {"on_device": on_device, "holes": 20},
     }
     # A command too: the process of the tests may have another number of threads, and so another order of sums.
     (tmp_path / "straight.toml").write_text(toml(table(tmp_path, "straight", **changes)))
@@ -106,9 +108,8 @@ def test_two_processes_with_half_the_batch_each_are_one_with_the_whole(tmp_path)
     assert {"task", "output", "feature", "perceptual", "w_task", "w_output", "w_perceptual"} <= set(whole[0])
     for a, b in zip(whole, halves, strict=True):
         for name, value in a.items():
-            # One step is one computation. After it Muon, which works in bfloat16, has magnified its rounding errors:
-            # the losses still agree as closely, ratios of gradients a little less.
-            tight = a["step"] == 0 or name in ("task", "output", "feature", "perceptual")
+            # Ratios of gradients, and what is made with them, magnify rounding errors; the losses agree closely.
+            tight = name in ("task", "output", "feature", "perceptual")
             assert b[name] == pytest.approx(value, rel=1e-5 if tight else 1e-4, abs=1e-5), name
     state = checkpoints.load(checkpoints.checkpoints(tmp_path / "two" / "checkpoints")[-1])["trainee"]
     # Biases that the next normalisation takes away: their gradient is rounding, and AdamW steps by its sign.

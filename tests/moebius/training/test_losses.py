@@ -23,6 +23,18 @@ def test_losses_are_means_of_squared_differences():
         assert loss(a.bfloat16(), b.bfloat16()).dtype == torch.float32  # differences of halves would lose digits
 
 
+def test_known_latents_count_as_little_as_said():
+    prediction, target = normal(1, 2, 3, 4, 4), normal(2, 2, 3, 4, 4)
+    hole = torch.zeros(2, 1, 4, 4)
+    hole[:, :, :1] = 1  # a quarter of it
+    errors = (prediction - target).square()
+    inside, outside = errors[:, :, :1].mean(), errors[:, :, 1:].mean()
+    expected = (inside + 3 * 0.25 * outside) / (1 + 3 * 0.25)
+    assert losses.task_loss(prediction, target, hole, 0.25).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert losses.task_loss(prediction, target, hole, 0.0).item() == pytest.approx(inside.item(), rel=1e-5)
+    assert losses.task_loss(prediction, target, hole).item() == pytest.approx(errors.mean().item(), rel=1e-5)
+
+
 def test_features_of_two_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\(2, 4\) and \(2, 1\)"):
         losses.feature_loss(torch.zeros(2, 4), torch.zeros(2, 1))
