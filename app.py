@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> None:
         os.environ.setdefault("MOEBIUS_MARK", "1")
 
     from moebius import marks
+    from moebius.registry import LoadOptions
+    from moebius.ui import zerogpu
     from moebius.ui.handlers import most_seconds
     from moebius.ui.page import build_app, launch_options
 
@@ -76,8 +78,13 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         raise SystemExit(f"app.py: {error}") from error
 
+    fetching = threading.Thread(target=fetch_weights, daemon=True)
     if os.environ.get("MOEBIUS_FETCH") == "1" and options.weights is None:
-        threading.Thread(target=fetch_weights, daemon=True).start()
+        fetching.start()
+    if zerogpu.wanted():  # there models are loaded before the page starts, or never
+        if fetching.ident:
+            fetching.join()
+        zerogpu.start(LoadOptions(weights=options.weights))
     page = build_app(options.weights).queue(max_size=options.max_queue)
     page.launch(server_name=options.host, server_port=options.port, share=options.share, **launch_options())
 

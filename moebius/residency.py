@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from moebius import devices, registry
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _resident: OrderedDict[tuple, Inpainter] = OrderedDict()  # least recently used first
 _lock = threading.RLock()
+_lend: Callable[[str, registry.LoadOptions, Inpainter], Inpainter] | None = None
 
 
 def acquire(name: str, options: registry.LoadOptions, progress: Progress = lambda share, text: None) -> Inpainter:
@@ -39,9 +41,15 @@ def acquire(name: str, options: registry.LoadOptions, progress: Progress = lambd
                 pass
             model = _load(card, options, progress)
             model.make_room = functools.partial(_let_oldest_go, key)
-            _resident[key] = model
+            _resident[key] = _lend(name, options, model) if _lend else model
         _resident.move_to_end(key)
         return _resident[key]
+
+
+def lend_through(lend: Callable[[str, registry.LoadOptions, Inpainter], Inpainter] | None) -> None:
+    """From now on every model that is loaded is handed out as `lend(name, options, model)`; None: as it is."""
+    global _lend
+    _lend = lend
 
 
 def residents() -> list[Inpainter]:

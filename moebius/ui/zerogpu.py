@@ -1,0 +1,119 @@
+"""ZeroGPU, Spaces that lend a GPU for the seconds of a call: fills run there, everything else stays as it is.
+
+Elsewhere, and where its package `spaces` is absent, nothing here does anything. What ZeroGPU asks for: models are loaded
+before the page starts, by a process that never computes on the GPU; a call runs in a forked process, so what goes in
+and comes out must pickle; nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from moebius import geometry, images, paper, registry, residency
+from moebius.config import MODEL_SIZE, SamplingConfig
+from moebius.inpainter import Fill, Inpainter, Progress, Raster
+from moebius.ui.handlers import most_seconds
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+OVERHEAD_S, MARGIN, MOST_S = 10, 4, 120
+"""Seconds for weights to reach the GPU and a picture to come back; how many times slower than the paper's GPU its steps
+may be, in float32; and what no visitor's quota should be asked for more than."""
+
+
+def wanted() -> bool:
+    """Whether this is a Space with ZeroGPU."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true") and find_spec("spaces") is not None
+
+
+def start(options: registry.LoadOptions) -> None:
+    """Have every model run on the GPU that is lent, and load the one that `auto` takes; before the page is launched."""
+    import spaces
+
+    lent = spaces.GPU(duration=seconds_for)(run)
+    residency.lend_through(lambda name, options, model: Borrowing(name, options, model, lent))
+    card, why = registry.resolve(registry.AUTO, options)
+    log.info("ZeroGPU: %s", why)
+    residency.acquire(card.name, options)
+
+
+def seconds_for(
+    name: str, options: registry.LoadOptions, image: Raster, mask: np.ndarray, config: SamplingConfig, seed: int | None
+) -> int:
+    """How long a fill may take on the GPU, from its steps, squares and model; arguments as for `run`."""
+    squares = geometry.plan_squares(mask, config.context, config.max_squares, MODEL_SIZE) if mask.any() else ()
+    timing = paper.TIMINGS.get(name)
+    step_s = MARGIN * timing.step_ms / 1000 if timing else 0.0
+    wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s
+    return math.ceil(min(wanted, MOST_S, most_seconds()))
+
+
+def run(
+    name: str, options: registry.LoadOptions, image: Raster, mask: np.ndarray, config: SamplingConfig, seed: int | None
+) -> tuple[Fill | None, str]:
+    """A fill, in the process that has the GPU; or none and the reason, because there errors would lose their words.
+
+    Args:
+        mask: (H, W) bool.
+        config: with the model's own steps and guidance.
+        seed: None: the model is not seeded.
+    """
+    import torch
+
+    progress = gr.Progress()
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    try:
+        model = residency.acquire(name, options)
+        model = model.model if isinstance(model, Borrowing) else model
+        return model.fill(image, mask, config, generator, lambda share, text: progress(share, desc=text)), ""
+    except (ValueError, MemoryError) as error:
+        return None, str(error) or type(error).__name__
+
+
+class Borrowing(Inpainter):
+    """A model whose fills are done by `lent`, which is `run` on a GPU of somebody else's.
+
+    A run that is told to stop is left alone; it ends after the seconds that it was given.
+    """
+
+    def __init__(self, name: str, options: registry.LoadOptions, model: Inpainter, lent) -> None:
+        self.name, self.size, self.model = model.name, model.size, model
+        self._asked, self._lent = (name, options), lent
+
+    def fill(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        config: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress = lambda share, text: None,
+    ) -> Fill:
+        """As `Inpainter.fill`, from the seed that the generator began with."""
+        progress(0.0, "Waiting for the GPU")
+        config, mask = (config or SamplingConfig()).for_model(self.name), images.mask_array(mask_image)
+        seed = None if generator is None else generator.initial_seed()
+        filled, wrong = self._lent(*self._asked, image, mask, config, seed)
+        if wrong:
+            raise ValueError(wrong)
+        progress(1.0, "Done")  # where it was stopped meanwhile, nothing is shown
+        return filled
+
+    def fill_square(self, image, mask, config, generator, progress) -> np.ndarray:
+        return self.model.fill_square(image, mask, config, generator, progress)
+
+    def facts(self) -> dict[str, str | int | None]:
+        return self.model.facts()
+
+    def remarks(self) -> tuple[str, ...]:
+        return self.model.remarks()
