@@ -1,8 +1,8 @@
 """ZeroGPU, Spaces that lend a GPU for the seconds of a call: fills run there, everything else stays as it is.
 
-Elsewhere, and where its package `spaces` is absent, nothing here does anything. What ZeroGPU asks for: models are loaded
-before the page starts, by a process that never computes on the GPU; a call runs in a forked process, so what goes in
-and comes out must pickle; nothing is compiled.
+Elsewhere, and where its package `spaces` is absent, nothing here does anything. What ZeroGPU asks for: models are
+loaded before the page starts, by a process that never computes on the GPU; a call runs in a forked process, so what
+goes in and comes out must pickle; nothing is compiled.
 """
 
 from __future__ import annotations

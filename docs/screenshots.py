@@ -1,0 +1,120 @@
+"""The README's pictures of the page, taken of the page: `python docs/screenshots.py`, with Chromium at hand.
+
+Without weights the classical filler is what is seen at work; `--weights DIR` adds the student. Nothing is retouched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+OUT = Path(__file__).parent
+SAMPLE = "mystrale_2"
+MOST_BYTES = 300_000
+DESKTOP = {"viewport": {"width": 1280, "height": 860}}
+PHONE = {"viewport": {"width": 390, "height": 800}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+PATIENCE_MS = 180_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder with Moebius weights")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser (%(default)s)")
+    options = parser.parse_args()
+    models = ["classical"] + ["moebius"] * bool(options.weights)
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), options.weights) as url:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
+            with opened(browser, url, DESKTOP) as page:
+                choose(page)
+                page.click("#go")
+                page.locator("#slider img").nth(1).wait_for(timeout=PATIENCE_MS)
+                page.locator("#go").wait_for()
+                take(page, "fill")
+                page.get_by_role("tab", name="Compare").click()
+                for box in page.locator("#compare-models input").all():
+                    box.set_checked(box.get_attribute("name") in models or box.input_value() in models)
+                page.click("#compare-go")
+                page.locator("#compare-sheet").wait_for(timeout=PATIENCE_MS)
+                page.locator("#compare-go").wait_for()
+                page.locator("#compare-views").scroll_into_view_if_needed()
+                take(page, "compare")
+                page.evaluate("scrollTo(0, 0)")
+                page.get_by_role("tab", name="Results").click()
+                page.locator("#results table").wait_for()
+                take(page, "results", height=520)
+            with opened(browser, url, PHONE) as page:
+                choose(page)
+                take(page, "phone")
+            browser.close()
+
+
+@contextmanager
+def served(folder: Path, weights: Path | None) -> Iterator[str]:
+    """The page's address; it sees neither network nor other weights."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MOEBIUS_")}
+    environment = kept | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "app.py", "--port", str(port), *(["--weights", str(weights)] if weights else [])]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        if not any("Running on local URL" in line for line in process.stdout):
+            raise SystemExit("the page did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, device: dict) -> Iterator[Page]:
+    page = browser.new_page(**device)
+    page.goto(url)
+    page.get_by_text("Takes").wait_for()
+    yield page
+    page.close()
+
+
+def choose(page: Page) -> None:
+    """The sample with its mask, once both are in the editor."""
+    names = re.findall(r'"images/(\w+)\.', (ROOT / "samples/manifest.json").read_text(encoding="utf-8"))
+    page.locator("#samples .thumbnail-item").nth(list(dict.fromkeys(names)).index(SAMPLE)).click()
+    page.wait_for_function("() => window.editor?.width > 100")
+    page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 500")
+
+
+def take(page: Page, name: str, height: int | None = None) -> None:
+    """What is in the window as a JPEG of at most `MOST_BYTES`."""
+    page.mouse.move(2, 2)
+    page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    if height:
+        shot = shot.crop((0, 0, shot.width, min(shot.height, height)))
+    path = OUT / f"{name}.jpg"
+    for quality in (88, 80, 70, 60):
+        shot.save(path, quality=quality, optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
+            break
+    else:
+        raise SystemExit(f"{path} is larger than {MOST_BYTES:,} bytes")
+    sys.stdout.write(f"{path.relative_to(ROOT)}: {shot.width} x {shot.height}, {path.stat().st_size:,} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
