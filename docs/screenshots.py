@@ -51,12 +51,7 @@ def main() -> None:
                 page.click("#compare-go")
                 page.locator("#compare-sheet").wait_for(timeout=PATIENCE_MS)
                 page.locator("#compare-go").wait_for()
-                page.locator("#compare-views").scroll_into_view_if_needed()
-                take(page, "compare")
-                page.evaluate("scrollTo(0, 0)")
-                page.get_by_role("tab", name="Results").click()
-                page.locator("#results table").wait_for()
-                take(page, "results", height=520)
+                take(page, "compare", "#compare-views")
             with opened(browser, url, PHONE) as page:
                 choose(page)
                 take(page, "phone")
@@ -99,13 +94,11 @@ def choose(page: Page) -> None:
     page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 500")
 
 
-def take(page: Page, name: str, height: int | None = None) -> None:
-    """What is in the window as a JPEG of at most `MOST_BYTES`."""
+def take(page: Page, name: str, part: str = "") -> None:
+    """What is in the window, or one part of the page, as a JPEG of at most `MOST_BYTES`."""
     page.mouse.move(2, 2)
     page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    if height:
-        shot = shot.crop((0, 0, shot.width, min(shot.height, height)))
+    shot = Image.open(io.BytesIO(page.locator(part).screenshot() if part else page.screenshot())).convert("RGB")
     path = OUT / f"{name}.jpg"
     for quality in (88, 80, 70, 60):
         shot.save(path, quality=quality, optimize=True)

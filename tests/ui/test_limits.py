@@ -123,6 +123,32 @@ def test_who_waits_sees_the_place_more_are_turned_away_and_who_leaves_makes_room
     assert "complete" in three.last("fill", waits)
 
 
+def test_one_model_runs_at_a_time():
+    """Every event that fills waits in one queue, whichever tab, script or agent asks for it."""
+    from moebius.ui.page import build_app
+
+    events = {event.api_name: event for event in build_app().fns.values()}
+    filling = [events[name] for name in ("fill", "compare", "inpaint", "compare_models")]
+    assert {(event.concurrency_id, event.concurrency_limit) for event in filling} == {("compute", 1)}
+
+
+def test_weights_are_fetched_at_the_start_where_that_is_asked_for(tmp_path):
+    with serve(tmp_path, MOEBIUS_FETCH="1") as server:
+        assert server.wait_for("WARNING moebius: .*weights of Moebius", 30), "it tried, and there is no network"
+        assert "complete" in Visitor(server.url).load(picture()), "the page answers meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("MOEBIUS_MAX_SECONDS", "soon"), ("MOEBIUS_MAX_QUEUE", "many"), ("MOEBIUS_MARK", "maybe")]
+)
+def test_a_mistake_in_a_variable_is_told_at_the_start(variable, value):
+    environment = os.environ | {variable: value}
+    told = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert told.returncode and value in told.stderr and "Traceback" not in told.stderr
+
+
 def test_large_files_and_large_pictures_are_refused(small):
     visitor = Visitor(small.url)
     assert visitor.upload(bytes(BYTES + 1)).status_code == 413
