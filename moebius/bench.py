@@ -110,7 +110,7 @@ def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = 
         if name == "pixelhacker":
             denoiser.set_attention_kernel(kernel)
         if device == "cpu":  # as `DenoiserInpainter.from_files` does
-            denoiser = denoiser.fuse().release() if name == "moebius" else denoiser
+            denoiser = denoiser.fuse(release=True) if name == "moebius" else denoiser
             vae = fused_autoencoder.fuse(vae)
         return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
     pipeline = FluxFillPipeline(

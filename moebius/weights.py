@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,14 +182,14 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 def _read_safetensors(path: Path) -> State:
     from safetensors.torch import load_file
 
-    return load_file(path, device="cpu")
+    return load_file(path, device="cpu", backend="pread")
 
 
 def _read_pickle(path: Path) -> State:
     import torch
 
-    # Only torch's zip format can be mapped into memory; files from before torch 1.6 are read in full.
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    # Not mapped: the pages of a mapped file stay in memory until its last tensor is gone.
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
 
 
 def _load(
@@ -205,13 +204,14 @@ def _load(
     with torch.device("meta"):  # no memory and no random numbers for parameters that the file replaces
         model = kind.from_config(config)
     stored = read_state(path)
+    names = convert({key: key for key in stored})
     state = convert(stored)
-    _check(path, kind.__name__, state, model.state_dict(), names=convert({key: key for key in stored}))
-    # A copy of each tensor: a network that lives on a mapped file dies with it.
-    owned = {
-        key: tensor.to(dtype or tensor.dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
-        for key, tensor in state.items()
-    }
+    del stored
+    _check(path, kind.__name__, state, model.state_dict(), names)
+    owned = {}
+    for key in list(state):  # one by one, so that what was read and what is made of it are never both there
+        tensor = state.pop(key)
+        owned[key] = tensor.to(dtype or tensor.dtype) if tensor.is_floating_point() else tensor
     model.load_state_dict(owned, strict=True, assign=True)
     return model.requires_grad_(False).eval()
 

@@ -157,17 +157,19 @@ class DenoiserInpainter(Inpainter):
 
 def load_denoiser(files: weights.WeightFiles, device: str, dtype: torch.dtype):
     """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
-    unet = weights.load_denoiser(files, dtype)
-    if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
-        return unet.fuse().release()
-    return unet.to(device)
+    with devices.return_freed():
+        unet = weights.load_denoiser(files, dtype)
+        if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
+            return unet.fuse(release=True)
+        return unet.to(device)
 
 
 def load_autoencoder(files: weights.WeightFiles, device: str, dtype: torch.dtype):
     """The same for the autoencoder, which is never in float16."""
-    vae = weights.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
-    if torch.device(device).type == "cpu":
-        from moebius.models.fused_autoencoder import fuse
+    with devices.return_freed():
+        vae = weights.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
+        if torch.device(device).type == "cpu":
+            from moebius.models.fused_autoencoder import fuse
 
-        return fuse(vae)
-    return vae.to(device)
+            return fuse(vae)
+        return vae.to(device)

@@ -6,8 +6,8 @@ are matrix products and depthwise ones read whole cache lines. The rewrites, eac
 - BatchNorms are folded into the products beside them; Local-λ's k and v are one product.
 - Branches of guidance that differ in their condition alone share everything before the first Interactive-λ.
 - Local-λ: y[h,v,n] = Σ_δ (Σ_k Q[h,k,n] R[k,δ]) V[v,n+δ], local attention without a softmax, instead of a lambda
-  (k, v, n). The window's rows lie next to each other in one copy of V, so each row of positions is one batched product
-  on a strided view.
+  (k, v, n). The window's rows lie next to each other in one copy of V, so the windows of a tile of positions are one
+  strided view, and a tile is one product with weights that are zero outside each position's window.
 - Interactive-λ: keys, values and the position table belong to the condition, which never changes, and are kept.
 - Nearest ×2 followed by a 3×3 convolution is four 2×2 convolutions at the low resolution, 4/9 of the work.
 - The projections of the time embedding are one product for all blocks, kept for every step of a schedule.
@@ -17,7 +17,7 @@ are matrix products and depthwise ones read whole cache lines. The rewrites, eac
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -61,8 +61,10 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options) -> Tenso
     return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
 
 
-_ROWS = 8
-"""Rows of positions whose window weights are one product."""
+_ROWS = 128
+"""Rows of positions whose tiles Local-λ takes at once."""
+_TILES = {True: 4, False: 8}
+"""Positions along x whose windows are one product: in float32, else. More are fewer calls and more zeros."""
 _MOMENTS = 64
 """Timesteps whose projections are kept."""
 _PIECE = 3_300_000
@@ -187,20 +189,39 @@ class LocalLambda(nn.Module):
     def local(self, q: Tensor, v: Tensor) -> Tensor:
         """q (b, H, W·h, k), v (b, H, W, k) -> Σ_δ (q · R[δ]) v[n + δ], (b, H, W·h, k)."""
         b, height, width, k = v.shape
-        window, pad = self.window, self.window // 2
-        padded = F.pad(v.float(), (0, 0, pad, pad, pad, pad))
+        h, window, pad = self.heads, self.window, self.window // 2
+        padded = F.pad(v, (0, 0, pad, pad, pad, pad))
         s = padded.stride()
-        rows = (b, height, width + 2 * pad, window, k)  # at (y, x): the values of (y + δy, x) for every δy
-        stacked = padded.as_strided(rows, (s[0], s[1], s[2], s[1], 1)).contiguous()
-        out = torch.empty(b, height, width * self.heads, k, dtype=q.dtype, device=q.device)
-        for i in range(b):
-            for top in range(0, height, _ROWS):
-                band = product(q[i, top : top + _ROWS], self.kernel).float()
-                for y, weights in enumerate(band.view(-1, width, self.heads, window * window), start=top):
-                    # windows of neighbours overlap in memory: row x begins `window` rows of `stacked` after row x - 1
-                    values = stacked[i, y].as_strided((width, window * window, k), (window * k, k, 1))
-                    out[i, y] = torch.bmm(weights, values).view(width * self.heads, k)
-        return out
+        columns = (b, height, width + 2 * pad, window, k)  # at (y, x): the values of (y + δy, x) for every δy
+        stacked = padded.as_strided(columns, (s[0], s[1], s[2], s[1], 1)).contiguous().view(b * height, -1, k)
+        q, out = q.reshape(b * height, -1, k), torch.empty_like(q).view(b * height, -1, k)
+        tile, rows = min(_TILES[v.dtype == torch.float32], width), min(_ROWS, b * height)
+        # windows of neighbours overlap: each begins `window` values after the one before, and is zero outside itself
+        span = (tile + window - 1) * window
+        weights = q.new_zeros(rows, tile * h, span)
+        windows = weights.as_strided((rows, tile, h, window * window), (tile * h * span, h * span + window, span, 1))
+        for top in range(0, b * height, rows):
+            count = min(rows, b * height - top)
+            for left in range(0, width, tile):
+                across = min(tile, width - left)
+                here = (slice(top, top + count), slice(left * h, (left + across) * h))
+                local = product(q[here], self.kernel).view(count, across, h, window * window)
+                windows[:count, :across] = local
+                length = (across + window - 1) * window
+                values = stacked[top : top + count, left * window : left * window + length]
+                out[here] = torch.bmm(weights[:count, : across * h, :length], values)
+        return out.view(b, height, -1, k)
+
+
+class Constants(NamedTuple):
+    """What Interactive-λ's queries meet: they depend on condition and grid alone."""
+
+    keys: Tensor
+    """(B, k, m), after the softmax."""
+    values: Tensor
+    """(B, m, v)."""
+    table: Tensor
+    """(n, m, k): the position table, the same for every condition."""
 
 
 class InteractiveLambda(nn.Module):
@@ -210,19 +231,21 @@ class InteractiveLambda(nn.Module):
         self.query = Product(*fold_norm(layer.to_q.weight, layer.norm_q))
         self.trained = [layer]  # in a list: not a submodule
 
-    def constants(self, context: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """context (B, m, D) -> what queries meet, (B·n, k, m), and the values, (B, m, v)."""
+    def constants(self, context: Tensor, height: int, width: int) -> Constants:
+        """For a condition context (B, m, D) on a grid."""
         (layer,) = self.trained
         keys = layer.to_k(context).softmax(dim=1)  # (B, m, k)
         values = layer.norm_v(layer.to_v(context).transpose(1, 2)).transpose(1, 2)
-        keyed = layer.position_table(height, width) + keys[:, None]  # (B, n, m, k)
-        return keyed.transpose(2, 3).flatten(0, 1).contiguous(), values.contiguous()
+        return Constants(keys.transpose(1, 2), values.contiguous(), layer.position_table(height, width))
 
-    def forward(self, x: Tensor, keyed: Tensor, values: Tensor) -> Tensor:
+    def forward(self, x: Tensor, constants: Constants) -> Tensor:
         b, height, width, channels = x.shape
-        q = self.query(x).view(-1, self.heads, self.depth)  # (B·n, h, k)
-        weights = torch.bmm(q, keyed).view(b, height * width * self.heads, -1)  # (B, n·h, m)
-        return torch.bmm(weights, values).view(b, height, width, channels)
+        q = self.query(x).view(b, height * width * self.heads, self.depth)
+        weights = torch.bmm(q, constants.keys)  # (B, n·h, m)
+        for one, queries in zip(weights, q, strict=True):
+            by_place = one.view(height * width, self.heads, -1)
+            by_place.baddbmm_(queries.view(height * width, self.heads, -1), constants.table.transpose(1, 2))
+        return torch.bmm(weights, constants.values).view(b, height, width, channels)
 
 
 class MixFFN(nn.Module):
@@ -235,12 +258,12 @@ class MixFFN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.project.weight.shape[1]
         step = min(hidden, max(32, _PIECE // x[..., 0].numel() // 16 * 16))
-        pieces = []
+        gated = x.new_empty(*x.shape[:-1], hidden)
         for start in range(0, hidden, step):
             end = min(start + step, hidden)
             a, gate = self.rows(x, start, end), self.rows(x, hidden + start, hidden + end)
-            pieces.append(F.silu(gate, inplace=True).mul_(a))
-        return self.project(pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1))
+            torch.mul(F.silu(gate, inplace=True), a, out=gated[..., start:end])
+        return self.project(gated)
 
     def rows(self, x: Tensor, start: int, end: int) -> Tensor:
         """Hidden channels start to end, after the depthwise convolution."""
@@ -261,12 +284,12 @@ class Transformer(nn.Module):
         self.ff = MixFFN(block.ff)
         self.proj_out = Product(transformer.proj_out.weight, transformer.proj_out.bias)
 
-    def forward(self, x: Tensor, constants: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, constants: Constants) -> Tensor:
         """x (B, H, W, C), constants of B conditions, or of more: then the branches part here."""
         y = self.proj_in(self.norm(x))
         y = self.local_lambda(self.norm1(y)).add_(y)
-        x, y = (repeated(each, constants[1].shape[0]) for each in (x, y))
-        y = self.interactive_lambda(self.norm2(y), *constants).add_(y)
+        x, y = (repeated(each, len(constants.values)) for each in (x, y))
+        y = self.interactive_lambda(self.norm2(y), constants).add_(y)
         y = self.ff(self.norm3(y)).add_(y)
         return self.proj_out(y).add_(x)
 
@@ -301,14 +324,15 @@ class Upsampler(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, height, width, channels = x.shape
-        padded = F.pad(x, (0, 0, 1, 1, 1, 1))
         out = x.new_empty(b, height, 2, width, 2, channels)
         rows = max(1, _PIECE // (4 * x[:, 0].numel()))
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
+            around = x[:, max(top - 1, 0) : bottom + 1]
+            padded = F.pad(around, (0, 0, 1, 1, int(top == 0), int(bottom == height)))
             for p, q in ((0, 0), (0, 1), (1, 0), (1, 1)):
                 corners = [
-                    padded[:, p + i + top : p + i + bottom, q + j : q + j + width] for i in (0, 1) for j in (0, 1)
+                    padded[:, p + i : p + i + bottom - top, q + j : q + j + width] for i in (0, 1) for j in (0, 1)
                 ]
                 out[:, top:bottom, p, :, q] = product(torch.cat(corners, dim=-1), self.weight[2 * p + q], self.bias)
         return out.view(b, 2 * height, 2 * width, channels)
@@ -317,12 +341,21 @@ class Upsampler(nn.Module):
 class Stage(nn.Module):
     """A down or an up stage: pairs of residual block and transformer, and the step to the next resolution."""
 
-    def __init__(self, stage: blocks.Stage):
+    def __init__(self, stage: blocks.Stage, release: bool):
         super().__init__()
-        self.resnets = nn.ModuleList(ResidualBlock(block) for block in stage.resnets)
-        self.attentions = nn.ModuleList(Transformer(transformer) for transformer in stage.attentions)
+        made = functools.partial(_made, release=release)
+        self.resnets = nn.ModuleList(made(ResidualBlock, block) for block in stage.resnets)
+        self.attentions = nn.ModuleList(made(Transformer, transformer) for transformer in stage.attentions)
         down, up = getattr(stage, "downsampler", None), getattr(stage, "upsampler", None)
-        self.step = Downsampler(down) if down is not None else Upsampler(up) if up is not None else None
+        self.step = made(Downsampler, down) if down is not None else made(Upsampler, up) if up is not None else None
+
+
+def _made(kind: type[nn.Module], trained: nn.Module, release: bool) -> nn.Module:
+    """The fast form of a part, the trained one let go of where that is asked."""
+    part = kind(trained)
+    if release:
+        _release(trained)
+    return part
 
 
 class FusedMoebiusUNet(nn.Module):
@@ -335,31 +368,25 @@ class FusedMoebiusUNet(nn.Module):
     shares_branches = True
     """`forward` takes fewer samples than conditions."""
 
-    def __init__(self, network: MoebiusUNet):
+    def __init__(self, network: MoebiusUNet, release: bool = False):
+        """release: see `MoebiusUNet.fuse`."""
         super().__init__()
         self.trained = [network]  # in a list: not a submodule
         self.config = network.config
-        self._parameters_once, self._released = network.num_parameters(), False
-        self.conv_in, self.conv_out = SeparableConv(network.conv_in), SeparableConv(network.conv_out)
-        self.norm_out = GroupNorm(network.conv_norm_out)
-        self.down_blocks = nn.ModuleList(Stage(stage) for stage in network.down_blocks)
-        self.up_blocks = nn.ModuleList(Stage(stage) for stage in network.up_blocks)
+        self._parameters_once, self._released = network.num_parameters(), release
         resnets = [block for stage in (*network.down_blocks, *network.up_blocks) for block in stage.resnets]
         self.time = Product(
             torch.cat([block.time_emb_proj.weight for block in resnets]),
             torch.cat([block.time_emb_proj.bias for block in resnets]),
         )
         self.time_widths = [block.time_emb_proj.out_features for block in resnets]
+        self.conv_in = _made(SeparableConv, network.conv_in, release)
+        self.down_blocks = nn.ModuleList(Stage(stage, release) for stage in network.down_blocks)
+        self.up_blocks = nn.ModuleList(Stage(stage, release) for stage in network.up_blocks)
+        self.norm_out = _made(GroupNorm, network.conv_norm_out, release)
+        self.conv_out = _made(SeparableConv, network.conv_out, release)
         self._kept: tuple[tuple, list] | None = None
         self._times: dict[float, Tensor] = {}
-
-    def release(self) -> FusedMoebiusUNet:
-        """Let go of the trained weights that this form has its own copy of; they can't be saved from here any more."""
-        (network,) = self.trained
-        keep = {id(network.token_table), id(network.encoder_hid_proj), id(network.time_embedding)}
-        _release(network, keep)
-        self._released = True
-        return self
 
     @property
     def model_name(self) -> str:
@@ -436,7 +463,7 @@ class FusedMoebiusUNet(nn.Module):
             self._times[moment] = self.time(F.silu(network.embed_time(moment, sample[:1])))
         return self._times[moment].split(self.time_widths, dim=-1)
 
-    def _constants(self, token_ids: Tensor, height: int, width: int) -> list[tuple[Tensor, Tensor]]:
+    def _constants(self, token_ids: Tensor, height: int, width: int) -> list[Constants]:
         """What every Interactive-λ keeps for these conditions and this grid; the last ones are remembered."""
         key = (tuple(map(tuple, token_ids.tolist())), height, width)
         if self._kept is None or self._kept[0] != key:
@@ -454,14 +481,12 @@ class FusedMoebiusUNet(nn.Module):
         return self._kept[1]
 
 
-def _release(module: nn.Module, keep: set[int]) -> None:
-    """Move parameters to the meta device, but those of modules in `keep` and what Interactive-λ makes constants of."""
-    if id(module) in keep:
-        return
+def _release(module: nn.Module) -> None:
+    """Move parameters to the meta device, but those that Interactive-λ makes constants of."""
     if isinstance(module, lambda_layers.InteractiveLambda):
         module.to_q, module.norm_q = module.to_q.to("meta"), module.norm_q.to("meta")
         return
     for child in module.children():
-        _release(child, keep)
+        _release(child)
     if not any(True for _ in module.children()):
         module.to("meta")

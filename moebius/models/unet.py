@@ -195,17 +195,18 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
                 f"got shape {tuple(token_ids.shape)}"
             )
 
-    def fuse(self) -> FusedMoebiusUNet:
-        """A copy of the network in its inference form: same call, same result up to rounding, several times faster.
+    def fuse(self, release: bool = False) -> FusedMoebiusUNet:
+        """The network in its inference form: same call, same result up to rounding, several times faster.
 
-        This network is left as it is: train it, save it, fuse it again.
+        release: False: a copy, and this network is left as it is: train it, save it, fuse it again. True: its weights
+            are let go of on the way, so that both forms are never in memory; only the fast one can be used then.
         """
         from moebius.models.fused import FusedMoebiusUNet
 
         if self.training:
             raise ValueError("a network in training mode cannot be fused; call eval() first")
         with torch.no_grad():
-            return FusedMoebiusUNet(self).requires_grad_(False).eval()
+            return FusedMoebiusUNet(self, release).requires_grad_(False).eval()
 
     def embed_time(self, timestep: Tensor | float | int, sample: Tensor) -> Tensor:
         """Sinusoids (cosine first, no frequency shift; Vaswani 2017) through two linear layers: (B, 4 · width)."""

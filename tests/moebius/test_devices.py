@@ -1,5 +1,6 @@
 """Devices, their memory, and what an error about memory looks like."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -69,7 +70,33 @@ def test_the_peak_is_that_of_the_time_between():
 
 
 def test_asking_imports_no_torch_before_it_is_needed():
-    import subprocess
-
     code = "import sys, moebius.devices as d; d.let_go(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone is told how to treat freed memory")
+@pytest.mark.parametrize(("manager", "given_back"), [("return_freed", True), ("keep_freed", False)])
+def test_freed_memory_between_tensors_that_stay(manager, given_back):
+    """256 MiB of tensors, every second one let go of: how much of the 128 MiB the system has back, and that nothing is
+    kept afterwards. In a process of its own, whose heap is not in pieces yet."""
+    code = """
+import sys, torch
+from moebius import devices
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4 / 1024
+
+torch.ones(1)
+with getattr(devices, sys.argv[1])():
+    held = [torch.ones(2**18) for _ in range(256)]
+    before = resident()
+    del held[::2]
+    print(before - resident())
+del held
+devices.let_go()
+print(before - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", code, manager], capture_output=True, text=True, check=True)
+    inside, after = map(float, done.stdout.split())
+    assert inside > 110 if given_back else inside < 20
+    assert after > 230

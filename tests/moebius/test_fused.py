@@ -87,7 +87,7 @@ def test_without_onednn_it_gives_the_same(small, monkeypatch):
 def test_released_it_gives_the_same_in_less_memory_and_cannot_be_saved(small, tmp_path):
     network, sample = copy.deepcopy(small), normal(3, 2, 9, 16, 16)
     network_before, expected = small.num_parameters(), small.fuse()(sample, 741, IDS).sample
-    fast = network.fuse().release()
+    fast = network.fuse(release=True)
     assert torch.equal(fast(sample, 741, IDS).sample, expected)
     assert torch.equal(fast(sample, 500, IDS.flip(0)).sample, small.fuse()(sample, 500, IDS.flip(0)).sample)
     left = sum(p.numel() for p in network.parameters() if p.device.type != "meta")
