@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
+from serving import serve
 
 from moebius.ui import tools
 
@@ -26,6 +27,13 @@ def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
     out = io.BytesIO()
     picture.save(out, kind)
     return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A page of its own: what is refused here Gradio writes into the log, which other tests want to be empty."""
+    with serve(tmp_path_factory.mktemp("tools")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +159,26 @@ def test_a_script_needs_one_call(server, photo, mask, tmp_path):
     assert any(one["name"] == "classical" and one["can_run"] for one in client.predict(api_name="/models"))
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert {"/inpaint", "/models", "/compare_models", "/fill", "/load_photo"} <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"num_inference_steps": 1_000_000}, "100"),
+        ({"num_inference_steps": -1}, "0"),
+        ({"num_inference_steps": "many"}, "integer"),
+        ({"guidance_scale": 1e9}, "100"),
+        ({"feather_px": 1000}, "64"),
+        ({"model": ["classical"]}, ""),
+        ({"model": "../../etc/passwd"}, "passwd"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_wrong_settings_are_refused_in_words(server, photo, mask, wrong, told):
+    settings = {"image": sent(photo), "mask_image": sent(mask), "model": "classical"} | wrong
+    answer = calls(server.url, "inpaint", **settings)
+    assert answer.isError and told in answer.content[0].text and "Traceback" not in answer.content[0].text
+    assert server.process.poll() is None
 
 
 def test_what_agents_sent_is_deleted(server, photo, mask, tmp_path, monkeypatch):
