@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
 from moebius import marks, photos, registry, residency, weight_files
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
@@ -14,7 +16,7 @@ from moebius.inpainter import Cancelled
 from moebius.ui import editor, samples, settings, words
 from moebius.ui.handlers import Handlers, chosen_seed, key, most_seconds, plainly, stoppable
 from moebius.ui.session import Session, Sessions
-from moebius.ui.shown import save, shown
+from moebius.ui.shown import save, shown, thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +64,12 @@ class Actions(Handlers):
         return self._value(session, photo)
 
     @plainly
-    def clear_mask(self, request: gr.Request):
-        """The photo again, with nothing painted."""
-        session, photo = self._photo(request)
-        session.forget_mask()
-        return self._value(session, photo)
+    def save_mask(self, layers: list[str] | None, request: gr.Request) -> str:
+        """What is painted as a PNG of the photo's size, white where it is to be filled; `layers`: as for `fill`."""
+        photo, mask = self._painted(layers, request)
+        path = self._session(request).folder / f"{Path(photo.name).stem or 'photo'}_mask.png"
+        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        return str(path)
 
     @plainly
     def use_result(self, request: gr.Request):
@@ -74,9 +77,32 @@ class Actions(Handlers):
         session = self._session(request)
         if session.result is None:
             raise ValueError("there is no result yet; press Fill first")
+        step = next((one for one in session.steps if one.path == session.result), None)
         photo = photos.open_photo(session.result)
-        session.keep_photo(photo.data, photo.name, photo.size)
+        if step is None:  # of a photo before this one
+            session.keep_photo(photo.data, photo.name, photo.size)
+        else:
+            session.go_to(step)
         return self._paint(session, photo)
+
+    @plainly
+    def go_to(self, index: int, request: gr.Request):
+        """An earlier picture becomes the photo: 0 as it was sent, then its results, oldest first."""
+        session = self._session(request)
+        if not 0 <= int(index) < len(session.steps):
+            raise ValueError("that picture is not kept any more; choose another one")
+        session.go_to(session.steps[int(index)])
+        return self._paint(session, photos.open_photo(session.photo, session.name))
+
+    def pick_step(self, event: gr.SelectData, request: gr.Request):
+        return self.go_to(event.index, request)
+
+    @plainly
+    def steps(self, request: gr.Request):
+        """Small pictures of what one can go back to; nothing before the first result."""
+        session = self._session(request)
+        kept = [(thumbnail(step.path), words.step(step.number, step.path == session.photo)) for step in session.steps]
+        return gr.update(value=kept, visible=len(kept) > 1)
 
     def choose_again(self):
         """Back to choosing a photo."""

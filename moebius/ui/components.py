@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 
 from moebius.ui.editor import TINT
@@ -10,6 +12,14 @@ BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
 
 LAYERS = "(value) => [value?.layers ?? []]"
 """JavaScript: of the editor's value only the uploaded layers."""
+
+BRUSH_JS = Path(__file__).with_name("brush.js").read_text(encoding="utf-8").replace("(tint)", f"(tint = {list(TINT)})")
+"""JavaScript for the page's start: what Gradio's editor lacks."""
+
+DOWNLOAD = """
+(file) => { Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name}).click(); return []; }
+"""
+"""JavaScript: hand over a `gr.File`'s file as a download."""
 
 SHOW, HIDE = '{__type__: "update", visible: true}', '{__type__: "update", visible: false}'
 BUSY = f"() => [{HIDE}, {SHOW}]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from moebius import images
 from moebius.inpainter import Raster
@@ -105,12 +105,15 @@ def full_mask(painted: np.ndarray | None, given: np.ndarray | None, size: tuple[
         size: width and height of the photo.
 
     Returns:
-        (H, W) bool. Where the editor still shows `given` as it got it, `given` in full detail; elsewhere the strokes.
+        (H, W) bool. Where the editor still shows `given` as it got it, `given` in full detail; elsewhere the strokes,
+        and so at an edge of `given` that a stroke touches: else unpainted lines would stay between the two.
     """
     if painted is None:
         return np.zeros((size[1], size[0]), bool) if given is None else given
     if given is None:
         return scale_mask(painted, size)
     shown = shrink_mask(given, (painted.shape[1], painted.shape[0]))
-    edited = scale_mask(painted != shown, size)
+    added = Image.fromarray((painted & ~shown).astype(np.uint8))
+    touched = np.asarray(added.filter(ImageFilter.MaxFilter(3))).astype(bool) & painted
+    edited = scale_mask((painted != shown) | touched, size)
     return np.where(edited, scale_mask(painted, size), given)

@@ -11,7 +11,7 @@ from moebius import photos, registry
 from moebius.ui import comparison, results, samples, theme, tools, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import CompareActions
-from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, mask_editor
+from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, mask_editor
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
 
@@ -56,15 +56,18 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                         buttons=["fullscreen"],
                         elem_id="brush",
                     )
+                    gr.HTML(words.MASK_TOOLS, padding=False)
                     with gr.Row(elem_classes="quiet"):
                         change = gr.Button("Change photo", size="sm", min_width=80)
-                        clear = gr.Button("Clear paint", size="sm", min_width=80)
                         mask_file = gr.UploadButton(
                             "Use a mask file", file_types=["image"], size="sm", min_width=80, elem_id="mask-file"
                         )
+                        save_mask = gr.Button("Save the mask", size="sm", min_width=80, elem_id="save-mask")
+                    saved_mask = gr.File(visible="hidden", label="Saved mask")
                     layers = gr.File(file_count="multiple", visible="hidden", label="Mask layers")
                     go = gr.Button("Fill", variant="primary", elem_id="go")
                     stop = gr.Button("Stop", visible=False, elem_id="stop")
+                    gr.HTML(words.KEYS, padding=False)
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Fill", elem_id="fill-tab"):
                     waiting = gr.HTML(words.STEPS, elem_id="waiting", padding=False)
@@ -77,10 +80,12 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                             buttons=["fullscreen"],
                             elem_id="slider",
                         )
+                        gr.HTML(words.ORIGINAL, padding=False)
                         with gr.Row():
                             download = gr.DownloadButton("Download", variant="primary", elem_id="download")
                             again = gr.Button("Go on with this one", min_width=120, elem_id="again")
                         facts = gr.HTML(elem_id="facts", padding=False)
+                        steps = _steps()
                     with gr.Column(elem_id="how"):
                         model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
                         about = gr.HTML(elem_id="about", padding=False)
@@ -100,9 +105,13 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         loading = photo.input(
             actions.load_photo, photo, entered, api_name="load_photo", show_progress_on=photo, preprocess=False
         )
+        moved = [loading]
         loading.failure(None, None, photo, js="() => [null]")
         if gallery is not None:
-            gallery.select(actions.pick_sample, None, entered, api_visibility="private", show_progress_on=gallery)
+            picked = gallery.select(
+                actions.pick_sample, None, entered, api_visibility="private", show_progress_on=gallery
+            )
+            moved.append(picked)
         change.click(
             actions.choose_again,
             None,
@@ -111,9 +120,13 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
             show_progress="hidden",
             show_progress_on=photo,
         )
-        clear.click(actions.clear_mask, None, brush, api_name="clear_mask", show_progress_on=clear)
+        saving = save_mask.click(None, brush, layers, js=LAYERS)
+        saving = saving.then(actions.save_mask, layers, saved_mask, api_name="save_mask", show_progress_on=save_mask)
+        saving.success(None, saved_mask, None, js=DOWNLOAD)
         mask_file.upload(actions.load_mask, mask_file, brush, api_name="load_mask", show_progress_on=mask_file)
-        again.click(actions.use_result, None, entered, api_name="use_result", show_progress_on=again)
+        using = again.click(actions.use_result, None, entered, api_name="use_result", show_progress_on=again)
+        going = steps.select(actions.pick_step, None, entered, api_visibility="private", show_progress_on=steps)
+        moved += [using, going]
 
         go.click(None, None, [go, stop], js=BUSY)
         painted = go.click(None, brush, layers, js=LAYERS)
@@ -129,6 +142,8 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         )
         for ended in (filling.then, filling.failure):
             ended(None, None, [go, stop], js=IDLE)
+        for event in (*moved, filling):
+            event.success(actions.steps, None, steps, api_visibility="private", show_progress="hidden", queue=False)
         stop.click(actions.stop, api_name="stop", queue=False, cancels=[filling])
         stop.click(None, None, [go, stop], js=IDLE)
 
@@ -159,6 +174,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         compare_actions = CompareActions(actions)
         comparison.wire(page, compare_actions, brush, layers, choice, compared)
         page.load(None, js=PASTE)
+        page.load(None, js=BRUSH_JS)
         page.unload(actions.leave)
         tools.wire(tools.Tools(actions, compare_actions))
     return page
@@ -180,6 +196,23 @@ def launch_options() -> dict:
         "mcp_server": True,
         "enable_monitoring": False,
     }
+
+
+def _steps() -> gr.Gallery:
+    """The original and its results, each to go back to."""
+    return gr.Gallery(
+        label="Earlier pictures",
+        show_label=False,
+        columns=5,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        format="jpeg",
+        visible=False,
+        elem_id="steps",
+    )
 
 
 def _gallery() -> gr.Gallery | None:

@@ -26,8 +26,23 @@ IDLE_S = 3600
 MOST_SESSIONS = 200
 """Beyond that many, the one that has been idle longest is forgotten."""
 
+MOST_RESULTS, MOST_RESULT_BYTES = 10, 256 << 20
+"""Of one visitor; beyond either the oldest result goes, never the one that is painted on, nor the newest."""
+
 PREFIX, ABANDONED_S = "moebius-", 24 * 3600
 """How the names of our folders begin; one in which nothing was written for so long is nobody's any more."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A picture that the visitor can go back to: the photo as it was sent, or a result."""
+
+    path: Path
+    name: str
+    """The file name as the visitor knows it."""
+    size: tuple[int, int]
+    number: int
+    """0: the photo as it was sent; else the how manieth result of it."""
 
 
 @dataclass
@@ -41,6 +56,8 @@ class Session:
     size: tuple[int, int] = (0, 0)
     """Width and height of the photo as shown."""
     result: Path | None = None
+    steps: list[Step] = field(default_factory=list)
+    """The photo as it was sent and its results, oldest first."""
     compared: Compared | None = None
     used: float = field(default_factory=time.monotonic)
     _tasks: dict[str, threading.Event] = field(default_factory=dict)
@@ -48,22 +65,41 @@ class Session:
     # ---- files ----
 
     def keep_photo(self, data: bytes, name: str, size: tuple[int, int]) -> None:
-        """Take a photo's untouched file; the mask of the one before is gone."""
-        self.forget_mask()
-        if self.photo:
-            self.photo.unlink(missing_ok=True)
-        self.photo = self.folder / f"photo{Path(name).suffix.lower()}"
-        self.photo.write_bytes(data)
-        self.name, self.size = Path(name).name, size
+        """Take a photo's untouched file; mask and steps of the one before are gone, but for the newest result."""
+        for step in self.steps[1:]:
+            if step.path != self.result:
+                shutil.rmtree(step.path.parent, ignore_errors=True)
+        for path in self.folder.glob("photo*"):
+            path.unlink()
+        path = self.folder / f"photo{Path(name).suffix.lower()}"
+        path.write_bytes(data)
+        self.steps = [Step(path, Path(name).name, size, number=0)]
+        self.go_to(self.steps[0])
 
     def keep_result(self, data: bytes, name: str) -> Path:
-        """Write a result under the name that it is downloaded as; the one before is gone."""
-        folder = self.folder / "result"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        """Write a result, of the photo's size, under the name that it is downloaded as; it becomes the newest step."""
+        folder = Path(tempfile.mkdtemp(prefix="result-", dir=self.folder))
         self.result = folder / Path(name).name
         self.result.write_bytes(data)
+        number = max((step.number for step in self.steps), default=0) + 1
+        self.steps.append(Step(self.result, self.result.name, self.size, number))
+        while old := self._surplus():
+            self.steps.remove(old)
+            shutil.rmtree(old.path.parent, ignore_errors=True)
         return self.result
+
+    def _surplus(self) -> Step | None:
+        """The oldest result that may go, where there are too many."""
+        results = [step for step in self.steps if step.number]
+        too_large = sum(step.path.stat().st_size for step in results) > MOST_RESULT_BYTES
+        if len(results) <= MOST_RESULTS and not too_large:
+            return None
+        return next((step for step in results[:-1] if step.path != self.photo), None)
+
+    def go_to(self, step: Step) -> None:
+        """Make a step the photo that is painted on."""
+        self.forget_mask()
+        self.photo, self.name, self.size = step.path, step.name, step.size
 
     def comparison_folder(self) -> Path:
         """A new folder for a comparison. Only the one before stays, to which a run that was stopped may yet write."""

@@ -14,6 +14,8 @@ from moebius.ui import editor
 AS_THEY_ARE = ("JPEG", "PNG", "WEBP", "AVIF")
 """Formats that browsers show; the slider gets the very files."""
 
+THUMBNAIL_SIDE = 240
+
 NEAR = (600, 480)
 """Most width and height, in pixels of the photo, of the hole from near: what the page shows one to one."""
 LEAST_NEAR = (320, 256)
@@ -25,6 +27,13 @@ def shown(path: Path, photo: photos.Photo, raster: Raster) -> str:
     if photo.format in AS_THEY_ARE and plain and max(photo.size) <= editor.SHOWN_SIDE:
         return str(path)
     return save(editor.preview(raster, editor.SHOWN_SIDE), path.with_name(f"{path.stem}_shown"))
+
+
+def thumbnail(path: Path) -> str:
+    """A small picture of a photo's file, made once beside it; returns its path."""
+    stem = path.with_name(f"{path.stem}_small")
+    made = next((one for one in path.parent.glob("*_small.*") if one.stem == stem.name), None)
+    return str(made) if made else save(editor.preview(photos.open_photo(path).raster, THUMBNAIL_SIDE), stem)
 
 
 def save(picture: Image.Image, stem: Path) -> str:

@@ -24,6 +24,34 @@ painted.</span></li></ol>
 """
 
 
+MASK_TOOLS = """
+<div id="mask-tools" role="group" aria-label="Mask"><label>Brush <input type="range" id="brush-size" min="0" max="100"
+step="any" aria-label="Brush size"><output></output></label>
+<button type="button" data-do="grow" title="Grow the mask (+)">Grow</button>
+<button type="button" data-do="shrink" title="Shrink the mask (-)">Shrink</button>
+<button type="button" data-do="invert" title="Invert the mask (I)">Invert</button>
+<button type="button" data-do="clear" title="Take the mask away, not the photo">Clear</button>
+<button type="button" data-do="hide" aria-pressed="false" title="Hide the mask (X)">Hide</button></div>
+"""
+
+KEYS = """
+<details class="about" id="keys"><summary><u>Keys</u></summary><dl>
+<dt><kbd>[</kbd> <kbd>]</kbd></dt><dd>brush smaller, larger</dd>
+<dt><kbd>B</kbd> <kbd>E</kbd></dt><dd>brush, eraser</dd>
+<dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
+<dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd></dt><dd>grow, shrink, invert the mask</dd>
+<dt><kbd>X</kbd></dt><dd>hide the mask, show it</dd><dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
+<dt>hold <kbd>Space</kbd></dt><dd>see the original</dd></dl><p>Two fingers zoom and move the photo.</p></details>
+"""
+
+ORIGINAL = '<button type="button" id="original">Hold to see the original</button>'
+
+
+def step(number: int, painted_on: bool) -> str:
+    """The caption of a picture that one can go back to."""
+    return ("Original" if number == 0 else f"Result {number}") + (" · here" if painted_on else "")
+
+
 PATH = re.compile(r"(?<![\w:/\\.~])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\,;:'\"()<>]+[/\\])*(?=[^\s/\\,;:'\"()<>])")
 """The folders of an absolute path, not the last part; no address of the web."""
 

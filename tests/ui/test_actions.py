@@ -79,7 +79,7 @@ def test_a_photo_is_loaded_filled_and_used_again(actions, tmp_path):
     assert result(again).name == "IMG_1_filled.png"
 
 
-def test_a_mask_file_is_used_at_full_size_and_can_be_cleared(actions, tmp_path):
+def test_a_mask_file_is_used_at_full_size(actions, tmp_path):
     load(actions, photo_file(tmp_path, size=(3200, 40)))
     mask = Image.new("L", (3200, 40))
     mask.putpixel((1000, 20), 255)  # less than a pixel of the preview
@@ -90,7 +90,51 @@ def test_a_mask_file_is_used_at_full_size_and_can_be_cleared(actions, tmp_path):
     assert "1 square" in outputs[2]
     old, new = (np.asarray(Image.open(path)).astype(int) for path in (outputs[0]["value"][0], result(outputs)))
     assert {tuple(at) for at in np.argwhere((old != new).any(axis=2))} == {(20, 1000)}
-    assert actions.clear_mask(VISITOR)["layers"] == []
+
+
+def test_a_mask_is_saved_at_full_size_and_comes_back_the_same(actions, tmp_path):
+    load(actions, photo_file(tmp_path, size=(3200, 40)))
+    wire = np.zeros((40, 3200), bool)
+    wire[20] = True
+    Image.fromarray(wire).save(tmp_path / "wire.png")
+    value = actions.load_mask(str(tmp_path / "wire.png"), VISITOR)
+    saved = Path(actions.save_mask(value["layers"], VISITOR))
+    assert saved.name == "IMG_1_mask.png"
+    with Image.open(saved) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (3200, 40))
+        np.testing.assert_array_equal(np.asarray(image), wire * np.uint8(255))
+    actions.load_mask(str(saved), VISITOR)
+    np.testing.assert_array_equal(actions.sessions.get("visitor").mask(), wire)
+    load(actions, photo_file(tmp_path))
+    assert "nothing is painted" in told(actions.save_mask, [], VISITOR).lower()
+
+
+def test_every_result_can_be_gone_back_to_and_so_can_the_original(actions, tmp_path):
+    path = photo_file(tmp_path)
+    load(actions, path)
+    assert actions.steps(VISITOR)["visible"] is False
+    first = result(fill(actions, [layer_file(tmp_path)])).read_bytes()
+    actions.use_result(VISITOR)
+    second = fill(actions, [layer_file(tmp_path)])
+    assert Path(second[0]["value"][0]).read_bytes() == first, "the first result was filled"
+    session = actions.sessions.get("visitor")
+    shown = actions.steps(VISITOR)
+    assert [caption for _, caption in shown["value"]] == ["Original", "Result 1 · here", "Result 2"]
+    assert all(max(Image.open(small).size) <= 240 for small, _ in shown["value"]) and shown["visible"]
+
+    chooser, _, value = actions.go_to(0, VISITOR)
+    assert chooser["visible"] is False and value["layers"] == []
+    assert session.photo.read_bytes() == path.read_bytes() and session.name == "IMG_1.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(session.photo)), np.asarray(Image.open(path)))
+    third = fill(actions, [layer_file(tmp_path)])
+    assert Path(third[0]["value"][0]).read_bytes() == path.read_bytes()
+    assert len(actions.steps(VISITOR)["value"]) == 4
+    actions.go_to(1, VISITOR)
+    assert session.photo.read_bytes() == first
+    for index in (-1, 4):
+        assert "not kept any more" in told(actions.go_to, index, VISITOR)
+    load(actions, path)
+    assert len(session.steps) == 1 and actions.steps(VISITOR)["visible"] is False
 
 
 def test_samples_come_with_their_masks(actions):
@@ -140,7 +184,7 @@ def test_each_mistake_has_its_message(actions, tmp_path):
     message = told(actions.load_mask, str(tmp_path / "small.png"), VISITOR)
     assert "20×10" in message and "90×60" in message
     assert told(actions.use_result, VISITOR).startswith("There is no result yet")
-    assert "session" in told(actions.clear_mask, SimpleNamespace(session_hash=None))
+    assert "session" in told(actions.use_result, SimpleNamespace(session_hash=None))
 
 
 def test_a_message_is_text_not_html(actions, tmp_path):

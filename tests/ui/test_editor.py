@@ -121,3 +121,14 @@ def test_strokes_add_to_a_given_mask_and_the_eraser_takes_from_it():
     expected[100, :300] = False
     expected[200:220, 400:500] = True
     np.testing.assert_array_equal(editor.full_mask(painted, given, (600, 300)), expected)
+
+
+def test_a_stroke_beside_a_given_mask_leaves_no_unpainted_line_between_the_two():
+    given = np.zeros((300, 600), bool)
+    given[100] = True
+    painted = editor.shrink_mask(given, (60, 30))
+    painted[9:12, 20:40] = True  # the same wire, grown
+    expected = given.copy()
+    expected[90:120, 200:400] = True
+    expected[100:110, 190:200] = expected[100:110, 400:410] = True  # touched
+    np.testing.assert_array_equal(editor.full_mask(painted, given, (600, 300)), expected)

@@ -23,13 +23,34 @@ def test_a_photo_replaces_the_one_before_and_its_mask():
     sessions.close_all()
 
 
-def test_one_result_is_kept_under_its_name():
+def test_results_are_kept_under_their_names():
     sessions = Sessions()
     session = sessions.get("a")
-    session.keep_result(b"one", "a_filled.jpg")
+    session.keep_photo(b"photo", "b.jpg", (4, 3))
+    first = session.keep_result(b"one", "b_filled.jpg")
     path = session.keep_result(b"two", "../../b_filled.jpg")
     assert path.name == "b_filled.jpg" and path.is_relative_to(session.folder)
     assert [one.name for one in path.parent.iterdir()] == ["b_filled.jpg"] and path.read_bytes() == b"two"
+    assert first.read_bytes() == b"one" and [step.number for step in session.steps] == [0, 1, 2]
+    session.keep_photo(b"another", "c.jpg", (4, 3))
+    assert not first.exists() and session.result == path and path.exists(), "what the page still shows stays"
+    sessions.close_all()
+
+
+@pytest.mark.parametrize(("most", "most_bytes"), [(3, 1 << 20), (99, 30)])
+def test_the_oldest_results_go_but_not_the_one_that_is_painted_on(monkeypatch, most, most_bytes):
+    monkeypatch.setattr(module, "MOST_RESULTS", most)
+    monkeypatch.setattr(module, "MOST_RESULT_BYTES", most_bytes)
+    sessions = Sessions()
+    session = sessions.get("a")
+    session.keep_photo(b"photo", "a.jpg", (4, 3))
+    session.keep_result(b"0123456789", "a_filled.jpg")
+    session.go_to(session.steps[1])
+    for _ in range(5):
+        session.keep_result(b"0123456789", "a_filled.jpg")
+    assert [step.number for step in session.steps] == [0, 1, 5, 6]
+    assert session.photo.read_bytes() == b"0123456789" and session.steps[0].path.read_bytes() == b"photo"
+    assert len(list(session.folder.glob("result-*"))) == 3
     sessions.close_all()
 
 
