@@ -72,9 +72,15 @@ def main(argv: list[str] | None = None) -> None:
     from moebius.ui import zerogpu
     from moebius.ui.handlers import most_seconds
     from moebius.ui.page import build_app, launch_options
+    from moebius.ui.series import most_bytes, most_photos
 
     try:
-        marks.wanted(os.environ), most_seconds()  # a mistake in a variable is told now, not to the first visitor
+        (
+            marks.wanted(os.environ),
+            most_seconds(),
+            most_photos(),
+            most_bytes(),
+        )  # a mistake in a variable is told now, not to the first visitor
     except ValueError as error:
         raise SystemExit(f"app.py: {error}") from error
 

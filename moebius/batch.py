@@ -25,6 +25,8 @@ class Job:
     output: Path
     problem: str = ""
     """Why it cannot be done, known before anything is opened; empty if it can."""
+    fitting: tuple[Path, ...] = ()
+    """The masks that have this photo's name, where masks go by names: one if all is well."""
 
 
 def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
@@ -104,7 +106,7 @@ def stays_inside(output: Path, out: Path) -> bool:
 
 def _job(photo: Path, root: Path, masks: Path | None, out: Path, listings: dict[Path, dict[str, list[Path]]]) -> Job:
     relative = photo.relative_to(root)
-    mask, problem = masks, ""
+    mask, problem, fitting = masks, "", []
     if masks is None or masks.is_dir():
         folder = photo.parent if masks is None else masks / relative.parent
         stems = (photo.stem + MASK_ENDING,) if masks is None else (photo.stem, photo.stem + MASK_ENDING)
@@ -117,7 +119,7 @@ def _job(photo: Path, root: Path, masks: Path | None, out: Path, listings: dict[
         elif mask is None:
             problem = f"it has several masks ({', '.join(path.name for path in fitting)}); keep one of them"
     name = relative.as_posix().encode("utf-8", "backslashreplace").decode()  # some names are no text
-    return Job(name=name, photo=photo, mask=mask, output=out / relative, problem=problem)
+    return Job(name=name, photo=photo, mask=mask, output=out / relative, problem=problem, fitting=tuple(fitting))
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:

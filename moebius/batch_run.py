@@ -23,6 +23,7 @@ from moebius import images, photos
 from moebius.batch import Job, stays_inside
 from moebius.batch_records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
+from moebius.inpainter import Cancelled
 from moebius.masks import seed_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a full or read-only disk, which every further photo would meet as well."""
 
 Told = Callable[[Job, float, str], None]
-"""Called while a photo is filled, with the share of it that is done and a few words."""
+"""Called while a photo is filled, with the share of it that is done and a few words. It ends the batch by raising
+`Cancelled`; any other error is that of the photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +95,11 @@ def run(
 ) -> Iterator[Outcome]:
     """Do the jobs in order; each outcome comes when its file is on the disk.
 
-    A photo that fails is an outcome like any other. Stopping the iteration waits for what is being written.
+    A photo that fails is an outcome like any other. Stopping the iteration waits for what is being written;
+    `Cancelled`, from `told` or thrown into the iteration, also gives its outcome first.
 
     Raises:
+        Cancelled: `told` raised it.
         OSError: the disk is full or read-only.
         ValueError, MemoryError: the model cannot be loaded.
     """
@@ -110,11 +114,17 @@ def run(
                     yield filled
                     continue
                 if writing:
-                    yield writing.result()
+                    written, writing = writing.result(), None
+                    yield written
                 writing = writer.submit(_write, job, ready, *filled, task, records)
                 del ready, filled  # or a photo more is held than need be
             if writing:
+                written, writing = writing.result(), None
+                yield written
+        except Cancelled:
+            if writing:
                 yield writing.result()
+            raise
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
 
@@ -182,6 +192,8 @@ def _fill(job: Job, ready: _Ready, task: Task, told: Told) -> tuple[Fill, int | 
         fill = model.fill(
             ready.photo.raster, ready.mask, task.config, generator, lambda share, text: told(job, share, text)
         )
+    except Cancelled:
+        raise
     except Exception as error:
         return _failed(job, error)
     return fill, seed

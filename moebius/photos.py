@@ -156,7 +156,7 @@ def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, n
 
 def max_bytes() -> int:
     """Largest file that is read: MOEBIUS_MAX_BYTES, by default 256 MiB."""
-    return _limit("MOEBIUS_MAX_BYTES", 256 * 2**20)
+    return limit("MOEBIUS_MAX_BYTES", 256 * 2**20)
 
 
 def max_pixels() -> int:
@@ -164,10 +164,11 @@ def max_pixels() -> int:
 
     Pillow has a limit of its own, 179 million unless a program changes `Image.MAX_IMAGE_PIXELS`.
     """
-    return min(_limit("MOEBIUS_MAX_PIXELS", 128_000_000), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
+    return min(limit("MOEBIUS_MAX_PIXELS", 128_000_000), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
 
 
-def _limit(variable: str, default: int) -> int:
+def limit(variable: str, default: int) -> int:
+    """A whole number from the environment; 1_000 is taken as well. PhotoError for anything else."""
     text = os.environ.get(variable, "")
     try:
         return int(text.replace("_", "")) if text else default

@@ -23,5 +23,5 @@ def visit(browser, server, device: dict, scheme: str = "light"):
     page.get_by_text("Takes").wait_for()  # the first events are through
     yield page
     context.close()
-    assert not complaints and not elsewhere
+    assert not complaints and not elsewhere, (complaints, elsewhere)
     assert not any("Traceback" in line for line in server.lines), "".join(server.lines)

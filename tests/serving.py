@@ -21,6 +21,8 @@ class Server:
 
     url: str
     process: subprocess.Popen
+    folder: Path
+    """Where it keeps all its files."""
     lines: list[str] = field(default_factory=list)
     """Everything that it has written so far."""
     written: threading.Condition = field(default_factory=threading.Condition)
@@ -68,7 +70,7 @@ def serve(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    server = Server(url=f"http://127.0.0.1:{port}", process=process)
+    server = Server(url=f"http://127.0.0.1:{port}", process=process, folder=folder)
     reader = threading.Thread(target=server.read, daemon=True)
     reader.start()
     try:

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import os
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -63,16 +62,24 @@ def run(options: argparse.Namespace) -> dict:
 
     from moebius import batch_run
     from moebius.batch_records import RecordsFile, part_name
+    from moebius.batch_tally import Tally
     from moebius.photos import write_atomic
 
     with _terminal() as terminal, ExitStack() as stack:
         task = _task(options, card, load_options, seed, terminal)
         out.mkdir(parents=True, exist_ok=True)
         records = stack.enter_context(RecordsFile(out, rank, processes))
-        tally = Tally(len(jobs), terminal)
+        tally = Tally(len(jobs))
+
+        def filling(job, share: float, text: str) -> None:
+            tally.filling()
+            terminal((tally.place + share) / tally.total, f"{job.name}: {text}, {tally.left()}")
+
         try:
-            for outcome in batch_run.run(jobs, task, out, records, options.workers, tally.filling):
+            for outcome in batch_run.run(jobs, task, out, records, options.workers, filling):
                 tally.add(outcome)
+                terminal.line(f"{tally.place} of {tally.total}, {tally.left()}: {outcome.job.name} {_became(outcome)}")
+                terminal(tally.place / tally.total, f"{tally.place} of {tally.total} photos, {tally.left()}")
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
                 f"cancelled; {tally.done} photos were filled, and the same command goes on from there"
@@ -94,66 +101,9 @@ def run(options: argparse.Namespace) -> dict:
     return report
 
 
-class Tally:
-    """Counts outcomes and tells how far the batch is."""
-
-    def __init__(self, total: int, progress) -> None:
-        self.total, self._progress = total, progress
-        self.done = self.finished = 0
-        self.failed: list[dict] = []
-        self.notes: dict[str, list[str]] = {}
-        self.seconds = {"read": 0.0, "model": 0.0, "geometry": 0.0, "write": 0.0}
-        self._started = time.perf_counter()
-        self._first: float | None = None  # when the first photo came to the model, which is loaded by then
-
-    def filling(self, job, share: float, text: str) -> None:
-        """Tell of the photo in the model's hands."""
-        if self._first is None:
-            self._first = time.perf_counter()
-        place = self.done + self.finished + len(self.failed)
-        self._progress((place + share) / self.total, f"{job.name}: {text}, {self.left()}")
-
-    def add(self, outcome) -> None:
-        if outcome.state == "failed":
-            self.failed.append({"photo": outcome.job.name, "error": outcome.error})
-        elif outcome.state == "finished":
-            self.finished += 1
-        else:
-            self.done += 1
-            for part, seconds in outcome.seconds.items():
-                self.seconds[part] += seconds
-            if outcome.notes:
-                self.notes[outcome.job.name] = list(outcome.notes)
-        place = self.done + self.finished + len(self.failed)
-        said = {"done": "filled", "finished": "was finished already", "failed": f"failed: {outcome.error}"}
-        self._progress.line(f"{place} of {self.total}, {self.left()}: {outcome.job.name} {said[outcome.state]}")
-        self._progress(place / self.total, f"{place} of {self.total} photos, {self.left()}")
-
-    def left(self) -> str:
-        """How long the rest takes if it goes on like this."""
-        to_do = self.total - self.done - self.finished - len(self.failed)
-        if not self.done or self._first is None:
-            return f"{to_do} to do"
-        seconds = (time.perf_counter() - self._first) / self.done * to_do
-        hours, minutes = divmod(round(seconds / 60), 60)
-        span = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
-        return f"{span} left"
-
-    def report(self) -> dict:
-        now = time.perf_counter()
-        return {
-            "photos": self.total,
-            "filled": self.done,
-            "finished_before": self.finished,
-            "failed": self.failed,
-            "exit_status": 1 if self.failed else 0,
-            "seconds": {
-                "total": round(now - self._started, 3),
-                "filling": round(now - self._first, 3) if self._first else 0.0,
-                **{part: round(seconds, 3) for part, seconds in self.seconds.items()},
-            },
-            "photo_notes": self.notes,
-        }
+def _became(outcome) -> str:
+    said = {"done": "filled", "finished": "was finished already", "failed": f"failed: {outcome.error}"}
+    return said[outcome.state]
 
 
 def describe(report: dict) -> str:

@@ -13,8 +13,8 @@ from PIL import Image
 from moebius import marks, photos, registry, residency, weight_files
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
 from moebius.inpainter import Cancelled
-from moebius.ui import editor, samples, settings, words
-from moebius.ui.handlers import Handlers, chosen_seed, key, most_seconds, plainly, stoppable
+from moebius.ui import editor, samples, settings, turns, words
+from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, key, most_seconds, plainly
 from moebius.ui.session import Session, Sessions
 from moebius.ui.shown import save, shown, thumbnail
 
@@ -133,7 +133,7 @@ class Actions(Handlers):
         """
         clock = _Clock()
         session = self._session(request)
-        report = stoppable(progress, session, "fill", most_seconds())
+        report = Stoppable(progress, session, "fill", most_seconds())
         report(0.0, "Reading the photo")
         config = SamplingConfig(
             recipe=recipe,
@@ -148,10 +148,12 @@ class Actions(Handlers):
         try:
             options = self._options(variant, plan)
             card, reason = registry.resolve(model, options)
-            inpainter = residency.acquire(card.name, options, report)
-            clock.lap("loading the model")
             seed, generator = _randomness(seed) if card.seeded else (None, None)
-            filled = inpainter.fill(photo.raster, mask, config, generator, report)
+            with turns.take(report):
+                clock.skip()
+                inpainter = residency.acquire(card.name, options, report)
+                clock.lap("loading the model")
+                filled = inpainter.fill(photo.raster, mask, config, generator, report)
             clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
             clock.skip()
             report(1.0, "Writing the file")
@@ -219,7 +221,7 @@ class Actions(Handlers):
         """Download the weights of a model's variant into the Hugging Face cache; returns what `about` does."""
         card = self._lacking(model, self._options(variant))
         if card is not None:
-            report = stoppable(progress, self._session(request), "fetch")
+            report = Stoppable(progress, self._session(request), "fetch")
             try:
                 registry.fetch(card.name, self._options(variant), report)
             except Cancelled:

@@ -11,10 +11,10 @@ from moebius import compare, registry
 from moebius.compare import Outcome
 from moebius.config import SamplingConfig
 from moebius.inpainter import Cancelled
-from moebius.ui import compare_words, settings, words
+from moebius.ui import compare_words, settings, turns, words
 from moebius.ui.actions import Actions
 from moebius.ui.compared import PHOTO, Compared
-from moebius.ui.handlers import Handlers, chosen_seed, most_seconds, plainly, stoppable
+from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, most_seconds, plainly
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class CompareActions(Handlers):
         `layers`: as for `Actions.fill`. `steps`: of every model; 0: each model's own.
         """
         session = self._session(request)
-        report = stoppable(progress, session, "compare", most_seconds())
+        report = Stoppable(progress, session, "compare", most_seconds())
         if not names:
             raise ValueError("choose at least one model to compare")
         names = compare.fastest_first(names)
@@ -75,7 +75,8 @@ class CompareActions(Handlers):
             session.compared = seen
             yield self._shown(seen, options, names)
             able = [name for name in names if name not in lacking]
-            for outcome in compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report):
+            comparing = compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report)
+            while outcome := _next(comparing, report):
                 outcomes.append(outcome)
                 seen.add(photo, outcomes)
                 yield self._shown(seen, options, [outcome.card.name, *seen.waiting])
@@ -201,6 +202,11 @@ class CompareActions(Handlers):
 
     def _nothing(self) -> list:
         return [gr.skip()] * (SHOWN_BEFORE_PANELS + PANEL_PARTS * len(registry.MODELS))
+
+
+def _next(comparing: Iterator[Outcome], report: Stoppable) -> Outcome | None:
+    with turns.take(report):
+        return next(comparing, None)
 
 
 def _why_not(name: str, options: registry.LoadOptions) -> str:

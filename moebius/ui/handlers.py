@@ -19,7 +19,7 @@ import gradio as gr
 import numpy as np
 
 from moebius import photos, registry
-from moebius.inpainter import Cancelled, Progress
+from moebius.inpainter import Cancelled
 from moebius.ui import editor, words
 from moebius.ui.session import Session, Sessions
 
@@ -51,14 +51,18 @@ class Handlers:
 
         `layers`: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
         """
-        if len(layers or ()) > MOST_LAYERS:
-            raise ValueError(f"the mask has {len(layers)} layers; at most {MOST_LAYERS} are taken")
+        painted = self._strokes(layers)
         session, photo = self._photo(request)
-        painted = editor.strokes([photos.open_photo(Path(layer)).raster for layer in layers or ()])
         mask = editor.full_mask(painted, session.mask(), photo.size)
         if not mask.any():
             raise ValueError("nothing is painted yet; paint over what should go, then try again")
         return photo, mask
+
+    def _strokes(self, layers: list[str] | None) -> np.ndarray | None:
+        """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
+        if len(layers or ()) > MOST_LAYERS:
+            raise ValueError(f"the mask has {len(layers)} layers; at most {MOST_LAYERS} are taken")
+        return editor.strokes([photos.open_photo(Path(layer)).raster for layer in layers or ()])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)
@@ -87,24 +91,41 @@ def key(request: gr.Request) -> str:
     return request.session_hash
 
 
-def stoppable(progress: gr.Progress, session: Session, task: str, most_s: float = math.inf) -> Progress:
-    """Progress for the page that raises `Cancelled` once this run was told to stop.
+class Stoppable:
+    """Progress for the page that raises `Cancelled` once this run was told to stop, and `TooLong` after `most_s`."""
 
-    most_s: seconds after which it raises `TooLong`.
-    """
-    stopped, ends = session.begin(task), time.monotonic() + most_s
+    def __init__(self, progress: gr.Progress, session: Session, task: str, most_s: float = math.inf) -> None:
+        self._progress, self._stopped, self._most_s = progress, session.begin(task), most_s
+        self.start()
 
-    def report(share: float, text: str) -> None:
-        if stopped.is_set():
+    def start(self) -> None:
+        """The seconds count from now."""
+        self._ends = time.monotonic() + self._most_s
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The seconds in here do not count."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ends += time.monotonic() - began
+
+    def waits(self, text: str) -> None:
+        """Nothing is done now, but the visitor may stop it."""
+        if self._stopped.is_set():
             raise Cancelled
-        if time.monotonic() > ends:
+        self._progress(0.0, desc=text)
+
+    def __call__(self, share: float, text: str) -> None:
+        if self._stopped.is_set():
+            raise Cancelled
+        if time.monotonic() > self._ends:
             raise TooLong(
-                f"this took longer than the {most_s:g} s that one visitor may take here; "
+                f"this took longer than the {self._most_s:g} s that one visitor may take here; "
                 "choose fewer steps or a faster model"
             )
-        progress(share, desc=text)
-
-    return report
+        self._progress(share, desc=text)
 
 
 def chosen_seed(text: str) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 import gradio as gr
 
 from moebius import photos, registry
-from moebius.ui import comparison, results, samples, theme, tools, words
+from moebius.ui import batch_page, comparison, results, samples, theme, tools, words
 from moebius.ui.actions import Actions
+from moebius.ui.batch_actions import BatchActions
 from moebius.ui.compare_actions import CompareActions
 from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, mask_editor
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
@@ -18,7 +19,8 @@ from moebius.ui.settings import fill_settings
 PASTE = """
 () => document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-    const input = document.querySelector("#photo input[type=file]");
+    const many = document.querySelector("#many-tab-button[aria-selected=true]");
+    const input = document.querySelector(many ? "#many-files input[type=file]" : "#photo input[type=file]");
     if (!file || !input) return;
     const files = new DataTransfer();
     files.items.add(file);
@@ -26,7 +28,7 @@ PASTE = """
     input.dispatchEvent(new Event("change", {bubbles: true}));
 })
 """
-"""A picture pasted anywhere on the page is taken as the photo while there is none."""
+"""A picture pasted anywhere on the page is taken as the photo while there is none, or as one of many."""
 
 
 def build_app(weights_folder: Path | None = None) -> gr.Blocks:
@@ -38,6 +40,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         gr.HTML(words.HEADER, elem_id="header", padding=False)
         with gr.Row(elem_id="work", equal_height=False):
             with gr.Column(elem_id="photo-side", min_width=340):
+                many = batch_page.drop()
                 with gr.Column(elem_id="choose") as choose:
                     photo = gr.Image(
                         type="filepath",
@@ -58,7 +61,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                     )
                     gr.HTML(words.MASK_TOOLS, padding=False)
                     with gr.Row(elem_classes="quiet"):
-                        change = gr.Button("Change photo", size="sm", min_width=80)
+                        change = gr.Button("Change photo", size="sm", min_width=80, elem_id="change")
                         mask_file = gr.UploadButton(
                             "Use a mask file", file_types=["image"], size="sm", min_width=80, elem_id="mask-file"
                         )
@@ -86,16 +89,18 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                             again = gr.Button("Go on with this one", min_width=120, elem_id="again")
                         facts = gr.HTML(elem_id="facts", padding=False)
                         steps = _steps()
-                    with gr.Column(elem_id="how"):
-                        model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
-                        about = gr.HTML(elem_id="about", padding=False)
-                        get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
-                        stop_getting = gr.Button("Stop the download", visible=False, size="sm")
-                        settings = fill_settings()
+                with gr.Tab("Many photos", elem_id="many-tab"):
+                    panel = batch_page.panel()
                 with gr.Tab("Compare", elem_id="compare-tab"):
                     choice = comparison.chooser()
                 with gr.Tab("Results", elem_id="results-tab"):
                     results.tab(page)
+            with gr.Column(elem_id="how"):
+                model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
+                about = gr.HTML(elem_id="about", padding=False)
+                get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
+                stop_getting = gr.Button("Stop the download", visible=False, size="sm")
+                settings = fill_settings()
             compared = comparison.results()
 
         # show_progress_on: never the editor, see `components.mask_editor`.
@@ -171,6 +176,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         getting.then(None, None, stop_getting, js=f"() => [{HIDE}]")
         getting.failure(None, None, [get, stop_getting], js=IDLE)
         stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)
+        batch_page.wire(BatchActions(actions), many, panel, entered, layers, model, settings)
         compare_actions = CompareActions(actions)
         comparison.wire(page, compare_actions, brush, layers, choice, compared)
         page.load(None, js=PASTE)

@@ -1,4 +1,4 @@
-"""What the server remembers of a visitor: the photo's file, a mask, the result, and the wish to stop."""
+"""What the server remembers of a visitor: the photo's file, a mask, the result, many photos, the wish to stop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from moebius.ui.compared import Compared
+    from moebius.ui.series import Series
 
 IDLE_S = 3600
 """A visitor who did nothing for so long is forgotten, files and all."""
@@ -59,6 +60,12 @@ class Session:
     steps: list[Step] = field(default_factory=list)
     """The photo as it was sent and its results, oldest first."""
     compared: Compared | None = None
+    series: Series | None = None
+    """Many photos at once."""
+    of_series: str = ""
+    """Which of them is the photo; empty: it is another one."""
+    gone: bool = False
+    """The visitor has left: whoever is still at work deletes what they write."""
     used: float = field(default_factory=time.monotonic)
     _tasks: dict[str, threading.Event] = field(default_factory=dict)
 
@@ -99,7 +106,7 @@ class Session:
     def go_to(self, step: Step) -> None:
         """Make a step the photo that is painted on."""
         self.forget_mask()
-        self.photo, self.name, self.size = step.path, step.name, step.size
+        self.photo, self.name, self.size, self.of_series = step.path, step.name, step.size, ""
 
     def comparison_folder(self) -> Path:
         """A new folder for a comparison. Only the one before stays, to which a run that was stopped may yet write."""
@@ -125,6 +132,12 @@ class Session:
     @property
     def _mask(self) -> Path:
         return self.folder / "mask.png"
+
+    def delete(self) -> None:
+        """All files."""
+        if self.series:
+            self.series.delete()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- stopping ----
 
@@ -193,8 +206,9 @@ class Sessions:
 
 
 def _end(session: Session) -> None:
+    session.gone = True
     session.stop()
-    shutil.rmtree(session.folder, ignore_errors=True)
+    session.delete()
 
 
 def private_folder() -> Path:

@@ -20,7 +20,7 @@ from moebius import batch, batch_run, residency
 from moebius.__main__ import main
 from moebius.batch_records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
-from moebius.inpainter import Inpainter
+from moebius.inpainter import Cancelled, Inpainter
 
 ROOT = Path(__file__).parents[2]
 HOLE = (20, 10, 40, 30)
@@ -432,3 +432,32 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path, mask):
     assert results(out) == expected
     rows = [json.loads(line) for line in (out / "moebius-batch.jsonl").read_text().splitlines() if line]
     assert 24 <= len(rows) <= 24 + 3  # each kill costs at most the one that was being written
+
+
+# ---- being stopped from outside ----
+
+
+def test_cancelled_gives_what_is_being_written_and_nothing_after_it(tmp_path, mask):
+    jobs, out = batch.plan(folder_of(tmp_path, 5), mask, tmp_path / "out"), tmp_path / "out"
+    out.mkdir()
+
+    def told(job, share, text):
+        if job is jobs[2]:
+            raise Cancelled
+
+    seen = []
+    with RecordsFile(out) as records, pytest.raises(Cancelled):
+        for outcome in batch_run.run(jobs, task(Grey()), out, records, 2, told):
+            seen.append((outcome.job.name, outcome.state))
+    assert seen == [(job.name, "done") for job in jobs[:2]]
+    assert [job.output.exists() for job in jobs] == [True, True, False, False, False]
+
+    jobs[3].photo.write_bytes(b"")
+    with RecordsFile(out) as records:
+        going = batch_run.run(jobs, task(Grey()), out, records, 2)
+        states = [next(going).state for _ in range(3)]
+        rest = going.throw(Cancelled())  # between two outcomes, while the third photo is written
+        with pytest.raises(Cancelled):
+            next(going)
+    assert states == ["finished", "finished", "failed"]
+    assert (rest.job, rest.state) == (jobs[2], "done") and jobs[2].output.exists() and not jobs[4].output.exists()

@@ -103,6 +103,12 @@ def test_a_file_that_was_not_uploaded_is_not_taken(client, canary, endpoint):
     assert not seen
 
 
+def test_nor_is_it_as_one_of_many(client):
+    for path in ("/etc/passwd", "../../app.py"):
+        outcome, told = call(client, "add_photos", [[upload(client, photo()), file(path)], [], "all"])
+        assert outcome in ("error", "refused") and "root:" not in told
+
+
 def test_the_name_of_an_upload_does_not_choose_its_place(client):
     place = Path(upload(client, photo())["path"]).parents[1]
     for name in ("../../../../../tmp/moebius-evil.png", "/etc/moebius-evil.png", "..\\moebius-evil.png", "a\x00b.png"):

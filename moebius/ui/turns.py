@@ -1,0 +1,47 @@
+"""Who computes: one fill at a time in the whole process, in the order of asking.
+
+Gradio's queue does so for whole actions. A batch would keep everybody waiting for hours, so it asks for each photo
+anew, and whoever came meanwhile is served before its next one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from moebius.ui.handlers import Stoppable
+
+LOOK_S = 0.25
+"""How often one who waits looks whether they were told to stop."""
+
+_changed = threading.Condition()
+_queue: deque[object] = deque()
+"""The first one has the turn."""
+
+
+@contextmanager
+def take(report: Stoppable) -> Iterator[None]:
+    """Wait for the turn and have it. What is waited does not count for the time limit of `report`.
+
+    Raises:
+        Cancelled: told to stop while waiting.
+    """
+    ticket = object()
+    with _changed:
+        _queue.append(ticket)
+    try:
+        with report.paused():
+            while not _first(ticket):
+                report.waits("Waiting for another visitor's photo")
+        yield
+    finally:
+        with _changed:
+            _queue.remove(ticket)
+            _changed.notify_all()
+
+
+def _first(ticket: object) -> bool:
+    with _changed:
+        return _changed.wait_for(lambda: _queue[0] is ticket, LOOK_S)
