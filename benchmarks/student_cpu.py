@@ -1,46 +1,134 @@
-"""Seconds of one guided step of the student on this CPU: trained and fast form, float32 and bfloat16, interleaved.
+"""What each rewrite of the student's fast form gives alone: a guided step at 512 with all of them, and with each one
+switched off, interleaved. Random weights at the published size; a table in Markdown.
 
-python benchmarks/student_cpu.py --weights DIR [--rounds N]
+PYTHONPATH=. python benchmarks/student_cpu.py [--dtype bfloat16] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
-from pathlib import Path
+from collections.abc import Callable
+from unittest import mock
 
 import torch
+from torch import Tensor, nn
 
-from moebius import weights
-from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
+from moebius import bench, bench_ways, devices
+from moebius.models import fused
+from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
+
+
+class AsTrained(nn.Module):
+    """A part of the trained network, which takes (B, C, H, W), in the place of its fast form."""
+
+    def __init__(self, part: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.part = [part]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.part[0](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
+
+
+def with_trained(trained: MoebiusUNet, change: Callable[[fused.Stage, nn.Module], None]) -> fused.FusedMoebiusUNet:
+    """The fast form after `change` of each of its stages and the trained one."""
+    fast = trained.fuse()
+    stages = ((*fast.down_blocks, *fast.up_blocks), (*trained.down_blocks, *trained.up_blocks))
+    for ours, theirs in zip(*stages, strict=True):
+        change(ours, theirs)
+    return fast
+
+
+def local_lambda(ours: fused.Stage, theirs: nn.Module) -> None:
+    for fast, trained in zip(ours.attentions, theirs.attentions, strict=True):
+        fast.local_lambda = AsTrained(trained.block.local_lambda)
+
+
+def mix_ffn(ours: fused.Stage, theirs: nn.Module) -> None:
+    for fast, trained in zip(ours.attentions, theirs.attentions, strict=True):
+        fast.ff = AsTrained(trained.block.ff)
+
+
+def separable(ours: fused.Stage, theirs: nn.Module) -> None:
+    for fast, trained in zip(ours.resnets, theirs.resnets, strict=True):
+        fast.conv1, fast.conv2 = AsTrained(trained.conv1), AsTrained(trained.conv2)
+
+
+def doubling(ours: fused.Stage, theirs: nn.Module) -> None:
+    if (trained := getattr(theirs, "upsampler", None)) is not None:
+        ours.step = AsTrained(lambda x: trained(x, (2 * x.shape[2], 2 * x.shape[3])))
+
+
+class Forgetful(nn.Module):
+    """The fast form, which computes again what it has kept from the step before."""
+
+    def __init__(self, fast: fused.FusedMoebiusUNet):
+        super().__init__()
+        self.fast = [fast]
+
+    def forward(self, *args, **kwargs):
+        (fast,) = self.fast
+        fast._times.clear()
+        fast._kept = None
+        return fast(*args, **kwargs)
 
 
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, required=True, help="as for `python -m moebius inpaint`")
-    parser.add_argument("--rounds", type=int, default=5, help="the first one warms up and is not counted")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--rounds", type=int, default=5, help="timed steps, each after one that warms up")
     options = parser.parse_args()
-    files = weights.locate(None, options.weights)
-    networks = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        trained = weights.load_denoiser(files, dtype)
-        networks["trained", dtype], networks["fast", dtype] = trained, trained.fuse()
-    side = trained.config.sample_size
-    sample = torch.randn(2, trained.config.in_channels, side, side, generator=torch.Generator().manual_seed(0))
-    token_ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS])
-    seconds = {key: [] for key in networks}
+    kind = devices.named_dtype(options.dtype)
+    trained = bench.network("moebius", "cpu", kind, tiny=False)
+    fast = trained.fuse()
+    keep = devices.keep_freed
+    ways = {  # name: network, samples for two conditions, context managers around a step
+        "all": (fast, 1, (keep,)),
+        "freed memory kept during the steps": (fast, 1, ()),
+        "what the branches share computed once": (fast, 2, (keep,)),
+        "Local-λ as attention in tiles, without (k, v, n)": (with_trained(trained, local_lambda), 1, (keep,)),
+        "tiles in Local-λ": (fast, 1, (keep, lambda: mock.patch.dict(fused._TILES, {True: 1, False: 1}))),
+        "Mix-FFN in (B, H, W, C) and in pieces": (with_trained(trained, mix_ffn), 1, (keep,)),
+        "separable convolutions with BatchNorm folded": (with_trained(trained, separable), 1, (keep,)),
+        "nearest ×2 and 3×3 as four 2×2": (with_trained(trained, doubling), 1, (keep,)),
+        "products by oneDNN": (fast, 1, (keep, lambda: mock.patch.object(fused, "_onednn_dtypes", lambda: ()))),
+        "constants of condition and time kept": (Forgetful(fast), 1, (keep,)),
+    }
+    side, channels = trained.config.sample_size, trained.config.in_channels
+    sample = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0)).to(kind)
+    ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS])
+
+    def step(network: nn.Module, samples: int, managers: tuple, repeats: int = 2) -> float:
+        with contextlib.ExitStack() as stack:
+            for manager in managers:
+                stack.enter_context(manager())
+            for _ in range(repeats):  # the second counts: in a fill what is kept is there already
+                started = time.perf_counter()
+                network(sample.repeat(samples, 1, 1, 1), 500, ids, return_dict=False)
+                taken = time.perf_counter() - started
+            return taken
+
+    large = torch.ones(2048, 2048, dtype=kind)
+    gflop = {
+        name: bench_ways.count_operations(lambda way=way: step(*way, repeats=1)) / 1e9 for name, way in ways.items()
+    }
+    seconds, rates = {name: [] for name in ways}, []
     for _ in range(options.rounds):
-        for key, network in networks.items():
-            started = time.perf_counter()
-            network(sample.to(key[1]), 500, token_ids)
-            seconds[key].append(time.perf_counter() - started)
-    yardstick = statistics.median(seconds["trained", torch.float32][1:])
-    for (form, dtype), all_ in seconds.items():
-        median = statistics.median(all_[1:])
-        name = str(dtype).removeprefix("torch.")
-        print(f"{form:8s}{name:10s}{median:7.3f} s  {yardstick / median:5.2f}x  worst {max(all_[1:]):.3f} s")  # noqa: T201
+        for name, way in ways.items():
+            seconds[name].append(step(*way))
+        started = time.perf_counter()
+        fused.product(large, large)
+        rates.append(2 * 2048**3 / 1e9 / (time.perf_counter() - started))
+    rate, base = max(rates), statistics.median(seconds["all"])
+    print(f"{options.dtype}, torch {torch.__version__}, {torch.get_num_threads()} threads, N = {options.rounds}: ")  # noqa: T201
+    print("| without | GFLOP | more by the products alone, ms | measured, s | more, ms |\n|---|---|---|---|---|")  # noqa: T201
+    for name, all_ in seconds.items():
+        median, more = statistics.median(all_), gflop[name] - gflop["all"]
+        predicted = f"{1000 * more / rate:.0f}" if abs(more) > 0.05 else "0"
+        print(f"| {name} | {gflop[name]:.1f} | {predicted} | {median:.3f} | {1000 * (median - base):.0f} |")  # noqa: T201
 
 
 if __name__ == "__main__":
