@@ -16,7 +16,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moebius import __version__
-from moebius.commands import batch, bench, compare, download, export, inpaint, models, teach, train, train_vae
+from moebius.commands import (
+    batch,
+    bench,
+    compare,
+    download,
+    export,
+    inpaint,
+    models,
+    pack_photos,
+    pack_weights,
+    teach,
+    train,
+    train_vae,
+)
 
 COMMANDS = {
     "inpaint": inpaint,
@@ -26,6 +39,8 @@ COMMANDS = {
     "download": download,
     "bench": bench,
     "export": export,
+    "pack-photos": pack_photos,
+    "pack-weights": pack_weights,
     "teach": teach,
     "train": train,
     "train-vae": train_vae,

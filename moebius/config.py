@@ -51,6 +51,9 @@ class ModelDefaults:
 
 MODEL_DEFAULTS = {
     "moebius": ModelDefaults(num_inference_steps=20, guidance_scale=2.0),
+    "moebius-mini": ModelDefaults(
+        num_inference_steps=10, guidance_scale=1.0
+    ),  # learns no foreground to guide away from
     "pixelhacker": ModelDefaults(num_inference_steps=20, guidance_scale=4.5),
     "flux-fill": ModelDefaults(num_inference_steps=50, guidance_scale=30.0),
     "flux-fill-pro": ModelDefaults(num_inference_steps=50, guidance_scale=60.0),

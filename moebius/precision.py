@@ -98,7 +98,7 @@ def differences(
 
 
 def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step's noise (2, 4, h, w) and one decoded picture in `dtype`, as float32 on the CPU."""
+    """One step's prediction (2, C, h, w) and one decoded picture in `dtype`, as float32 on the CPU."""
     import torch
 
     from moebius.inpainters.denoiser import load_autoencoder, load_denoiser
@@ -108,8 +108,9 @@ def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Ten
     unet = load_denoiser(files, device, dtype)
     side = unet.config.sample_size // 2
     sample = torch.randn(2, unet.config.in_channels, side, side, generator=generator)
-    sample[:, 4] = (sample[:, 4] > 0).float()  # the mask
-    latents = sample[:1, :4]
+    channels = unet.config.out_channels
+    sample[:, channels] = (sample[:, channels] > 0).float()  # the mask
+    latents = sample[:1, :channels]
     ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS], device=device)
     with torch.no_grad():
         noise = unet(sample.to(device, dtype), 500, ids, return_dict=False)[0].float().cpu()

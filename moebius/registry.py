@@ -169,6 +169,62 @@ def _denoiser_needs(network: str, options: LoadOptions, total: Memory) -> Memory
     return Memory(gpu_bytes=needed if on_gpu else 0, ram_bytes=needed)
 
 
+# ---- moebius-mini ----
+
+
+def _mini_folder(options: LoadOptions) -> Path | None:
+    return options.weights or weight_files.mini_folder()
+
+
+def _mini_availability(options: LoadOptions) -> Availability:
+    if lacking := _lacking("moebius-mini"):
+        return Availability(can_run=False, reason=lacking, weights="")
+    folder = _mini_folder(options)
+    try:
+        files = weight_files.locate(None, folder or weight_files.MINI_FOLDER)
+    except weight_files.WeightsError as error:
+        return Availability(can_run=False, reason=str(error), weights=str(folder or ""))
+    return Availability(can_run=True, reason="its weights are here", weights=files.where)
+
+
+def _load_mini(options: LoadOptions, progress: Progress) -> Inpainter:
+    files = weight_files.locate(None, _mini_folder(options) or weight_files.MINI_FOLDER)
+    progress(0.0, "Loading the model")
+    from moebius.inpainters.denoiser import DenoiserInpainter
+
+    return DenoiserInpainter.from_files(files, options.device, options.dtype, progress, name="moebius-mini")
+
+
+def _mini_needs(options: LoadOptions, total: Memory) -> Memory:
+    """Its weights are small beside the gigabyte and a half to work in."""
+    on_gpu = total.gpu_bytes > 0 and options.device != "cpu"
+    return Memory(gpu_bytes=1_500_000_000 if on_gpu else 0, ram_bytes=1_500_000_000)
+
+
+def _mini_cards() -> tuple[ModelCard, ...]:
+    """Its card, if somebody trained one: there is nothing to download, and what cannot be had is not offered."""
+    if weight_files.mini_folder() is None:
+        return ()
+    return (
+        ModelCard(
+            name="moebius-mini",
+            title="Moebius mini, a small stand-in",
+            parameters=0,
+            download_bytes=0,
+            license="of whoever trained it",
+            notice="A small stand-in, trained on few photos. The published Moebius fills better: "
+            "`python -m moebius download`, or the page's button, fetches it.",
+            source="trained by benchmarks/mini.md's recipe",
+            packages=("torch", "diffusers", "safetensors"),
+            automatic=True,
+            availability=_mini_availability,
+            load=_load_mini,
+            needs=_mini_needs,
+            folder=_mini_folder,
+        ),
+    )
+
+
 # ---- flux-fill ----
 
 
@@ -294,6 +350,7 @@ MODELS = {
             source="https://huggingface.co/hustvl/Moebius (arXiv:2606.19195)",
             automatic=True,
         ),
+        *_mini_cards(),
         _denoiser_card(
             "pixelhacker",
             parameters=862_251_708,

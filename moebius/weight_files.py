@@ -23,6 +23,11 @@ NAMES = ("diffusion_pytorch_model.safetensors", PUBLISHED_NAME)
 AUTOENCODER_BYTES = 168_000_000
 """About what its download weighs, in half precision."""
 
+MINI_VARIABLE = "MOEBIUS_MINI_WEIGHTS"
+"""Names the folder of a small student of one's own, see benchmarks/mini.md."""
+MINI_FOLDER = Path("weights/moebius-mini")
+"""Where `pack-weights` writes one, and where it is found from the working folder."""
+
 Progress = Callable[[float, str], None]
 
 
@@ -163,6 +168,13 @@ def chosen_folder(weights: Path | str | None, network: str = "moebius") -> Path 
     """The folder that was asked for, in the call or by the network's variable; None: the Hugging Face cache."""
     named = weights or os.environ.get(NETWORKS[network].variable)
     return Path(named).expanduser() if named else None
+
+
+def mini_folder() -> Path | None:
+    """The folder of a small student: the one that the variable names, else `MINI_FOLDER` if it holds one."""
+    if named := os.environ.get(MINI_VARIABLE):
+        return Path(named).expanduser()
+    return MINI_FOLDER if (MINI_FOLDER / "model_index.json").is_file() else None
 
 
 def network_file(folder: Path) -> Path | None:

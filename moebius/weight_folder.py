@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moebius.weight_files import (
     AUTOENCODER_REPO,
@@ -17,6 +18,9 @@ from moebius.weight_files import (
     WeightsError,
     read_json,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 MANIFEST = "moebius.json"
 """{"variant", "sources": [{repo, file, commit, sha256, bytes}], "files": {path: {sha256, bytes}}}"""
@@ -45,18 +49,22 @@ def save(
     target: Path,
     progress: Progress = lambda share, text: None,
     shared: Path | None = None,
+    dtype: torch.dtype | None = None,
+    most: int | None = None,
 ) -> dict:
-    """Write `files` to the folder `target` in diffusers layout, keeping the stored precision; return the
-    manifest.
+    """Write `files` to the folder `target` in diffusers layout; return the manifest.
 
     `MoebiusInpaintPipeline.from_pretrained(target)` and `--weights target` read it, for either network. The folder
     appears whole or not at all; one that an earlier call wrote is replaced.
 
     Args:
         shared: a folder written before; an identical autoencoder becomes a hard link to it instead of a copy.
+        dtype: None keeps the stored precision.
+        most: bytes that the folder may have.
 
     Raises:
-        WeightsError: `target` holds other files, or the weights do not fit the networks.
+        WeightsError: `target` holds other files, the weights do not fit the networks or leave the range of `dtype`, or
+            the folder would be too large.
     """
     from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
     from moebius.weights import load_autoencoder, load_denoiser
@@ -69,7 +77,9 @@ def save(
     part.mkdir()
     try:
         progress(0.0, "Reading")
-        unet, vae = load_denoiser(files), load_autoencoder(files)
+        unet, vae = load_denoiser(files, dtype), load_autoencoder(files, dtype)
+        for network in (unet, vae):
+            _check_finite(network, files)
         progress(0.4, "Writing")
         pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler("ddim"))
         pipeline.save_pretrained(part, safe_serialization=True)
@@ -86,6 +96,9 @@ def save(
                 path.relative_to(part).as_posix(): _facts(path) for path in sorted(part.rglob("*")) if path.is_file()
             },
         }
+        size = sum(facts["bytes"] for facts in manifest["files"].values())
+        if most is not None and size > most:
+            raise WeightsError(f"{target} would have {size / 1e6:.1f} MB, more than {most / 1e6:g}")
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if target.exists():
             target.rename(old)
@@ -112,6 +125,13 @@ def verify(folder: Path) -> None:
         if not path.is_file() or _facts(path) != facts:
             state = "damaged or changed (its SHA-256 is not the recorded one)" if path.is_file() else "missing"
             raise WeightsError(f"{path} is {state}; write the folder again with `python -m moebius download --to`")
+
+
+def _check_finite(network: torch.nn.Module, files: WeightFiles) -> None:
+    for name, tensor in network.state_dict().items():
+        if not tensor.isfinite().all():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise WeightsError(f"{name} of {files.where} is not a number or leaves the range of {kind}")
 
 
 def _sources(files: WeightFiles) -> list[dict]:

@@ -48,8 +48,9 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         choices=RECIPES,
         help=f"photo: for people; published: the paper's, at the model's size (default: {sampling.recipe})",
     )
-    own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in MODEL_DEFAULTS.items())
-    own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in MODEL_DEFAULTS.items())
+    here = {name: own for name, own in MODEL_DEFAULTS.items() if name in registry.MODELS}
+    own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in here.items())
+    own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in here.items())
     for flag, field, kind, text in (
         ("--steps", "num_inference_steps", int, f"sampling steps (default: {own_steps})"),
         ("--guidance", "guidance_scale", float, f"1 turns it off, but for FLUX (default: {own_guidance})"),

@@ -18,13 +18,15 @@ _ENCODE_STEPS, _DECODE_STEPS = 2, 5
 
 
 class DenoiserInpainter(Inpainter):
-    """Fills with a loaded pipeline and is named after its network.
+    """Fills with a loaded pipeline and is named after its network, if nothing else is said.
 
     Under the `published` recipe it takes whole pictures, as the paper's code does.
     """
 
-    def __init__(self, pipeline: MoebiusInpaintPipeline, files: weights.WeightFiles | None = None):
-        self.pipeline, self.name = pipeline, pipeline.unet.model_name
+    def __init__(
+        self, pipeline: MoebiusInpaintPipeline, files: weights.WeightFiles | None = None, name: str | None = None
+    ):
+        self.pipeline, self.name = pipeline, name or pipeline.unet.model_name
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.files = files
         self._scheduler: str | None = None  # the pipeline's own one until a config names another
@@ -38,6 +40,7 @@ class DenoiserInpainter(Inpainter):
         device: str | None = None,
         dtype: str | None = None,
         progress: Progress = lambda share, text: None,
+        name: str | None = None,
     ) -> DenoiserInpainter:
         """Load from files that `moebius.weights.locate` or `fetch` found.
 
@@ -51,7 +54,7 @@ class DenoiserInpainter(Inpainter):
         kind, said = precision.choose(files, device, dtype, progress)
         unet, vae = load_denoiser(files, device, kind), load_autoencoder(files, device, kind)
         devices.let_go()
-        model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files)
+        model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files, name)
         model._said.extend(said)
         return model
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from moebius import images, masks
 from moebius.models.patch_autoencoder import PatchAutoencoder, pixels_per_latent
-from moebius.training import counter, optimizers, perceptual
+from moebius.training import counter, networks, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
 from moebius.training.data import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
@@ -124,6 +124,7 @@ class AutoencoderTraining:
             self.adversary = Adversary().to(device)
         self.learner = Reconstruction(vae).to(device).train()
         if run.compile:
+            networks.keep_graphs()
             vae.encoder.compile()
             vae.decoder.compile()
         self.network, self.judge = accelerator.prepare(self.learner, self.adversary)

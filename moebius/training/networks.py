@@ -68,9 +68,14 @@ def autoencoder(config: Weights) -> AutoencoderKL:
 
 def compile_blocks(network: torch.nn.Module) -> None:
     """torch.compile on the blocks, each kind of which is compiled once for each of its shapes."""
-    import torch._functorch.config
-
-    torch._functorch.config.donated_buffer = False  # gradient norms go through the same graph before the step does
+    keep_graphs()
     for module in network.modules():
         if isinstance(module, ResidualBlock | Transformer):
             module.compile()
+
+
+def keep_graphs() -> None:
+    """Compiled graphs may be gone through twice: for gradient norms, before the step's own gradients."""
+    import torch._functorch.config
+
+    torch._functorch.config.donated_buffer = False

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+import torch
 from standin import write_published
 
 from moebius import devices, registry, residency
@@ -263,3 +264,79 @@ def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="choose from"):
         residency.acquire("auto", LoadOptions())
     assert registry.AUTO not in MODELS
+
+
+# ---- the small student, where somebody trained one ----
+
+
+def listed(folder: Path, code: str, **environment: str) -> str:
+    """What another process, with `folder` as its working folder, finds."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from moebius import registry as r; o = r.LoadOptions(); {code}"],
+        cwd=folder, capture_output=True, text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin", "HF_HUB_CACHE": str(folder / "none")} | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def mini(published, tmp_path_factory) -> Path:
+    """A working folder with `weights/moebius-mini/`: a stand-in of random numbers, packed as the recipe packs."""
+    from moebius import weight_files, weight_folder
+
+    folder = tmp_path_factory.mktemp("work")
+    weight_folder.save(weight_files.locate(None, published), folder / weight_files.MINI_FOLDER, dtype=torch.float16)
+    return folder
+
+
+def test_the_small_student_is_offered_only_where_its_weights_are(mini, published, tmp_path):
+    names = "print(*r.MODELS)"
+    assert "moebius-mini" not in listed(tmp_path, names).split()
+    assert listed(mini, names).split()[:2] == ["moebius", "moebius-mini"]
+    elsewhere = str(mini / "weights" / "moebius-mini")
+    assert "moebius-mini" in listed(tmp_path, names, MOEBIUS_MINI_WEIGHTS=elsewhere).split()
+
+
+def test_auto_takes_the_published_student_then_the_small_one_then_the_classical_filler(mini, published, tmp_path):
+    auto = "print(r.resolve('auto', o)[0].name)"
+    assert listed(mini, auto, MOEBIUS_WEIGHTS=str(published)) == "moebius"
+    assert listed(mini, auto) == "moebius-mini"
+    assert listed(tmp_path, auto) == "classical"
+    broken = listed(
+        tmp_path, "from moebius.weight_files import WeightsError\ntry: r.resolve('auto', o)\n"
+        "except WeightsError as e: print(e)", MOEBIUS_MINI_WEIGHTS="nowhere",
+    )  # fmt: skip
+    assert "nowhere" in broken and "does not exist" in broken
+
+
+def test_the_small_student_fills_under_its_own_name_without_guidance(mini):
+    code = (
+        "import numpy as np, torch; from PIL import Image; torch.set_num_threads(1); card = r.card('moebius-mini')\n"
+        "model = card.load(o, lambda share, text: None)\n"
+        "from moebius.config import SamplingConfig as S\n"
+        "s = S().for_model(model.name); mask = np.zeros((40, 40), bool); mask[10:20, 10:20] = True\n"
+        "fill = model.fill(Image.new('RGB', (40, 40)), mask, S(num_inference_steps=2))\n"
+        "print(model.name, s.num_inference_steps, s.guidance_scale, np.asarray(fill.raster).shape[0],"
+        " 'stand-in' in card.title, 'moebius download' in card.notice)"
+    )
+    assert listed(mini, code) == "moebius-mini 10 1.0 40 True True"
+
+
+def test_a_folder_in_half_precision_is_checked_for_size_and_range(published, tmp_path, monkeypatch):
+    from moebius import weight_files, weight_folder, weights
+
+    files = weight_files.locate(None, published)
+    with pytest.raises(WeightsError, match="more than 1$"):
+        weight_folder.save(files, tmp_path / "a", dtype=torch.float16, most=1_000_000)
+    load = weights.load_denoiser
+
+    def far(*args):
+        network = load(*args)
+        network.conv_out.conv_pw.weight.data[0] = float("inf")
+        return network
+
+    monkeypatch.setattr(weights, "load_denoiser", far)
+    with pytest.raises(WeightsError, match="conv_out.conv_pw.weight .* leaves the range of float16"):
+        weight_folder.save(files, tmp_path / "a", dtype=torch.float16)
+    assert not list(tmp_path.iterdir())

@@ -14,15 +14,31 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["moebius", "mini", "tiny"])
+@pytest.mark.parametrize("name", ["moebius", "mini", "mini-teacher", "mini-distilled", "tiny", "cpu"])
 def test_the_configurations_that_ship_load(name):
     config = load(ROOT / "configs" / f"{name}.toml")
     assert config.run.out == Path("runs") / name
 
 
-@pytest.mark.parametrize("name", ["mini-vae", "tiny-vae"])
+@pytest.mark.parametrize("name", ["mini-vae", "tiny-vae", "cpu-vae"])
 def test_the_autoencoders_configurations_load(name):
     load(ROOT / "configs" / f"{name}.toml", AutoencoderConfig)
+
+
+def test_the_small_students_files_fit_into_60_megabytes():
+    import torch
+
+    from moebius.models.unet import MoebiusUNet
+    from moebius.training import autoencoder
+
+    with torch.device("meta"):
+        vae = autoencoder.build(load(ROOT / "configs" / "mini-vae.toml", AutoencoderConfig).autoencoder, seed=0)
+        students = [
+            MoebiusUNet(**load(ROOT / "configs" / f"{name}.toml").student) for name in ("mini", "mini-distilled")
+        ]
+    for student in students:
+        halves = sum(2 * tensor.numel() for network in (student, vae) for tensor in network.state_dict().values())
+        assert halves < 59_000_000
 
 
 def test_the_papers_configuration_says_what_is_published():

@@ -1,0 +1,40 @@
+"""`python -m moebius pack-weights`: a trained pipeline in half precision, to be shipped. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from moebius import weight_files
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "pack-weights",
+        help="a trained pipeline in half precision",
+        description="Write a pipeline that `train` left as safetensors in half precision, with a list of hashes. "
+        "A folder that would be too large is not written.",
+    )
+    parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=weight_files.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--most-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
+    parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Convert, check, write, and return what was written."""
+    import torch
+
+    from moebius import weight_folder
+
+    files = weight_files.locate(None, options.pipeline)
+    manifest = weight_folder.save(files, options.output, dtype=torch.float16, most=int(options.most_mb * 1e6))
+    size = sum(facts["bytes"] for facts in manifest["files"].values())
+    return {"output": str(options.output), "bytes": size, "files": manifest["files"]}
+
+
+def describe(report: dict) -> str:
+    return f"{report['output']}: {report['bytes'] / 1e6:.1f} MB in half precision"

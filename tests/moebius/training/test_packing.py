@@ -1,0 +1,142 @@
+"""Photos packed for a training: what is in the file, what is refused, and that a training reads it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fill import picture
+from PIL import Image
+from tiny_training import ROOT, photos, table, toml
+
+from moebius import heldout
+from moebius.__main__ import main
+from moebius.training import packing, pictures
+from moebius.training.config import ConfigError
+
+
+def listed(folder: Path, file: Path, licence: str = "CC0-1.0") -> Path:
+    rows = ["file\tlicence\tauthor\tsha256"]
+    for path in sorted(folder.rglob("*.png")):
+        rows.append(f"{path.name}\t{licence}\tSomebody\t{sha256(path.read_bytes()).hexdigest()}")
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+def outlines(folder: Path) -> Path:
+    folder.mkdir()
+    mask = np.zeros((400, 300), np.uint8)
+    mask[50:380, 40:200] = 255
+    Image.fromarray(mask).save(folder / "big.png")
+    Image.fromarray(mask[40:90, 30:80]).save(folder / "corner.png")
+    return folder
+
+
+def test_it_holds_shrunk_photos_outlines_and_everybodys_licence(tmp_path):
+    folder = photos(tmp_path / "p", 3, size=96)
+    manifest, target = listed(folder, tmp_path / "list.tsv"), tmp_path / "new" / "photos.zip"
+    report = packing.pack([folder], target, manifest, outlines(tmp_path / "o"), short=64, quality=95)
+    assert report["photos"] == 3 and report["silhouettes"] == 2 and report["bytes"] == target.stat().st_size
+    assert report["licences"] == ["CC0-1.0"]
+    with zipfile.ZipFile(target) as archive:
+        archive.extractall(tmp_path / "data")
+    first = Image.open(tmp_path / "data" / "photos" / "00000.jpg")
+    assert first.format == "JPEG" and first.size == (64, 64)
+    expected = Image.fromarray(picture(0, 96)).resize((64, 64), Image.Resampling.BOX)
+    assert np.abs(np.asarray(first, float) - np.asarray(expected, float)).mean() < 4
+    big = np.asarray(Image.open(tmp_path / "data" / "silhouettes" / "00000.png"))
+    assert big.dtype == bool and max(big.shape) == packing.OUTLINE and big[3:-3, 3:-3].all() and not big.all()
+    rows = (tmp_path / "data" / packing.SOURCES).read_text().splitlines()
+    assert rows[0].split("\t") == ["packed", "file", "licence", "author", "sha256"]
+    assert rows[1].split("\t")[:4] == ["photos/00000.jpg", "photo00.png", "CC0-1.0", "Somebody"]
+    before = target.read_bytes()
+    packing.pack([folder], target, manifest, tmp_path / "o", short=64, quality=95)
+    assert target.read_bytes() == before
+
+
+def test_what_may_not_be_packed_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    folder = photos(tmp_path / "p", 3)
+    manifest, target = listed(folder, tmp_path / "list.tsv"), tmp_path / "photos.zip"
+    with pytest.raises(ConfigError, match="would have 0.0 MB, more than 0.001; lower --short"):
+        packing.pack([folder], target, manifest, most=1000)
+    Image.fromarray(picture(9, 48)).save(folder / "stranger.png")
+    with pytest.raises(ConfigError, match=r"stranger.png has no licence in .*list.tsv"):
+        packing.pack([folder], target, manifest)
+    with pytest.raises(ConfigError, match="has no licence"):  # listed, but without one
+        packing.pack([folder], target, listed(folder, tmp_path / "none.tsv", licence=""))
+    (folder / "stranger.png").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match="stranger.png cannot be read"):
+        packing.pack([folder], target, manifest)
+    (folder / "stranger.png").unlink()
+    (tmp_path / "words.tsv").write_text("name\tterms\na\tb\n")
+    with pytest.raises(ConfigError, match="columns file, licence and sha256"):
+        packing.pack([folder], target, tmp_path / "words.tsv")
+    held = pictures.index([folder / "photo01.png"], frozenset()).pictures[0].pixels_sha256
+    monkeypatch.setattr(heldout, "hashes", lambda: frozenset({held}))
+    with pytest.raises(heldout.HeldOutError, match="photo01.png"):
+        packing.pack([folder], target, manifest)
+    assert not target.exists() and not list(tmp_path.glob(".*part"))
+
+
+def test_the_command_says_what_it_did_or_one_line(tmp_path, capsys):
+    folder = photos(tmp_path / "p", 2)
+    manifest = listed(folder, tmp_path / "list.tsv")
+    call = ["pack-photos", str(folder), "--licences", str(manifest), "-o", str(tmp_path / "a.zip")]
+    assert main([*call, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["photos"] == 2
+    assert main([*call, "--quality", "0"]) == 2
+    assert "--quality must be between 1 and 100" in capsys.readouterr().err
+
+
+def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
+    """Packed, unpacked, autoencoder, student, distilled student, half precision, a fill: the recipe at a tiny size."""
+    folder = photos(tmp_path / "p", 5)
+    listed(folder, tmp_path / "list.tsv")
+    run = {"steps": 2, "batch_size": 4, "device": "cpu", "validate_every": 0, "grid_every": 0, "workers": 1}
+    data = {"size": 32, "validation": 1, "on_device": True, "holes": 8,
+            "sources": [{"kind": "pictures", "path": "data/photos", "masks": ["object", "shapes"],
+                         "shapes": "data/silhouettes"}]}  # fmt: skip
+    vae = {"run": {**run, "out": "runs/vae"}, "data": data, "loss": {"adversarial": 0},
+           "autoencoder": {"patch_size": 2, "block_out_channels": [8, 8], "latent_channels": 3, "norm_num_groups": 4,
+                           "layers_per_block": 1}}  # fmt: skip
+    student = table(tmp_path)["student"] | {"sample_size": 8, "in_channels": 7, "out_channels": 3,
+                                            "prediction_type": "v_prediction"}  # fmt: skip
+    plain = {"task": 1.0, "output": 0, "feature": 0, "perceptual": 0, "known": 0.1, "adaptive": False}
+    base = {"autoencoder": {"weights": "runs/vae/autoencoder"}, "data": data}
+    trainings = {
+        "vae": ("train-vae", vae),
+        "teacher": ("train", {**base, "run": {**run, "out": "runs/teacher"}, "loss": plain,
+                              "student": student | {"block_out_channels": [32, 64]}}),
+        "mini": ("train", {**base, "run": {**run, "out": "runs/mini", "minutes": 1e-6}, "student": student,
+                           "teacher": {"kind": "moebius", "weights": "runs/teacher/pipeline"},
+                           "loss": {"perceptual": 0, "known": 0.1}}),
+    }  # fmt: skip
+    outlines(tmp_path / "o")
+    commands = [
+        "moebius pack-photos p --licences list.tsv --shapes o -o photos.zip",
+        "zipfile -e photos.zip data",
+    ]
+    for name, (command, settings) in trainings.items():
+        (tmp_path / f"{name}.toml").write_text(toml(settings))
+        commands.append(f"moebius {command} {name}.toml")
+    commands.append("moebius pack-weights runs/mini/pipeline")
+    Image.fromarray(picture(20, 40)).save(tmp_path / "photo.png")
+    hole = np.zeros((40, 40), np.uint8)
+    hole[10:20, 12:30] = 255
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    commands.append("moebius inpaint photo.png mask.png -o filled.png --model moebius-mini --seed 1 --json")
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()], cwd=tmp_path, capture_output=True, text=True, timeout=240,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stderr)
+    told = json.loads(done.stdout)
+    assert told["model"] == "moebius-mini"
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "filled.png"))[:5], picture(20, 40)[:5])
+    stored = (tmp_path / "weights" / "moebius-mini" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert b'"F16"' in stored and b'"F32"' not in stored
