@@ -3,7 +3,6 @@ at which the machine multiplies. Random weights."""
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections.abc import Callable
@@ -60,11 +59,9 @@ def ways(
     for turn in range(rounds + 1):
         for index, (key, run) in enumerate(runs.items()):
             progress((turn + index / len(runs)) / (rounds + 1), f"Round {turn} of {rounds}: {key[0]}, {key[1]}")
-            # the fast form as the pipeline runs it: the second step finds the first one's memory; the trained one plain
-            fast = key[0] == "fast"
-            with devices.keep_freed() if fast else contextlib.nullcontext():
-                if fast:
-                    run()
+            # As the pipeline runs its steps: what the first one freed is there for the second. Both forms alike.
+            with devices.keep_freed():
+                run()
                 devices.synchronize(device)
                 started = time.perf_counter()
                 run()
