@@ -159,7 +159,7 @@ def test_a_sample_is_filled_where_its_mask_is_and_the_result_becomes_the_photo(b
             page.click("#download")
         download.value.save_as(tmp_path / "filled.jpg")
         page.click("#again")
-        page.locator("#brush button[aria-label=Undo][disabled]").wait_for()
+        page.wait_for_function("() => moebius.mask().length && !moebius.mask().some(Boolean)")
         page.click("#go")
         page.get_by_text("nothing is painted yet").wait_for()
         page.locator("#go").wait_for()
