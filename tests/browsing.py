@@ -26,3 +26,20 @@ def visit(browser, server, device: dict, scheme: str = "light"):
     assert not complaints and not elsewhere, (complaints, elsewhere)
     written = server.lines[before:]  # without what other tests, which ask for it, made the server say
     assert not any("Traceback" in line for line in written), "".join(written)
+
+
+def middle(place) -> tuple[float, float]:
+    """Of something on the page, in its pixels."""
+    box = place.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def paint(page, canvas, stroke: tuple[tuple[float, float], tuple[float, float]]) -> None:
+    """Draw with the mouse; `stroke`: from and to, in pixels of the page from the middle of the canvas."""
+    x, y = middle(canvas)
+    (x0, y0), (x1, y1) = stroke
+    page.mouse.move(x + x0, y + y0)
+    page.mouse.down()
+    page.mouse.move(x + x1, y + y1, steps=10)
+    page.mouse.up()
+    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()

@@ -9,7 +9,7 @@ import gradio as gr
 from moebius.photos import SUFFIXES
 from moebius.ui import batch_words
 from moebius.ui.batch_actions import BatchActions
-from moebius.ui.components import BUSY, IDLE, LAYERS
+from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
 from moebius.ui.settings import Settings
 
 
@@ -51,15 +51,10 @@ def panel() -> Panel:
     mask_for = gr.Radio(
         batch_words.MASK_FOR, value="all", label="Mask", info=batch_words.MASK_FOR_INFO, elem_id="mask-for"
     )
-    pictures = gr.Gallery(
+    pictures = thumbnails(
         label="Your photos",
-        show_label=False,
         columns=4,
-        height="auto",
         object_fit="contain",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
         visible=False,
         elem_id="many-photos",
     )

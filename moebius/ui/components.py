@@ -45,3 +45,9 @@ def mask_editor(**options) -> gr.ImageEditor:
         brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed"),
         **options,
     )
+
+
+def thumbnails(pictures: list | None = None, **options) -> gr.Gallery:
+    """Pictures of which a click chooses one."""
+    fixed = {"show_label": False, "height": "auto", "allow_preview": False, "interactive": False, "buttons": []}
+    return gr.Gallery(pictures, **fixed, **options)

@@ -12,7 +12,7 @@ from moebius.ui import batch_page, comparison, results, samples, theme, tools, w
 from moebius.ui.actions import Actions
 from moebius.ui.batch_actions import BatchActions
 from moebius.ui.compare_actions import CompareActions
-from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, mask_editor
+from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, mask_editor, thumbnails
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
 
@@ -206,15 +206,10 @@ def launch_options() -> dict:
 
 def _steps() -> gr.Gallery:
     """The original and its results, each to go back to."""
-    return gr.Gallery(
+    return thumbnails(
         label="Earlier pictures",
-        show_label=False,
         columns=5,
-        height="auto",
         object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
         format="jpeg",
         visible=False,
         elem_id="steps",
@@ -227,16 +222,11 @@ def _gallery() -> gr.Gallery | None:
     if not shown:
         return None
     gr.HTML(words.photo_credits(samples.load()), padding=False)
-    return gr.Gallery(
+    return thumbnails(
         shown,
         label="Samples",
-        show_label=False,
         columns=4,
-        height="auto",
         object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
         format="jpeg",
         elem_id="samples",
     )

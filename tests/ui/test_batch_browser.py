@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, visit
+from browsing import DESKTOP, PHONE, paint, visit
 from fill import picture
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -57,21 +57,6 @@ def ready_to_paint(page):
     return canvas
 
 
-def middle(canvas) -> tuple[float, float]:
-    box = canvas.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def paint(page, canvas) -> None:
-    x, y = middle(canvas)
-    (x0, y0), (x1, y1) = STROKE
-    page.mouse.move(x + x0, y + y0)
-    page.mouse.down()
-    page.mouse.move(x + x1, y + y1, steps=10)
-    page.mouse.up()
-    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
-
-
 def captions(page) -> list[str]:
     return page.locator("#many-photos .caption-label").all_inner_texts()
 
@@ -103,7 +88,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
         drop(page, photos, 4)
         canvas = ready_to_paint(page)
         assert "d.jpg" in page.locator("#many-heading .failed").inner_text()
-        paint(page, canvas)
+        paint(page, canvas, STROKE)
         zoom = int(page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text().rstrip("%")) / 100
         page.click("#many-go")
         expect(page.locator("#many-heading")).to_contain_text("2 of 4 photos filled", timeout=60_000)
@@ -144,11 +129,11 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         drop(page, photos[:3], 3)
         ready_to_paint(page)
         page.locator("#mask-for label", has_text="Each photo its own").click()
-        paint(page, ready_to_paint(page))  # the choice lies below the editor
+        paint(page, ready_to_paint(page), STROKE)  # the choice lies below the editor
         page.locator("#many-photos .thumbnail-item").nth(2).click()  # c.webp, while a.jpg's mask is kept
         expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ own mask")
         page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width === 400")
-        paint(page, ready_to_paint(page))
+        paint(page, ready_to_paint(page), STROKE)
         page.locator("#many-go").scroll_into_view_if_needed()
         page.locator("#many-go").tap()
         expect(page.locator("#many-heading")).to_contain_text("2 of 3 photos filled", timeout=60_000)

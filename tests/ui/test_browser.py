@@ -10,7 +10,7 @@ from pathlib import Path
 import jpeglib
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, visit
+from browsing import DESKTOP, PHONE, middle, paint, visit
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from moebius.ui import samples
@@ -48,21 +48,6 @@ def load(page, path: Path):
     return canvas
 
 
-def middle(canvas) -> tuple[float, float]:
-    box = canvas.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def paint(page, canvas) -> None:
-    x, y = middle(canvas)
-    (x0, y0), (x1, y1) = STROKE
-    page.mouse.move(x + x0, y + y0)
-    page.mouse.down()
-    page.mouse.move(x + x1, y + y1, steps=10)
-    page.mouse.up()
-    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
-
-
 def zoom(page) -> float:
     """Pixels of the page for one of the preview."""
     text = page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text()
@@ -83,7 +68,7 @@ def coefficients(path: Path) -> list[np.ndarray]:
 def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, photo, tmp_path):
     with visit(browser, server, DESKTOP) as page:
         canvas = load(page, photo)
-        paint(page, canvas)
+        paint(page, canvas, STROKE)
         scale = WIDTH / PREVIEW / zoom(page)  # pixels of the photo for one of the page
         started = time.perf_counter()
         page.click("#go")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, visit
+from browsing import DESKTOP, PHONE, middle, visit
 from PIL import Image
 from playwright.sync_api import expect
 from scipy import ndimage
@@ -54,11 +54,6 @@ def painted(page) -> np.ndarray:
 def wait_for_mask(page, relation: str, pixels: int) -> np.ndarray:
     page.wait_for_function(f"() => moebius.mask().reduce((sum, one) => sum + one, 0) {relation} {int(pixels)}")
     return painted(page)
-
-
-def middle(canvas) -> tuple[float, float]:
-    box = canvas.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def stroke(page, canvas) -> np.ndarray:
