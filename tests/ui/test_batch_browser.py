@@ -163,9 +163,13 @@ def test_stopped_in_the_middle_and_gone_on_with(browser, server_with_weights, tm
         mask.save(tmp_path / f"{index}_mask.png")
     with visit(browser, server_with_weights, DESKTOP) as page:
         open_tab(page)
+        page.click("#settings > button")
         drop(page, sorted(tmp_path.iterdir()), 4)  # the masks are no photos
         expect(page.locator("#many-heading")).to_contain_text("4 photos, all with a mask")
         page.locator("#paint").wait_for()
+        steps = page.get_by_label("number input for Steps")
+        steps.fill("8")
+        steps.press("Tab")
         page.click("#many-go")
         expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ filled", timeout=120_000)
         page.click("#many-stop")

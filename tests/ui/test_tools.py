@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -62,7 +63,8 @@ def agent(url: str, work):
                     await session.initialize()
                     return await work(session)
 
-    return asyncio.run(run())
+    with ThreadPoolExecutor(1) as other:  # Playwright's tests leave a running loop in this thread
+        return other.submit(asyncio.run, run()).result()
 
 
 def calls(url: str, tool: str, **arguments):
