@@ -128,8 +128,8 @@ class AutoencoderTraining:
             vae.encoder.compile()
             vae.decoder.compile()
         self.network, self.judge = accelerator.prepare(self.learner, self.adversary)
-        self.optimizers = optimizers.Optimizers(vae, config.optimizer)
-        self.adversary_optimizers = optimizers.Optimizers(self.adversary, config.optimizer)
+        self.optimizers = optimizers.Optimizers(vae, config.optimizer, run.steps)
+        self.adversary_optimizers = optimizers.Optimizers(self.adversary, config.optimizer, run.steps)
         self.average = optimizers.Average(vae, config.optimizer.ema_decay)
         self.distance = perceptual.for_pictures(config.loss, device) if config.loss.perceptual else None
 

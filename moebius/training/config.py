@@ -85,13 +85,17 @@ class Optimizer:
     momentum: float = 0.95
     """Muon's."""
     warmup_steps: int = 1000
+    decay_steps: int = 0
+    """Over the last so many of `run.steps` the learning rate falls in a line to 0. Where those are changed for a run
+    that goes on, the fall moves with them."""
     clip_norm: float = 0.0
     """Largest norm of all gradients together; 0: not clipped."""
     ema_decay: float = 0.9999
     """Approached from below as (1 + step) / (10 + step)."""
 
     def __post_init__(self) -> None:
-        _at_least("optimizer", self, "warmup_steps", 0)
+        for name in ("warmup_steps", "decay_steps"):
+            _at_least("optimizer", self, name, 0)
         if not self.learning_rate > 0:
             raise ConfigError(f"optimizer.learning_rate must be positive, got {self.learning_rate}")
         if not 0 <= self.ema_decay < 1:

@@ -80,7 +80,7 @@ class Distillation:
         if run.compile:
             networks.compile_blocks(student)
         self.network = accelerator.prepare(self.learner)  # same parameters, gradients averaged over processes
-        self.optimizers = optimizers.Optimizers(self.learner, config.optimizer)
+        self.optimizers = optimizers.Optimizers(self.learner, config.optimizer, run.steps)
         self.average = optimizers.Average(student, config.optimizer.ema_decay)
         self.schedule = Schedule(device)
         self.distance = perceptual.for_latents(config.loss, channels, device) if config.loss.perceptual else None

@@ -19,7 +19,7 @@ import numpy as np
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from moebius.training import checkpoints
-from moebius.training.config import ConfigError, Run, plain
+from moebius.training.config import ConfigError, Run, build, plain
 from moebius.training.metrics import Metrics
 
 Report = Callable[[str], None]
@@ -200,7 +200,8 @@ def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tupl
     if not there:
         return 0, Smooth()
     facts = checkpoints.facts(there[-1])
-    now, then = _essential(plain(config)), _essential(facts["config"])
+    then = build(type(config), facts["config"])  # with the defaults of settings that it did not know yet
+    now, then = _essential(plain(config)), _essential(plain(then))
     different = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
     if different:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Muon for matrices, AdamW for the rest, a warm-up for both, and the average of the weights."""
+"""Muon for matrices, AdamW for the rest, one learning rate for both, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class Optimizers:
     step the same views of their gradients. Depthwise and 3×3 kernels, vectors and embeddings go to AdamW.
     """
 
-    def __init__(self, network: nn.Module, config: Optimizer):
+    def __init__(self, network: nn.Module, config: Optimizer, steps: int):
+        """steps: of the whole run; before them the learning rate falls, if `config.decay_steps` says so."""
         matrices, others = split(network) if config.matrices == "muon" else ([], list(network.parameters()))
-        self.config = config
+        self.config, self.steps = config, steps
         self.views = [(weight, nn.Parameter(weight.detach().flatten(1))) for weight in matrices]
         for weight, view in self.views:
             if view.data_ptr() != weight.data_ptr():
@@ -43,8 +44,8 @@ class Optimizers:
             )
 
     def step(self, number: int) -> None:
-        """One step with the gradients that are there; `number` counts from 0, for the warm-up."""
-        rate = self.config.learning_rate * min(1.0, (number + 1) / max(1, self.config.warmup_steps))
+        """One step with the gradients that are there; `number` counts from 0."""
+        rate = learning_rate(self.config, number, self.steps)
         for weight, view in self.views:
             view.grad = None if weight.grad is None else weight.grad.flatten(1)
         for optimizer in self._all():
@@ -61,6 +62,16 @@ class Optimizers:
 
     def _all(self) -> list[torch.optim.Optimizer]:
         return [self.adamw] if self.muon is None else [self.muon, self.adamw]
+
+
+def learning_rate(config: Optimizer, number: int, steps: int) -> float:
+    """The rate of step `number`, counted from 0, of `steps`: up in a line, level, down in a line (arXiv:2405.18392).
+
+    A function of the step alone, so that a run that goes on needs nothing kept for it.
+    """
+    up = (number + 1) / max(1, config.warmup_steps)
+    down = (steps - number) / max(1, config.decay_steps)
+    return config.learning_rate * max(0.0, min(1.0, up, down))
 
 
 def split(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

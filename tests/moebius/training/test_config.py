@@ -1,5 +1,6 @@
 """Configurations: what a file may say, and that the ones that ship are such."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["moebius", "mini", "mini-teacher", "mini-distilled", "tiny", "cpu"])
+STUDENTS = ("moebius", "mini", "mini-teacher", "mini-distilled", "tiny", "cpu", "cpu-teacher", "cpu-distilled")
+
+
+@pytest.mark.parametrize("name", STUDENTS)
 def test_the_configurations_that_ship_load(name):
     config = load(ROOT / "configs" / f"{name}.toml")
     assert config.run.out == Path("runs") / name
@@ -39,6 +43,14 @@ def test_the_small_students_files_fit_into_60_megabytes():
     for student in students:
         halves = sum(2 * tensor.numel() for network in (student, vae) for tensor in network.state_dict().values())
         assert halves < 59_000_000
+
+
+def test_direct_and_distilled_differ_by_the_teacher_alone():
+    for scale in ("mini", "cpu"):
+        direct, distilled = (load(ROOT / "configs" / f"{name}.toml") for name in (scale, f"{scale}-distilled"))
+        same = replace(distilled.run, out=direct.run.out)
+        assert replace(distilled, run=same, teacher=direct.teacher, loss=direct.loss) == direct
+        assert distilled.teacher.weights == Path("runs") / f"{scale}-teacher" / "pipeline"
 
 
 def test_the_papers_configuration_says_what_is_published():

@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     """SIGKILL in the middle, between checkpoints; the same command again; against a run that nobody disturbed."""
     changes = {
         "run": {"steps": 14, "checkpoint_every": 3, "validate_every": 7},
-        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 20},
+        "optimizer": {"learning_rate": 1e-3, "warmup_steps": 5, "decay_steps": 8},
         "data": {"on_device": on_device, "holes": 20},
     }
     # A command too: the process of the tests may have another number of threads, and so another order of sums.
@@ -153,6 +153,18 @@ def test_another_configuration_does_not_go_on(tmp_path):
     run(table(tmp_path, run={"steps": 1}))
     with pytest.raises(ConfigError, match=r"another configuration \(optimizer.learning_rate\)"):
         run(table(tmp_path, run={"steps": 2}, optimizer={"learning_rate": 5e-4}))
+
+
+def test_a_setting_that_a_checkpoint_did_not_know_yet_has_its_default(tmp_path):
+    run(table(tmp_path, run={"steps": 1}))
+    facts = next((tmp_path / "run" / "checkpoints").glob("step-*/*.json"))
+    held = json.loads(facts.read_text())
+    del held["config"]["optimizer"]["decay_steps"]
+    facts.write_text(json.dumps(held))
+    with pytest.raises(ConfigError, match=r"another configuration \(optimizer.decay_steps\)"):
+        run(table(tmp_path, run={"steps": 2}, optimizer={"decay_steps": 1}))
+    _, found = run(table(tmp_path, run={"steps": 2}))
+    assert found["step"] == 2
 
 
 def test_nan_stops_with_the_last_good_checkpoint(tmp_path):

@@ -1,6 +1,7 @@
-"""Muon on views of convolutions, the warm-up, the average of weights."""
+"""Muon on views of convolutions, the learning rate, the average of weights."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from fill import normal
 from torch import nn
 
 from moebius.training.config import Optimizer
-from moebius.training.optimizers import Average, Optimizers, split
+from moebius.training.optimizers import Average, Optimizers, learning_rate, split
 
 
 def network() -> nn.Sequential:
@@ -31,7 +32,7 @@ def test_muon_steps_a_pointwise_convolution_as_it_steps_the_same_linear_layer():
         linear.weight.copy_(convolution.weight.flatten(1))
     config = Optimizer(learning_rate=0.02, warmup_steps=0)
     steppers = (
-        Optimizers(nn.Sequential(convolution, nn.BatchNorm2d(8)), config),
+        Optimizers(nn.Sequential(convolution, nn.BatchNorm2d(8)), config, 5),
         torch.optim.Muon(linear.parameters(), lr=0.02, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
     )
     x = normal(3, 5, 6)
@@ -49,7 +50,7 @@ def test_adamw_alone_is_adamw():
     # eval: batch statistics would make the gradient of the bias before them zero but for rounding, which AdamW enlarges
     ours, theirs = network().eval(), network().eval()
     theirs.load_state_dict(ours.state_dict())
-    stepper = Optimizers(ours, Optimizer(learning_rate=0.01, matrices="adamw", warmup_steps=0, weight_decay=0.1))
+    stepper = Optimizers(ours, Optimizer(learning_rate=0.01, matrices="adamw", warmup_steps=0, weight_decay=0.1), 5)
     reference = torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1)
     for number in range(2):
         for net in (ours, theirs):
@@ -61,18 +62,25 @@ def test_adamw_alone_is_adamw():
         torch.testing.assert_close(a, b)
 
 
-def test_the_rate_warms_up_in_a_line():
+def test_the_rate_rises_in_a_line_stays_and_falls_in_a_line():
     weight = nn.Parameter(torch.tensor([1.0]))
     holder = nn.Module()
     holder.weight = weight
-    stepper = Optimizers(holder, Optimizer(learning_rate=1.0, matrices="adamw", warmup_steps=4))
+    config = Optimizer(learning_rate=1.0, matrices="adamw", warmup_steps=4, decay_steps=5)
+    stepper = Optimizers(holder, config, steps=10)
     moved = []
-    for number in range(6):
+    for number in range(10):
         before = weight.item()
         weight.grad = torch.ones(1)
         stepper.step(number)
         moved.append(before - weight.item())
-    assert moved == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0], rel=1e-4)  # AdamW: a constant gradient moves by lr
+    expected = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2]
+    assert moved == pytest.approx(expected, rel=1e-4)  # AdamW: a constant gradient moves by lr
+    for number, rate in ((9, 1.0), (0, 0.25)):
+        assert learning_rate(replace(config, decay_steps=0), number, 10) == rate
+    assert learning_rate(config, 10, 10) == learning_rate(config, 99, 10) == 0
+    for number in range(10):  # a run shorter than both
+        assert learning_rate(config, number, 3) == max(0, min((number + 1) / 4, (3 - number) / 5))
 
 
 def test_the_average_follows_its_formula_and_copies_counters():
