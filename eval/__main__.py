@@ -1,4 +1,4 @@
-"""The command line: `python -m eval run | generate | score | time | report | models`.
+"""The command line: `python -m eval run | generate | score | time | report | sheet | models`.
 
 Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C, and what was done is kept. Heavy
 imports stand inside the commands, so that help answers at once.
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure how well models fill holes: fills, scores, times and a report, each step resumable.",
     )
     commands = parser.add_subparsers(
-        dest="name", required=True, metavar="run | generate | score | time | report | models"
+        dest="name", required=True, metavar="run | generate | score | time | report | sheet | models"
     )
     texts = {
         "run": "all steps; a killed run continues where it was",
@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         "score": "score the fills that are there",
         "time": "measure times, memory and multiply-adds",
         "report": "write results.json, results.md and results.html",
+        "sheet": "pictures of fills: the first 24 of the set, and each model's 24 worst",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".",
@@ -144,7 +145,9 @@ def _step(options: argparse.Namespace) -> int:
             results = getattr(evaluation, options.name)()
     finally:
         workers.close()
-    if results and workers.first:
+    if options.name == "sheet":
+        print(*results, sep="\n")
+    elif results and workers.first:
         _tell(results, options.output)
     return 0
 

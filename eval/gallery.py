@@ -1,4 +1,4 @@
-"""Small pictures for the report: original with its hole outlined, and the fill, as data URLs."""
+"""Small pictures for reports and sheets: original with its hole outlined, and the fill."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ OUTLINE, HALO = (255, 255, 255), (190, 0, 90)
 QUALITY = 85
 
 
-def thumbnail(rgb: np.ndarray, mask: np.ndarray | None = None) -> str:
-    """(H, W, 3) uint8, its hole (H, W) bool outlined where given -> a JPEG data URL."""
+def small(rgb: np.ndarray, mask: np.ndarray | None = None, side: int = SIDE) -> np.ndarray:
+    """(H, W, 3) uint8, its hole (H, W) bool outlined where given -> the same with a longer side of `side` pixels."""
     picture = Image.fromarray(rgb)
-    scale = SIDE / max(picture.size)
+    scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    small = np.array(picture.resize(size, Image.Resampling.LANCZOS))
+    found = np.array(picture.resize(size, Image.Resampling.LANCZOS))
     if mask is not None:
         hole = np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) >= 128
         line = edge(hole)
-        small[wider(line)] = HALO  # light on dark, so that it is seen on any picture
-        small[line] = OUTLINE
+        found[wider(line)] = HALO  # light on dark, so that it is seen on any picture
+        found[line] = OUTLINE
+    return found
+
+
+def thumbnail(rgb: np.ndarray, mask: np.ndarray | None = None) -> str:
+    """`small` as a JPEG data URL."""
     buffer = io.BytesIO()
-    Image.fromarray(small).save(buffer, "JPEG", quality=QUALITY)
+    Image.fromarray(small(rgb, mask)).save(buffer, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from eval import cost, generate, report, score, store, summary, timing
+from eval import cost, generate, report, score, sheets, store, summary, timing
 from eval.contestants import Contestant, resolve
 from eval.data import DataSet, scan
 from eval.settings import Settings
@@ -109,6 +110,26 @@ class Evaluation:
         self.workers.wait()
         return results
 
+    def sheet(self) -> list[Path]:
+        """Sheets of fills: the first of the set, unselected, and each contestant's worst; the files written."""
+        scores = {contestant.name: self._gather(contestant) for contestant in self.contestants}
+        fills = {contestant.name: self._fills(contestant) for contestant in self.contestants}
+        figure = summary.figures(self.settings.metrics)["pictures"][0]
+        chosen = None
+        if self.workers.first:
+            scores = {name: [row["composited"] for row in found.rows] for name, found in scores.items()}
+            chosen = sheets.choose(self.dataset, scores, figure)
+        chosen = self.workers.share(chosen)
+        shown = {self.dataset.samples[index].id for sheet in chosen for index in sheet.places}
+        self.workers.collect(self.out, self._pictures(fills.values(), sorted(shown)))
+        written = []
+        for sheet in chosen if self.workers.first else ():
+            entries = list(sheets.entries(self.dataset, sheet.places, fills, scores, figure.key))
+            written.append(self.out / sheet.file)
+            store.write_atomic(written[-1], sheets.jpeg(sheets.draw(sheet.title, ["hole outlined", *fills], entries)))
+        self.workers.wait()
+        return written
+
     def run(self, with_timing: bool = True) -> dict | None:
         self.check_metrics()
         self.generate()
@@ -169,12 +190,20 @@ class Evaluation:
         names = None
         if results is not None:
             names = [
-                str((self._fills(contestant) / "composited" / f"{image_id}.png").relative_to(self.out))
+                name
                 for contestant, told in zip(self.contestants, results["models"], strict=True)
                 for image_ids in told["gallery"].values()
-                for image_id in image_ids
+                for name in self._pictures([self._fills(contestant)], image_ids)
             ]
         return self.workers.share(names)
+
+    def _pictures(self, folders: Iterable[Path], image_ids: list[str]) -> list[str]:
+        """Files of fills, below the output folder."""
+        return [
+            str((folder / "composited" / f"{image_id}.png").relative_to(self.out))
+            for folder in folders
+            for image_id in image_ids
+        ]
 
     def _gather(self, contestant: Contestant) -> score.Scores | None:
         """On every process at once; None on all but the first."""

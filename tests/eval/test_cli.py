@@ -88,6 +88,10 @@ def test_steps_one_by_one(capsys, pictures, tmp_path):
     assert main(["report", "--rounds", "1", *out]) == 0
     said = capsys.readouterr().out
     assert "telea" in said and "Report:" in said
+    assert main(["sheet", *out]) == 0
+    names = ("first", "worst-telea", "worst-navier-stokes")
+    files = [tmp_path / "out" / f"sheet-{name}.jpg" for name in names]
+    assert capsys.readouterr().out.split() == [str(file) for file in files] and all(map(Path.is_file, files))
     assert "Time and cost" in (tmp_path / "out" / "results.md").read_text()
 
 
@@ -96,4 +100,5 @@ def test_a_report_without_scores_says_which_step_is_missing(capsys, pictures, tm
     start = ["--models", "telea", "--data", str(pictures), "--masks", "object", "--device", "cpu"]
     main(["generate", *start, "--features", "efficientnet-lite0", *out])
     capsys.readouterr()
-    assert "python -m eval score makes them" in fails(capsys, "report", *out)
+    for step in ("report", "sheet"):
+        assert "python -m eval score makes them" in fails(capsys, step, *out)

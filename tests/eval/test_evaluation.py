@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 from synthetic import picture
 
-from eval import store
+from eval import sheets, store
 from eval.settings import Settings
 from eval.steps import Evaluation
+from eval.summary import Figure
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("telea", "truth", "truth-blurred", "truth-colour-shifted", "navier-stokes")
@@ -32,12 +33,14 @@ def done(tmp_path_factory):
     for index in range(9):
         Image.fromarray(picture(index)).save(base / "pictures" / f"p{index}.png")
     (base / "pictures" / "broken.png").write_bytes(b"\x89PNG")
-    settings = Settings(
-        models=MODELS, data=str(base / "pictures"), masks="object", features="efficientnet-lite0", rounds=1
-    )
-    evaluation = Evaluation(settings, base / "out", quiet=True)
-    evaluation.run()
+    evaluation(base).run()
     return base / "out", store.read_json(base / "out" / "results.json")
+
+
+def evaluation(base: Path) -> Evaluation:
+    data = str(base / "pictures")
+    settings = Settings(models=MODELS, data=data, masks="object", features="efficientnet-lite0", rounds=1)
+    return Evaluation(settings, base / "out", quiet=True)
 
 
 def model(results, name):
@@ -126,11 +129,32 @@ def test_scores_are_found_again_and_nothing_is_done_twice(done):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}
     before |= {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
     assert len(before) > 9 * 5
-    data = store.read_json(folder / "data.json")["request"]["data"]
-    settings = Settings(models=MODELS, data=data, masks="object", features="efficientnet-lite0", rounds=1)
-    Evaluation(settings, folder, quiet=True).run()
+    evaluation(folder.parent).run()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert store.read_json(folder / "results.json") == results
+
+
+def test_sheets_show_the_first_and_the_worst_of_each(done):
+    folder, results = done
+    made = evaluation(folder.parent)
+    written = made.sheet()
+    assert [path.name for path in written] == ["sheet-first.jpg", *(f"sheet-worst-{name}.jpg" for name in MODELS)]
+    scores = {made.contestants[0].name: [row["composited"] for row in made._gather(made.contestants[0]).rows]}
+    figure = Figure(**results["figures"]["pictures"][0])
+    first, worst = sheets.choose(made.dataset, scores, figure, count=3)
+    assert first.places == (0, 1, 2) and "first 3 of 9 pictures, unselected" in first.title
+    distances = [store.number(row[KEY]) for row in scores["telea"]]
+    assert [distances[place] for place in worst.places] == sorted(distances, reverse=True)[:3]
+    assert made.dataset.samples[worst.places[0]].id == model(results, "telea")["gallery"]["worst"][0]
+    fills = {made.contestants[0].name: made._fills(made.contestants[0])}
+    entry = next(sheets.entries(made.dataset, worst.places, fills, scores, KEY))
+    sample = made.dataset.samples[worst.places[0]]
+    with Image.open(fills["telea"] / "composited" / f"{sample.id}.png") as fill:
+        expected = fill.resize((sheets.SIDE, sheets.SIDE), Image.Resampling.LANCZOS)
+    assert (entry.pictures[1] == expected).all() and (entry.pictures[0] != entry.pictures[1]).any()
+    assert entry.caption == f"{sample.id}, hole {sample.hole:.0%}: {max(distances):.2f}"
+    with Image.open(written[1]) as sheet:
+        assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * sheets.SIDE
 
 
 def command(pictures: Path, out: Path) -> list[str]:

@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
-from eval import gallery, plots, report, tables
+from eval import gallery, plots, report, sheets, tables
 from eval.plots import Point
 from eval.progress import Progress, duration
 from eval.protocols import PROTOCOLS
@@ -63,6 +64,29 @@ def test_the_outline_runs_along_the_hole():
     line = gallery.edge(hole)
     assert line[5, 5:15].all() and line[5:10, 5].all() and not line[7, 7]
     assert line[15, 0:3].all() and not line[18, 0] and not line[~hole].any()
+
+
+def test_a_sheet_has_each_entry_whole_and_in_its_place():
+    colours = [(200, 10 * index, 40) for index in range(7)]
+    shown = [
+        sheets.Entry(
+            (np.full((100, 150, 3), colour, np.uint8), np.full((150, 90, 3), colour[::-1], np.uint8)), "x" * 99
+        )
+        for colour in colours
+    ]
+    sheet = np.asarray(sheets.draw("Title", ["hole outlined", "telea"], shown)).astype(int)
+    assert sheet.shape[1] <= sheets.WIDTH
+    corners = []
+    for colour in colours:
+        for painted, size in ((colour, (100, 150)), (colour[::-1], (150, 90))):
+            rows, columns = np.nonzero((sheet == painted).all(axis=2))
+            assert len(rows) == size[0] * size[1]  # no text and no other picture over it
+            corners.append((rows.min(), columns.min()))
+    assert corners == sorted(corners) and len({row for row, _ in corners}) == 2  # left to right, then the next row
+    font = ImageFont.load_default(12)
+    assert sheets.fitting("short", font, 150) == "short"
+    cut = sheets.fitting("a" * 90 + "0.25", font, 150)
+    assert cut.startswith("…") and cut.endswith("0.25") and font.getlength(cut) <= 150
 
 
 def test_progress_tells_the_time_left():
