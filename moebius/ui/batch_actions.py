@@ -26,6 +26,8 @@ from moebius.ui.session import Session
 
 AHEAD = 1
 """Photos that are read while the model works; several visitors may do this at once."""
+LAST_WORD_S = 5
+"""Stop waits for what a run was about to show, longest: it would hide the archive again if it came later."""
 
 
 class BatchActions(Handlers):
@@ -197,6 +199,7 @@ class BatchActions(Handlers):
         if not any(job.mask for job in jobs):
             raise ValueError("nothing is painted yet; click a photo, paint over what should go, then try again")
         series.begin(_outcomes(series, jobs, task, told), len(jobs))
+        series.shown.clear()
         made = batch_words.made_by(card.title, task.seed)
         try:
             yield self._shown(session, made)
@@ -209,6 +212,7 @@ class BatchActions(Handlers):
                 raise
         finally:
             self._end(session, series)
+            series.shown.set()
         if not session.gone:
             yield self._shown(session, made)
 
@@ -219,6 +223,7 @@ class BatchActions(Handlers):
         session.stop("batch")
         if session.series:
             session.series.end()
+            session.series.shown.wait(LAST_WORD_S)
         return self._shown(session)
 
     def _next(self, session: Session, series: Series, report: Stoppable) -> Outcome | None:

@@ -99,6 +99,8 @@ class Series:
     archive: Path | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while an outcome is made and taken."""
+    shown: threading.Event = field(default_factory=threading.Event)
+    """Set while nobody is about to show the progress of a run."""
     _work: Iterator[Outcome] | None = None
     _jobs: dict[str, Job] = field(default_factory=dict)
     _bytes: int = 0
@@ -109,6 +111,7 @@ class Series:
         for folder in (self.photos, self.masks, self.out, self.folder / "small"):
             folder.mkdir(parents=True, exist_ok=True)
         self.public.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.shown.set()
 
     @property
     def photos(self) -> Path:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from moebius import residency
 from moebius.inpainters.classical import ClassicalInpainter
-from moebius.ui import editor, turns
+from moebius.ui import batch_actions, editor, turns
 from moebius.ui.actions import Actions
 from moebius.ui.batch_actions import BatchActions
 from moebius.ui.handlers import Stoppable
@@ -272,7 +272,25 @@ def test_stop_keeps_the_finished_ones(actions, tmp_path, waits, monkeypatch):
     assert "4 of 4 photos filled" in last[0] and "2 were finished before" in last[0]
 
 
-def test_an_abandoned_run_is_ended_by_stop_and_by_the_next_one(actions, tmp_path):
+def test_stop_answers_after_what_a_run_was_about_to_show(actions, tmp_path):
+    """Or the page would show the run as going on, without its archive."""
+    drop(actions, *(photo(tmp_path / f"{index}.png", index) for index in range(3)))
+    run = actions.fill_photos(
+        [layer(tmp_path / "layer.png")], "all", "classical", **SETTINGS, request=VISITOR, progress=quiet
+    )
+    next(run), next(run)
+    stopped = []
+    stopping = threading.Thread(target=lambda: stopped.append(actions.stop_filling(VISITOR)))
+    stopping.start()
+    stopping.join(0.3)
+    assert not stopped, "while the page may still get what was true before"
+    run.close()
+    stopping.join(2)
+    assert archive(stopped[0]).namelist()[0] == "0_filled.png"
+
+
+def test_an_abandoned_run_is_ended_by_stop_and_by_the_next_one(actions, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_actions, "LAST_WORD_S", 0.05)
     drop(actions, *(photo(tmp_path / f"{index}.png", index) for index in range(3)))
     layers = [layer(tmp_path / "layer.png")]
     dropped = [actions.fill_photos(layers, "all", "classical", **SETTINGS, request=VISITOR, progress=quiet)]
