@@ -1,6 +1,7 @@
 """Nothing may be trained on the held-out set."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,18 @@ from PIL import Image
 from moebius import heldout
 
 ROOT = Path(__file__).parents[2]
-PICTURE = heldout.FOLDER / "images" / "coffee_00.jpg"
+FOLDER = ROOT / "samples" / "heldout"
+PICTURE = FOLDER / "images" / "coffee_00.jpg"
+
+
+def test_the_list_in_the_package_is_that_of_the_set():
+    rows = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))["pictures"]
+    assert len(rows) == 105
+    assert heldout.hashes() == {row[key] for row in rows for key in ("sha256", "pixels_sha256")}
 
 
 def test_every_held_out_file_is_refused_by_its_bytes():
-    pictures = sorted((heldout.FOLDER / "images").iterdir())
+    pictures = sorted((FOLDER / "images").iterdir())
     assert len(pictures) == 105
     for path in pictures:
         with pytest.raises(heldout.HeldOutError, match=f"{path.name} belongs to the held-out set"):
@@ -36,10 +44,10 @@ def test_other_pictures_pass():
     heldout.refuse("other.png", b"other", rgb)
 
 
-def test_a_missing_manifest_is_an_error_and_refuses_to_guess(monkeypatch, tmp_path):
+def test_a_missing_list_is_an_error_and_refuses_to_guess(monkeypatch, tmp_path):
     heldout.hashes.cache_clear()
-    monkeypatch.setattr(heldout, "FOLDER", tmp_path)
-    with pytest.raises(ValueError, match="manifest.json is missing"):
+    monkeypatch.setattr(heldout, "LIST", tmp_path / "heldout.txt")
+    with pytest.raises(ValueError, match="heldout.txt is missing"):
         heldout.refuse("a.png", b"a")
     heldout.hashes.cache_clear()
 
