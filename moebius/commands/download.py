@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from moebius import weight_files
+from moebius import selection_files, weight_files
 
 
 def add(commands) -> None:
@@ -19,10 +19,11 @@ def add(commands) -> None:
     parser.add_argument(
         "variants",
         nargs="?",
-        choices=(*weight_files.VARIANTS, "all"),
+        choices=(*weight_files.VARIANTS, "all", "select"),
         default=weight_files.DEFAULT_VARIANT,
         metavar="VARIANT",
-        help=f"{', '.join(weight_files.VARIANTS)} or all (default: {weight_files.DEFAULT_VARIANT})",
+        help=f"{', '.join(weight_files.VARIANTS)} or all (default: {weight_files.DEFAULT_VARIANT}); or select: "
+        f"{selection_files.TITLE}, for the click that selects an object",
     )
     parser.add_argument(
         "--model",
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> dict:
     from moebius.terminal import TerminalProgress
 
     started = time.perf_counter()
+    if options.variants == "select":
+        return _download_selector(options, started)
     if options.model == "flux-fill":
         return _download_flux(options, started)
     source, target = getattr(options, "weights", None), getattr(options, "to", None)
@@ -75,6 +78,24 @@ def run(options: argparse.Namespace) -> dict:
                 }
             done.append(entry)
     return {"downloaded": done, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def _download_selector(options: argparse.Namespace, started: float) -> dict:
+    from moebius.terminal import TerminalProgress
+
+    for name in ("weights", "revision"):
+        if hasattr(options, name):
+            raise ValueError(f"--{name} has no meaning for {selection_files.TITLE}")
+    if options.model != "moebius":
+        raise ValueError(f"select is {selection_files.TITLE}, whatever the --model; leave it out")
+    target = getattr(options, "to", None)
+    with TerminalProgress() as progress:
+        files = selection_files.fetch(progress, target)
+    entry = {"variant": selection_files.TITLE, "from": files.where}
+    return {
+        "downloaded": [entry | ({"folder": str(files.folder)} if target else {})],
+        "seconds": round(time.perf_counter() - started, 3),
+    }
 
 
 def _download_flux(options: argparse.Namespace, started: float) -> dict:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from moebius import registry, weight_files
+from moebius import registry, selection_files, weight_files
 from moebius.commands import arguments
 
 
@@ -36,7 +37,27 @@ def run(options: argparse.Namespace) -> dict:
                 "source": card.source,
             }
         )
-    return {"models": cards}
+    return {"models": [*cards, _selector(load_options.weights)]}
+
+
+def _selector(weights: Path | None) -> dict:
+    """What selects objects is no model for holes, but its weights are got and named in the same way."""
+    try:
+        where = selection_files.locate(selection_files.chosen_folder(weights)).where
+        told = {"can_run": True, "reason": "its weights are here", "weights": where}
+    except weight_files.WeightsError as error:
+        told = {"can_run": False, "reason": str(error), "weights": selection_files.SOURCE}
+    return {
+        "name": "select",
+        "title": f"{selection_files.TITLE}, for the click that selects an object",
+        **told,
+        "parameters": selection_files.PARAMETERS,
+        "download_bytes": selection_files.DOWNLOAD_BYTES,
+        "variants": [],
+        "license": selection_files.LICENSE,
+        "notice": "",
+        "source": selection_files.SOURCE,
+    }
 
 
 def describe(report: dict) -> str:

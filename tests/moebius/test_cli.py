@@ -161,11 +161,12 @@ def test_an_empty_mask_gives_the_photo_back_and_says_so(photo, tmp_path, capfd):
 def test_models_says_what_can_run_and_why_not(published, capfd):
     assert main(["models", "--json"]) == 0
     cards = {card["name"]: card for card in json.loads(capfd.readouterr().out)["models"]}
-    assert list(cards) == ["moebius", "pixelhacker", "flux-fill", "flux-fill-pro", "classical"]
+    assert list(cards) == ["moebius", "pixelhacker", "flux-fill", "flux-fill-pro", "classical", "select"]
     assert not cards["moebius"]["can_run"] and "python -m moebius download" in cards["moebius"]["reason"]
     assert cards["moebius"]["variants"] == ["places2", "pretrained", "celebahq", "ffhq"]
     assert cards["classical"]["can_run"] and cards["classical"]["download_bytes"] == 0
     assert all(card["license"] and card["source"] and card["weights"] for card in cards.values())
+    assert not cards["select"]["can_run"] and "python -m moebius download select" in cards["select"]["reason"]
     assert not cards["flux-fill"]["can_run"] and "accept the licence" in cards["flux-fill"]["reason"]
     assert "Non-commercial" in cards["flux-fill"]["notice"]
     assert "leaves this computer" in cards["flux-fill-pro"]["notice"]
@@ -246,6 +247,8 @@ def test_mistakes_in_the_options_are_one_line(photo, mask, published, tmp_path, 
         (("inpaint", photo, mask, "-o", mask), "is an input"),
         (("models", "--weights", published, "--variant", "cats"), "choose from"),
         (("download", "cats"), "choose from"),
+        (("download", "select", "--weights", published), "--weights has no meaning for SAM 2.1 tiny"),
+        (("download", "select", "--model", "pixelhacker"), "leave it out"),
         (("download", "--weights", published), "say with --to where to write"),
         (("download", "--weights", published, "--to", photo), "is a file"),
         (("download", "--weights", published, "--to", tmp_path), "holds other files"),

@@ -4,15 +4,12 @@ import hashlib
 import json
 import os
 import pickle
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 from fill import values
+from hub_here import Hub, hub_of, moebius
 from standin import DATA, write_published
 
 from moebius import weight_folder, weights
@@ -21,7 +18,6 @@ from moebius.weight_files import locate
 from moebius.weights import WeightsError, convert_student, load_autoencoder, load_denoiser, read_state
 
 BIN = "diffusion_pytorch_model.bin"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -335,61 +331,10 @@ def test_folders_side_by_side_share_one_autoencoder(published, tmp_path):
 # ---- from the hub ----
 
 
-class Hub(BaseHTTPRequestHandler):
-    """A hub on this computer: the files of `folder` under the addresses that huggingface_hub asks for."""
-
-    folder: Path
-    announced: dict[str, str] = {}
-    commit = "0123456789abcdef0123456789abcdef01234567"
-
-    def do_HEAD(self):
-        self.answer(with_content=False)
-
-    def do_GET(self):
-        self.answer(with_content=True)
-
-    def answer(self, with_content: bool) -> None:
-        _, _, _, _, revision, name = self.path.split("/", 5)  # /hustvl/Moebius/resolve/main/ft_places2/...
-        path = self.folder / name
-        if revision not in ("main", self.commit) or not path.is_file():
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound" if revision == "main" else "RevisionNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        content = path.read_bytes()
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", self.commit)
-        digest = hashlib.sha256(content).hexdigest()
-        self.send_header("ETag", f'"{self.announced.get(name, digest)}"')
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if with_content:
-            self.wfile.write(content)
-
-    def log_message(self, *_) -> None:
-        pass
-
-
 @pytest.fixture
 def hub(published):
-    handler = type("Handler", (Hub,), {"folder": published, "announced": {}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def moebius(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """The command line in a process with a hub cache of its own."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "MOEBIUS_"))}
-    clean |= {"HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"} | environment
-    return subprocess.run(
-        [sys.executable, "-m", "moebius", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True
-    )
+    with hub_of(published) as server:
+        yield server
 
 
 def test_download_fills_the_cache_and_records_the_commit(hub, published, tmp_path, monkeypatch):

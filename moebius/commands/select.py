@@ -1,0 +1,117 @@
+"""`python -m moebius select`: the mask of objects under points."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import time
+from pathlib import Path
+
+from moebius import selection_files
+
+
+def add(commands) -> None:
+    parser = commands.add_parser(
+        "select",
+        help="the mask of the objects under points of a photo",
+        description=f"Write a mask of the objects under points of PHOTO, white = repaint, found by "
+        f"{selection_files.TITLE} ({selection_files.LICENSE}). `{selection_files.COMMAND}` fetches its weights.",
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--point",
+        dest="points",
+        type=point,
+        action="append",
+        required=True,
+        metavar="X,Y",
+        help="pixels from the upper left corner of the photo as shown; once for each object",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MASK.png")
+    parser.add_argument(
+        "--grow",
+        type=int,
+        metavar="N",
+        help="pixels that the mask reaches beyond the objects (default: 1/200 of the photo's shorter side)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help=f"folder with {' and '.join(selection_files.NAMES)} (default: {selection_files.VARIABLE}, else the "
+        "Hugging Face cache)",
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(command=run, describe=describe)
+
+
+def point(text: str) -> tuple[float, float]:
+    """Two numbers with a comma between them."""
+    parts = text.split(",")
+    try:
+        x, y = (float(part) for part in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no point; give X,Y such as 640,480") from None
+    return x, y
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Find the objects, write their mask and return what was done."""
+    from PIL import Image
+
+    from moebius import photos
+    from moebius.terminal import TerminalProgress
+
+    started = time.perf_counter()
+    output = _output(options)
+    with TerminalProgress() as progress:
+        progress(0.0, "Reading")
+        files = selection_files.locate(options.weights or selection_files.chosen_folder(None))
+        photo = photos.open_photo(options.photo)
+        from moebius import selection
+
+        selection.check_points(options.points, photo.size)
+        progress(0.1, "Loading the model")
+        selector = selection.load(files, options.device)
+        progress(0.3, "Looking at the photo")
+        look = selector.look(photo.raster)
+        progress(0.9, "Selecting")
+        mask = selector.find(look, options.points, options.grow)
+        if not mask.any():
+            raise ValueError("nothing was found at these points; give others, or paint the mask")
+        encoded = io.BytesIO()
+        Image.fromarray(mask.astype("uint8") * 255).save(encoded, "PNG")
+        photos.write_atomic(output, encoded.getvalue())
+    grown = selection.margin(photo.size) if options.grow is None else options.grow
+    return {
+        "output": str(output),
+        "size": list(photo.size),
+        "points": [list(one) for one in options.points],
+        "pixels": int(mask.sum()),
+        "grown_px": grown,
+        "weights": files.where,
+        "device": selector.device,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def _output(options: argparse.Namespace) -> Path:
+    output = options.output
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"{output} has the suffix {output.suffix or 'none'}; a mask is written as .png")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise ValueError(f"the folder {output.parent} of the output does not exist or cannot be written to")
+    if output.exists() and options.photo.exists() and output.samefile(options.photo):
+        raise ValueError(f"{output} is the photo; give another -o")
+    return output
+
+
+def describe(report: dict) -> str:
+    width, height = report["size"]
+    share = report["pixels"] / (width * height)
+    return (
+        f"{report['output']}: {report['pixels']:,} pixels selected, {share:.1%} of the photo, "
+        f"{report['grown_px']} pixels of margin included, {report['seconds']:.1f} s"
+    )
