@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from eval.contestants import ROOT
+from moebius import devices
 
 LIBRARIES = (
     "torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "lpips", "scikit-learn",
@@ -74,7 +74,7 @@ def hardware(device: str) -> dict:
     import torch
 
     told = {
-        "processor": _processor(),
+        "processor": devices.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -107,11 +107,3 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said[0] + ("+changes" if said[1] else "")
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,24 @@ def check_device(device: str) -> None:
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here.get(kind, False):
         raise ValueError(f"device {device!r} is not available here; available: {', '.join(k for k in here if here[k])}")
+
+
+def name(device: str) -> str:
+    """What computes, for a record: the GPU's name, or the processor's with the number of threads that torch uses."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it, elsewhere as Python does."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def named_dtype(name: str | None, default: str = "float32"):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from moebius.weight_files import (
 if TYPE_CHECKING:
     import torch
 
+CARD = "README.md"
 MANIFEST = "moebius.json"
 """{"variant", "sources": [{repo, file, commit, sha256, bytes}], "files": {path: {sha256, bytes}}}"""
 
@@ -39,7 +41,7 @@ def check_target(target: Path) -> None:
     if not target.is_dir():
         raise WeightsError(f"{target} is a file; --to needs a folder")
     present = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    ours = {MANIFEST, *read_json(target / MANIFEST).get("files", {})} if MANIFEST in present else set()
+    ours = {MANIFEST, CARD, *read_json(target / MANIFEST).get("files", {})} if MANIFEST in present else set()
     if foreign := sorted(present - ours):
         raise WeightsError(f"{target} holds other files ({foreign[0]}); give --to a new or empty folder")
 
@@ -51,6 +53,7 @@ def save(
     shared: Path | None = None,
     dtype: torch.dtype | None = None,
     most: int | None = None,
+    card: Callable[[dict], str] | None = None,
 ) -> dict:
     """Write `files` to the folder `target` in diffusers layout; return the manifest.
 
@@ -61,6 +64,8 @@ def save(
         shared: a folder written before; an identical autoencoder becomes a hard link to it instead of a copy.
         dtype: None keeps the stored precision.
         most: bytes that the folder may have.
+        card: what README.md says of a folder with this manifest; it is not in the manifest, so that it may be rewritten
+            when there is more to say.
 
     Raises:
         WeightsError: `target` holds other files, the weights do not fit the networks or leave the range of `dtype`, or
@@ -100,6 +105,8 @@ def save(
         if most is not None and size > most:
             raise WeightsError(f"{target} would have {size / 1e6:.1f} MB, more than {most / 1e6:g}")
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        if card is not None:
+            (part / CARD).write_text(card(manifest), encoding="utf-8")
         if target.exists():
             target.rename(old)
         part.rename(target)

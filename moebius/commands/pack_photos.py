@@ -15,7 +15,7 @@ def add(commands) -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="photos, searched in depth")
     parser.add_argument(
-        "--licences", type=Path, required=True, metavar="TSV", help="columns file, licence, sha256: every photo's"
+        "--licences", type=Path, required=True, metavar="TSV", help="columns file, licence, sha256; of all of it"
     )
     parser.add_argument("--shapes", type=Path, metavar="FOLDER", help="outlines for holes, white = object")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")

@@ -12,14 +12,17 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "pack-weights",
         help="a trained pipeline in half precision",
-        description="Write a pipeline that `train` left as safetensors in half precision, with a list of hashes. "
-        "A folder that would be too large is not written.",
+        description="Write a pipeline that `train` left as safetensors in half precision, with a list of hashes and a "
+        "README.md that tells how it was trained. A folder that would be too large is not written.",
     )
     parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
     parser.add_argument(
         "-o", "--output", type=Path, default=weight_files.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--most-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", help="an evaluation of these weights, for its figures in README.md"
+    )
     parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
     parser.set_defaults(command=run, describe=describe)
 
@@ -29,9 +32,17 @@ def run(options: argparse.Namespace) -> dict:
     import torch
 
     from moebius import weight_folder
+    from moebius.training import card
 
     files = weight_files.locate(None, options.pipeline)
-    manifest = weight_folder.save(files, options.output, dtype=torch.float16, most=int(options.most_mb * 1e6))
+    results = card.read_results(options.results) if options.results else None
+    manifest = weight_folder.save(
+        files,
+        options.output,
+        dtype=torch.float16,
+        most=int(options.most_mb * 1e6),
+        card=lambda manifest: card.card(options.pipeline, manifest, results),
+    )
     size = sum(facts["bytes"] for facts in manifest["files"].values())
     return {"output": str(options.output), "bytes": size, "files": manifest["files"]}
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from moebius import images, masks
 from moebius.models.patch_autoencoder import PatchAutoencoder, pixels_per_latent
-from moebius.training import counter, networks, optimizers, perceptual
+from moebius.training import checkpoints, counter, networks, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
 from moebius.training.data import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
@@ -253,13 +253,14 @@ class AutoencoderTraining:
         for name, tensor in state["average"].items():
             self.average.state[name].copy_(tensor)
 
-    def finish(self, folder: Path) -> None:
+    def finish(self, folder: Path, record: dict[str, Any]) -> None:
         """Write `folder/autoencoder/`, which a training's `autoencoder.weights` takes."""
         vae = self.average.copy_to(self.judged)
         vae.register_to_config(scaling_factor=self.scaling_factor(), sample_size=self.config.data.size)
         part, target = folder / ".autoencoder.part", folder / "autoencoder"
         shutil.rmtree(part, ignore_errors=True)
         vae.save_pretrained(part, safe_serialization=True)
+        checkpoints.write_record(part, record)
         shutil.rmtree(target, ignore_errors=True)
         part.rename(target)
 

@@ -15,6 +15,8 @@ import torch
 from moebius.photos import write_atomic
 
 STATE, FACTS = "state.pt", "facts.json"
+RECORD = "training.json"
+"""Beside what a training has made: the facts of the checkpoint that it was made from."""
 
 
 def save(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
@@ -48,6 +50,11 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def facts(checkpoint: Path) -> dict[str, Any]:
     return json.loads((checkpoint / FACTS).read_text(encoding="utf-8"))
+
+
+def write_record(folder: Path, facts: dict[str, Any]) -> None:
+    """Into the folder of what was made."""
+    (folder / RECORD).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def load(checkpoint: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from moebius import masks
-from moebius.training import losses, networks, optimizers, perceptual, teachers
+from moebius.training import checkpoints, losses, networks, optimizers, perceptual, teachers
 from moebius.training.batchnorm import over_all_processes
 from moebius.training.config import TrainConfig
 from moebius.training.data import Samples, ahead
@@ -235,12 +235,13 @@ class Distillation:
         unet = self.average.copy_to(self.judged)
         return MoebiusInpaintPipeline(unet=unet, vae=self.encoder.vae, scheduler=make_scheduler())
 
-    def finish(self, folder: Path) -> None:
+    def finish(self, folder: Path, record: dict[str, Any]) -> None:
         """Write `folder/pipeline/`, which page, command line and evaluation take as `--weights`."""
         import shutil
 
         part, target = folder / ".pipeline.part", folder / "pipeline"
         shutil.rmtree(part, ignore_errors=True)
         self.pipeline().save_pretrained(part, safe_serialization=True)
+        checkpoints.write_record(part, record)
         shutil.rmtree(target, ignore_errors=True)
         part.rename(target)

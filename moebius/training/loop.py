@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
+from moebius import devices
 from moebius.training import checkpoints
 from moebius.training.config import ConfigError, Run, build, plain
 from moebius.training.metrics import Metrics
@@ -56,8 +57,8 @@ class Trainee(Protocol):
 
     def load_state(self, state: dict[str, Any]) -> None: ...
 
-    def finish(self, folder: Path) -> None:
-        """Write what came of it."""
+    def finish(self, folder: Path, record: dict[str, Any]) -> None:
+        """Write what came of it, and the record of how (`checkpoints.facts`) beside it."""
 
 
 @dataclass
@@ -131,7 +132,8 @@ def run(
     if minutes is None:
         minutes = settings.minutes or None
     folder = settings.out / "checkpoints"
-    step, smooth = _resume(trainee, config, folder, report)
+    device = devices.name(str(accelerator.device))
+    step, smooth, before = _resume(trainee, config, folder, report)
     over = False
     first, metrics = step, Metrics(settings.out, step) if main else None
     trainee.begin(step)
@@ -170,6 +172,7 @@ def run(
                 state = trainee.state()
                 if main:
                     facts = {"smooth": vars(smooth), "config": plain(config), "metrics": last}
+                    facts |= {"seconds": before + time.monotonic() - started, "device": device}
                     whole = {"trainee": state, "random": checkpoints.random_state()}
                     checkpoint = checkpoints.save(folder, step, whole, facts, settings.keep)
                 accelerator.wait_for_everyone()
@@ -179,7 +182,7 @@ def run(
             stepping = time.monotonic()
     finished = step >= settings.steps
     if (finished or over) and main:
-        trainee.finish(settings.out)
+        trainee.finish(settings.out, checkpoints.facts(checkpoints.checkpoints(folder)[-1]))
     accelerator.wait_for_everyone()
     if metrics:
         metrics.close()
@@ -195,10 +198,11 @@ def run(
     }
 
 
-def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tuple[int, Smooth]:
+def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tuple[int, Smooth, float]:
+    """The step to go on from, the smoothed loss, and the seconds that it took so far."""
     there = checkpoints.checkpoints(folder)
     if not there:
-        return 0, Smooth()
+        return 0, Smooth(), 0.0
     facts = checkpoints.facts(there[-1])
     then = build(type(config), facts["config"])  # with the defaults of settings that it did not know yet
     now, then = _essential(plain(config)), _essential(plain(then))
@@ -211,7 +215,7 @@ def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tupl
     trainee.load_state(state["trainee"])
     checkpoints.set_random_state(state["random"])
     report(f"going on from {there[-1]}")
-    return facts["step"], Smooth(**facts["smooth"])
+    return facts["step"], Smooth(**facts["smooth"]), facts.get("seconds", 0.0)
 
 
 def _essential(table: dict[str, Any]) -> dict[str, Any]:

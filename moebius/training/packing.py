@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -39,13 +40,14 @@ def pack(
 
     Args:
         folders: of photos, searched in depth.
-        licences: a TSV with columns `file`, `licence` and `sha256`, and any others; every photo must be in it.
+        licences: a TSV with columns `file`, `licence` and `sha256`, and any others; every photo and every outline must
+            be in it.
         shapes: folder of outlines, white = object.
         short: short side in pixels to which larger photos are shrunk.
         most: bytes that the file may have.
 
     Raises:
-        ConfigError: a photo cannot be read or has no licence, nothing is there, or the file would be too large.
+        ConfigError: a photo cannot be read, something has no licence, nothing is there, or the file would be too large.
         heldout.HeldOutError: a photo is held out for evaluation.
     """
     known = _licences(licences)
@@ -62,14 +64,20 @@ def pack(
         rgb = pictures.shrunk(images.to_rgb8(photos.open_photo(picture.path).raster), short)
         contents[name] = _jpeg(rgb, quality)
         rows.append({"packed": name} | known[picture.sha256])
+    photo_count = len(rows)
     for number, path in enumerate(pictures.find(shapes) if shapes else []):
-        contents[f"silhouettes/{number:05d}.png"] = _outline(photos.open_mask(path))
+        digest = sha256(path.read_bytes()).hexdigest()
+        if digest not in known:
+            raise ConfigError(f"{path} has no licence in {licences}; take it out or list it")
+        name = f"silhouettes/{number:05d}.png"
+        contents[name] = _outline(photos.open_mask(path))
+        rows.append({"packed": name} | known[digest])
     contents[SOURCES] = _table(rows)
     size = _write(target, contents, most)
     return {
         "output": str(target),
-        "photos": len(rows),
-        "silhouettes": len(contents) - len(rows) - 1,
+        "photos": photo_count,
+        "silhouettes": len(rows) - photo_count,
         "bytes": size,
         "licences": sorted({row["licence"] for row in rows}),
     }

@@ -144,7 +144,13 @@ def test_a_run_stops_after_its_minutes_and_goes_on(tmp_path):
     settings = table(tmp_path)
     _, first = run(settings, minutes=0.0)
     assert (first["finished"], first["step"]) == (False, 1)
+    record = tmp_path / "run" / "pipeline" / checkpoints.RECORD
+    then = json.loads(record.read_text())
     _, second = run(settings)
+    now = json.loads(record.read_text())
+    assert (then["step"], now["step"], now["config"]["run"]["batch_size"]) == (1, 4, 4)
+    assert 0 < then["seconds"] < now["seconds"] < 240 and now["device"].endswith(" threads")
+    assert now["seconds"] == pytest.approx(then["seconds"] + second["seconds"], rel=0.5)
     assert (second["finished"], second["step"]) == (True, 4)
     assert [line["step"] for line in losses(tmp_path / "run")] == [0, 1, 2, 3]
 

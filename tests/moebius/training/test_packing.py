@@ -15,13 +15,13 @@ from tiny_training import ROOT, photos, table, toml
 
 from moebius import heldout
 from moebius.__main__ import main
-from moebius.training import packing, pictures
+from moebius.training import card, packing, pictures
 from moebius.training.config import ConfigError
 
 
-def listed(folder: Path, file: Path, licence: str = "CC0-1.0") -> Path:
+def listed(file: Path, *folders: Path, licence: str = "CC0-1.0") -> Path:
     rows = ["file\tlicence\tauthor\tsha256"]
-    for path in sorted(folder.rglob("*.png")):
+    for path in sorted(path for folder in folders for path in folder.rglob("*.png")):
         rows.append(f"{path.name}\t{licence}\tSomebody\t{sha256(path.read_bytes()).hexdigest()}")
     file.write_text("\n".join(rows) + "\n")
     return file
@@ -38,8 +38,9 @@ def outlines(folder: Path) -> Path:
 
 def test_it_holds_shrunk_photos_outlines_and_everybodys_licence(tmp_path):
     folder = photos(tmp_path / "p", 3, size=96)
-    manifest, target = listed(folder, tmp_path / "list.tsv"), tmp_path / "new" / "photos.zip"
-    report = packing.pack([folder], target, manifest, outlines(tmp_path / "o"), short=64, quality=95)
+    shapes, target = outlines(tmp_path / "o"), tmp_path / "new" / "photos.zip"
+    manifest = listed(tmp_path / "list.tsv", folder, shapes)
+    report = packing.pack([folder], target, manifest, shapes, short=64, quality=95)
     assert report["photos"] == 3 and report["silhouettes"] == 2 and report["bytes"] == target.stat().st_size
     assert report["licences"] == ["CC0-1.0"]
     with zipfile.ZipFile(target) as archive:
@@ -53,6 +54,8 @@ def test_it_holds_shrunk_photos_outlines_and_everybodys_licence(tmp_path):
     rows = (tmp_path / "data" / packing.SOURCES).read_text().splitlines()
     assert rows[0].split("\t") == ["packed", "file", "licence", "author", "sha256"]
     assert rows[1].split("\t")[:4] == ["photos/00000.jpg", "photo00.png", "CC0-1.0", "Somebody"]
+    packed = [str(path.relative_to(tmp_path / "data")) for path in sorted((tmp_path / "data").rglob("0*"))]
+    assert sorted(row.split("\t")[0] for row in rows[1:]) == packed and len(packed) == 5  # nothing without a licence
     before = target.read_bytes()
     packing.pack([folder], target, manifest, tmp_path / "o", short=64, quality=95)
     assert target.read_bytes() == before
@@ -60,18 +63,21 @@ def test_it_holds_shrunk_photos_outlines_and_everybodys_licence(tmp_path):
 
 def test_what_may_not_be_packed_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
     folder = photos(tmp_path / "p", 3)
-    manifest, target = listed(folder, tmp_path / "list.tsv"), tmp_path / "photos.zip"
+    manifest, target = listed(tmp_path / "list.tsv", folder), tmp_path / "photos.zip"
     with pytest.raises(ConfigError, match="would have 0.0 MB, more than 0.001; lower --short"):
         packing.pack([folder], target, manifest, most=1000)
     Image.fromarray(picture(9, 48)).save(folder / "stranger.png")
     with pytest.raises(ConfigError, match=r"stranger.png has no licence in .*list.tsv"):
         packing.pack([folder], target, manifest)
     with pytest.raises(ConfigError, match="has no licence"):  # listed, but without one
-        packing.pack([folder], target, listed(folder, tmp_path / "none.tsv", licence=""))
+        packing.pack([folder], target, listed(tmp_path / "none.tsv", folder, licence=""))
     (folder / "stranger.png").write_bytes(b"not a picture")
     with pytest.raises(ConfigError, match="stranger.png cannot be read"):
         packing.pack([folder], target, manifest)
     (folder / "stranger.png").unlink()
+    shapes = outlines(tmp_path / "o")
+    with pytest.raises(ConfigError, match=r"big.png has no licence in .*list.tsv"):
+        packing.pack([folder], target, manifest, shapes)
     (tmp_path / "words.tsv").write_text("name\tterms\na\tb\n")
     with pytest.raises(ConfigError, match="columns file, licence and sha256"):
         packing.pack([folder], target, tmp_path / "words.tsv")
@@ -84,7 +90,7 @@ def test_what_may_not_be_packed_is_refused_and_nothing_is_written(tmp_path, monk
 
 def test_the_command_says_what_it_did_or_one_line(tmp_path, capsys):
     folder = photos(tmp_path / "p", 2)
-    manifest = listed(folder, tmp_path / "list.tsv")
+    manifest = listed(tmp_path / "list.tsv", folder)
     call = ["pack-photos", str(folder), "--licences", str(manifest), "-o", str(tmp_path / "a.zip")]
     assert main([*call, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["photos"] == 2
@@ -95,7 +101,7 @@ def test_the_command_says_what_it_did_or_one_line(tmp_path, capsys):
 def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
     """Packed, unpacked, autoencoder, student, distilled student, half precision, a fill: the recipe at a tiny size."""
     folder = photos(tmp_path / "p", 5)
-    listed(folder, tmp_path / "list.tsv")
+    listed(tmp_path / "list.tsv", folder, outlines(tmp_path / "o"))
     run = {"steps": 2, "batch_size": 4, "device": "cpu", "validate_every": 0, "grid_every": 0, "workers": 1}
     data = {"size": 32, "validation": 1, "on_device": True, "holes": 8,
             "sources": [{"kind": "pictures", "path": "data/photos", "masks": ["object", "shapes"],
@@ -115,7 +121,6 @@ def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
                            "teacher": {"kind": "moebius", "weights": "runs/teacher/pipeline"},
                            "loss": {"perceptual": 0, "known": 0.1}}),
     }  # fmt: skip
-    outlines(tmp_path / "o")
     commands = [
         "moebius pack-photos p --licences list.tsv --shapes o -o photos.zip",
         "zipfile -e photos.zip data",
@@ -128,6 +133,12 @@ def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
     hole = np.zeros((40, 40), np.uint8)
     hole[10:20, 12:30] = 255
     Image.fromarray(hole).save(tmp_path / "mask.png")
+    photos(tmp_path / "judged", 3, first=30)
+    commands += [
+        "eval run --models telea,moebius-mini --data judged --masks object --features efficientnet-lite0"
+        " --perceptual efficientnet-lite0 --no-time --device cpu --dtype float32 -o results",
+        "moebius pack-weights runs/mini/pipeline --results results",
+    ]
     commands.append("moebius inpaint photo.png mask.png -o filled.png --model moebius-mini --seed 1 --json")
     for command in commands:
         done = subprocess.run(
@@ -140,3 +151,33 @@ def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "filled.png"))[:5], picture(20, 40)[:5])
     stored = (tmp_path / "weights" / "moebius-mini" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     assert b'"F16"' in stored and b'"F32"' not in stored
+    _check_card(tmp_path)
+
+
+def _check_card(folder: Path) -> None:
+    """The figures of README.md, against the files that they are of."""
+    text = (folder / "weights" / "moebius-mini" / "README.md").read_text()
+    assert "`data/photos`: 5 photos and 2 silhouettes (CC0-1.0: 7);" in text
+    told = json.loads((folder / "runs" / "teacher" / "pipeline" / "training.json").read_text())
+    loss = told["metrics"].get("heldout_task")
+    assert loss is None and "| teacher | 2 | 8 | not measured | 0 min | " in text
+    assert "| student | 1 | 4 | not measured | 0 min | " in text and "| autoencoder | 2 | 8 | " in text
+    results = json.loads((folder / "results" / "results.json").read_text())
+    mini = next(model for model in results["models"] if model["name"] == "moebius-mini")["composited"]
+    figure = mini["pictures"]["effnet_lite0_distance_hole"]
+    assert f"| **Moebius mini, a small stand-in** | {figure['mean']:.3f} [" in text
+    assert f"{mini['sets']['fd_effnet_lite0']['value']:.4g} |" in text
+    assert "Against telea, paired: EffNet-Lite0 distance in the hole " in text
+    assert mini["difference"]["effnet_lite0_distance_hole"]["verdict"] in text
+
+
+def test_a_card_says_what_it_does_not_know_and_refuses_figures_of_other_weights(tmp_path):
+    manifest = {"files": {"unet/w.safetensors": {"sha256": "a" * 64, "bytes": 2_500_000}}}
+    text = card.card(tmp_path, manifest)
+    assert "2.5 MB" in text and text.count("Not known") == 3 and "Not measured yet" in text
+    results = {"models": [{"name": "moebius-mini", "weights": {"unet/w.safetensors": "b" * 64}}],
+               "data": {}, "figures": {"pictures": [], "sets": [{}]}}  # fmt: skip
+    with pytest.raises(ConfigError, match="of other weights"):
+        card.card(tmp_path, manifest, results)
+    with pytest.raises(ConfigError, match="results.json cannot be read"):
+        card.read_results(tmp_path)

@@ -1,0 +1,166 @@
+"""What README.md says of packed weights: data, compute, figures, use and limits, from the files of the runs alone.
+
+What no file tells is said to be unknown.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from moebius.training.checkpoints import RECORD
+from moebius.training.config import ConfigError
+from moebius.training.packing import SOURCES
+
+USE = """\
+For filling holes in photos without a network and without the published weights: to try the page, to see what the method
+does. Not for evidence, and not for judging the published Moebius, whose network is larger and was trained on far more.
+What it paints is made up; say so where it matters."""
+
+
+def card(pipeline: Path, manifest: dict[str, Any], results: dict[str, Any] | None = None) -> str:
+    """The text, in Markdown.
+
+    Args:
+        pipeline: the folder that `train` wrote; paths in its record are relative to the working folder, as they were.
+        manifest: of the packed files, see `moebius.weight_folder`.
+        results: of `python -m eval`, of these very weights.
+
+    Raises:
+        ConfigError: the results are of other weights.
+    """
+    record = _record(pipeline)
+    megabytes = sum(facts["bytes"] for facts in manifest["files"].values()) / 1e6
+    lines = [
+        "# A small student of Moebius's kind",
+        "",
+        f"{megabytes:.1f} MB in half precision. Not the published Moebius (arXiv:2606.19195): a stand-in of the same "
+        "network class, trained by this project's code.",
+        *("", "## Data", "", *_data(record)),
+        *("", "## Training", "", *_training(record)),
+        *("", "## Figures", "", *_figures(manifest, results)),
+        *("", "## Use", "", USE),
+        *("", "## Limits", "", *_limits(record)),
+        *("", "## Licence", "", "Of the weights: whoever trained them decides. The code is Apache-2.0."),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """results.json of an evaluation. Raises ConfigError where there is none."""
+    path = folder / "results.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; `python -m eval run … -o {folder}` writes it") from error
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """What a training wrote beside what it made; None: nothing, it is of other code."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _data(record: dict[str, Any] | None) -> Iterable[str]:
+    if record is None:
+        yield f"Not known: the pipeline has no {RECORD}."
+        return
+    data = record["config"]["data"]
+    for source in data["sources"]:
+        folder = Path(source["path"])
+        listed = folder.parent / SOURCES
+        if not listed.is_file():
+            yield f"`{folder}`. How many photos and under which licences is not known here: `{listed}` is missing."
+            continue
+        with listed.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        kinds = Counter(row["packed"].split("/")[0] for row in rows)
+        licences = Counter(row["licence"] for row in rows)
+        what = " and ".join(f"{count} {name}" for name, count in kinds.items())
+        yield f"`{folder}`: {what} ({', '.join(f'{name}: {count}' for name, count in licences.most_common())}); "
+        yield f"`{listed}` names the source of each."
+    yield ""
+    yield f"{data['validation']} photos were set apart. Every training refuses the pictures of `samples/heldout`."
+
+
+def _training(record: dict[str, Any] | None) -> Iterable[str]:
+    if record is None:
+        yield "Not known."
+        return
+    config = record["config"]
+    yield "| | steps | samples | loss on photos set apart | time | on |"
+    yield "|---|---|---|---|---|---|"
+    runs = {"autoencoder": _named(config["autoencoder"])}
+    if config["teacher"]["kind"] != "none":
+        runs["teacher"] = _named(config["teacher"])
+    for name, found in (*runs.items(), ("student", record)):
+        yield _row(name, found)
+
+
+def _named(weights: dict[str, Any]) -> dict[str, Any] | None:
+    return _record(Path(weights["weights"])) if weights.get("weights") else None
+
+
+def _row(name: str, record: dict[str, Any] | None) -> str:
+    if record is None:
+        return f"| {name} | not known | | | | |"
+    run, metrics = record["config"]["run"], record["metrics"]
+    judged = ", ".join(f"{key.removeprefix('heldout_')} {value:.3g}" for key, value in metrics.items()
+                       if key.startswith("heldout_"))  # fmt: skip
+    samples = record["step"] * run["batch_size"]
+    took = f"{record['seconds'] / 60:.0f} min" if "seconds" in record else "not known"
+    cells = (name, f"{record['step']:,}", f"{samples:,}", judged or "not measured", took,
+             f"{record.get('device', 'not known')}, {run['precision']}")  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _figures(manifest: dict[str, Any], results: dict[str, Any] | None) -> Iterable[str]:
+    if results is None:
+        yield "Not measured yet: `python -m eval run`, then `python -m moebius pack-weights … --results DIR`."
+        return
+    ours = {name: facts["sha256"] for name, facts in manifest["files"].items() if name.endswith(".safetensors")}
+    mine = [model["name"] for model in results["models"] if ours.items() <= model["weights"].items()]
+    if not mine:
+        raise ConfigError("--results is of other weights: none of its models has the SHA-256 of these files")
+    data, shown, sets = results["data"], results["figures"]["pictures"][:3], results["figures"]["sets"][0]
+    what = f"{data['pictures']} pictures of {data['photos']} photos ({data['name']})"
+    yield f"{what}, composited; intervals: {results['intervals']}."
+    yield ""
+    yield "| " + " | ".join(["", *(_title(figure) for figure in shown), _title(sets)]) + " |"
+    yield "|---" * (len(shown) + 2) + "|"
+    for model in results["models"]:
+        part = model["composited"]
+        cells = [f"**{model['title']}**" if model["name"] == mine[0] else model["title"]]
+        cells += [_interval(part["pictures"][figure["key"]]) for figure in shown]
+        yield "| " + " | ".join([*cells, f"{part['sets'][sets['key']]['value']:.4g}"]) + " |"
+    verdicts = next(model["composited"]["difference"] for model in results["models"] if model["name"] == mine[0])
+    if results["reference"] != mine[0]:
+        told = "; ".join(f"{figure['name']} {verdicts[figure['key']]['verdict']} ({_interval(verdicts[figure['key']])})"
+                         for figure in shown)  # fmt: skip
+        yield ""
+        yield f"Against {results['reference']}, paired: {told}."
+
+
+def _title(figure: dict[str, Any]) -> str:
+    unit = f", {figure['unit']}" if figure["unit"] else ""
+    return f"{figure['name']}{unit} {'↑' if figure['higher_is_better'] else '↓'}"
+
+
+def _interval(told: dict[str, Any]) -> str:
+    if told["low"] is None:
+        return str(told["mean"])
+    return f"{told['mean']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+
+
+def _limits(record: dict[str, Any] | None) -> Iterable[str]:
+    if record is None:
+        yield "Not known."
+        return
+    data, run = record["config"]["data"], record["config"]["run"]
+    samples = record["step"] * run["batch_size"]
+    yield f"It has seen squares of {data['size']} pixels only, {samples:,} samples in all, and nothing but those"
+    yield "photos. Its autoencoder bounds every fill."
