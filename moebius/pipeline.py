@@ -272,10 +272,13 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
 
         # whatever sampler was put in, the network knows what it predicts
         self.scheduler.register_to_config(prediction_type=self.unet.config.get("prediction_type", "epsilon"))
-        self.scheduler.set_timesteps(settings.num_inference_steps, device=device)
+        # a sampler's few numbers stay on the processor, and the network's moments lie on its device before the loop:
+        # nothing is copied between the two inside it
+        self.scheduler.set_timesteps(settings.num_inference_steps, device="cpu")
         runs = max(1, min(int(settings.num_inference_steps * strength), settings.num_inference_steps))
         first = (settings.num_inference_steps - runs) * self.scheduler.order
         timesteps = self.scheduler.timesteps[first:]
+        moments = timesteps.to(device)
         if start is None:
             latents = noise * self.scheduler.init_noise_sigma
         else:
@@ -292,7 +295,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
                 scaled = self.scheduler.scale_model_input(latents, timestep).to(dtype)
                 sample = torch.cat([scaled, condition], dim=1).repeat(branches if guided else 1, 1, 1, 1)
                 token_ids = both if guided else both[shape[0] :]  # (2B or B, 10)
-                eps = self.unet(sample, timestep, token_ids, return_dict=False)[0].float()
+                eps = self.unet(sample, moments[step], token_ids, return_dict=False)[0].float()
                 if guided:
                     eps = guide(*eps.chunk(2), settings.guidance_scale)
                 latents = self.scheduler.step(eps, timestep, latents, return_dict=False)[0]

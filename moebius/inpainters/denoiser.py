@@ -71,11 +71,11 @@ class DenoiserInpainter(Inpainter):
         return tuple(self._said)
 
     def shrink(self) -> str | None:
-        """From float32 to bfloat16, then from the GPU to the processor."""
+        """From float32 to bfloat16, where the student's weights bear it, then from the GPU to the processor."""
         device = self.pipeline.device.type
         if device == "cpu":
             return None
-        if self.pipeline.unet.dtype == torch.float32:
+        if self.pipeline.unet.dtype == torch.float32 and self._bears_bfloat16():
             self.pipeline.to(torch.bfloat16)
             said = f"There was not enough memory on {device} in float32; took bfloat16 instead."
         else:
@@ -83,6 +83,11 @@ class DenoiserInpainter(Inpainter):
             said = f"There was not enough memory on {device}; took the processor instead."
         self._said.append(said)
         return said
+
+    def _bears_bfloat16(self) -> bool:
+        """As `precision.choose` would find; tried on the processor, because there is no room on the GPU."""
+        student = self.files is not None and self.files.network == "moebius"
+        return not student or not precision.inaccurate(self.files, "cpu", torch.bfloat16)
 
     def fill(
         self,

@@ -1,5 +1,6 @@
 """The pipeline against the published sampling, computed with the published code on filled networks."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from fill import hole, picture
 from PIL import Image
 from standin import write_published
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from moebius.pipeline import MoebiusInpaintPipeline, guide, make_scheduler
 
@@ -189,6 +192,58 @@ def test_a_generator_per_picture_makes_batch_and_single_runs_agree(pipe):
     together = pipe(PICTURES, MASKS, generator=[seeded(1), seeded(2)], **settings).images
     alone = pipe(PICTURES[1], MASKS[1], generator=[seeded(2)], **settings).images
     np.testing.assert_allclose(together[1], alone[0], atol=2 / 255)
+
+
+class Traffic(TorchDispatchMode):
+    """Notes what reads a value on the device "meta" or carries one there from the CPU or back."""
+
+    copies = ("aten._to_copy", "aten.copy_", "aten._local_scalar_dense")
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.calls = [], 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        tensors = [each for each in tree_leaves((args, kwargs, out)) if isinstance(each, torch.Tensor)]
+        ends = {each.device.type for each in tensors} | ({"cpu"} if isinstance(out, int | float) else set())
+        self.calls += 1
+        if len(ends) > 1 and str(func).startswith(self.copies):  # numbers of the CPU may scale tensors anywhere
+            self.seen.append(str(func))
+        return out
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "euler"])
+def test_nothing_is_copied_between_devices_inside_the_loop(pipe, name):
+    """On torch's device without memory, where reading a value is an error and a copy from the CPU is seen."""
+    meta = copy.deepcopy(pipe).to("meta")
+    meta.scheduler = make_scheduler(name)
+    traffic = Traffic()
+
+    def stepped(pipeline, step, timestep, tensors):
+        traffic.__enter__() if step == 0 else traffic.__exit__(None, None, None) if step == 3 else None
+        return tensors
+
+    latents = meta(
+        PICTURES[0], MASKS[0], num_inference_steps=5, output_type="latent", callback_on_step_end=stepped
+    ).images
+    assert latents.device.type == "meta" and traffic.seen == [] and traffic.calls > 1000
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "euler"])
+def test_nothing_waits_for_the_gpu_inside_the_loop(pipe, name):
+    on_gpu = copy.deepcopy(pipe).to("cuda")
+    on_gpu.scheduler = make_scheduler(name)
+
+    def stepped(pipeline, step, timestep, tensors):
+        torch.cuda.set_sync_debug_mode("error" if step < 3 else "default")
+        return tensors
+
+    try:
+        on_gpu(PICTURES[0], MASKS[0], num_inference_steps=5, output_type="latent", callback_on_step_end=stepped)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_output_types_agree(pipe):

@@ -1,6 +1,7 @@
 """The number type: measured on the processor, checked against float32 once per checkpoint, remembered."""
 
 import json
+import types
 
 import pytest
 import torch
@@ -65,6 +66,47 @@ def test_what_is_asked_for_is_used_with_a_word(files, monkeypatch):
     differing(monkeypatch, 0.5, 0.0)
     kind, (said,) = precision.choose(files, "cpu", "bfloat16")
     assert kind == torch.bfloat16 and "50.0% in a step" in said and "it was asked for" in said
+
+
+@pytest.mark.parametrize("asked", ["bfloat16", "float16"])
+def test_on_a_gpu_step_and_decode_are_tried_there_before_a_fast_type_is_used(files, monkeypatch, asked):
+    """Without a GPU: who is asked for what. Without a type that is asked for, a GPU stays with float32."""
+    tried, right = [], torch.ones(4)
+
+    def try_(files, device, kind):
+        tried.append((device, kind))
+        return right, right if kind == torch.float32 else 1.5 * right  # the decode alone is wrong
+
+    monkeypatch.setattr(precision, "_try", try_)
+    kind, (said,) = precision.choose(files, "cuda:1", asked)
+    assert tried == [("cuda:1", torch.float32), ("cuda:1", getattr(torch, asked))] and kind == tried[1][1]
+    assert "0.0% in a step and 50.0% in a decoded picture" in said
+    (key,) = json.loads(precision.cache_file().read_text())
+    assert f" {asked} cuda " in key, "what holds on a processor need not hold on a GPU"
+    assert precision.choose(files, "cuda", None) == (torch.float32, ()) and len(tried) == 2
+
+
+@pytest.mark.parametrize(("step", "became"), [(0.01, torch.bfloat16), (0.03, torch.float32)])
+def test_where_a_gpus_memory_runs_out_bfloat16_is_taken_only_if_it_is_accurate(files, monkeypatch, step, became):
+    asked = differing(monkeypatch, step, 0.001)
+    model = DenoiserInpainter.from_files(files, "cpu", "float32")
+    pipeline, moved = model.pipeline, []
+    unet = types.SimpleNamespace(dtype=torch.float32)
+    model.pipeline = types.SimpleNamespace(device=torch.device("cuda"), unet=unet, to=lambda *to: moved.append(to))
+    said = model.shrink()
+    assert moved == ([(torch.bfloat16,)] if became == torch.bfloat16 else [("cpu", torch.float32)])
+    assert ("took bfloat16" if became == torch.bfloat16 else "took the processor") in said
+    assert [(device, kind) for _, device, kind, *_ in asked] == [("cpu", torch.bfloat16)]
+    model.pipeline = pipeline
+    assert model.shrink() is None
+
+
+def test_the_check_makes_no_fast_form_in_float32(files, monkeypatch):
+    """It would be the most memory that the whole fill needs."""
+    made, real = [], denoiser.load_denoiser
+    monkeypatch.setattr(denoiser, "load_denoiser", lambda *given: made.append(given[2]) or real(*given))
+    precision.differences(files, "cpu", torch.bfloat16)
+    assert made == [torch.bfloat16]
 
 
 def test_float32_is_never_checked(files, monkeypatch):
