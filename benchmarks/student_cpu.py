@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from moebius import bench, bench_ways, devices
-from moebius.models import fused
+from moebius.models import fused, fused_lambda, products
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
 
@@ -90,11 +90,11 @@ def main() -> None:
         "freed memory kept during the steps": (fast, 1, ()),
         "what the branches share computed once": (fast, 2, (keep,)),
         "Local-λ as attention in tiles, without (k, v, n)": (with_trained(trained, local_lambda), 1, (keep,)),
-        "tiles in Local-λ": (fast, 1, (keep, lambda: mock.patch.dict(fused._TILES, {True: 1, False: 1}))),
+        "tiles in Local-λ": (fast, 1, (keep, lambda: mock.patch.dict(fused_lambda._TILES, {True: 1, False: 1}))),
         "Mix-FFN in (B, H, W, C) and in pieces": (with_trained(trained, mix_ffn), 1, (keep,)),
         "separable convolutions with BatchNorm folded": (with_trained(trained, separable), 1, (keep,)),
         "nearest ×2 and 3×3 as four 2×2": (with_trained(trained, doubling), 1, (keep,)),
-        "products by oneDNN": (fast, 1, (keep, lambda: mock.patch.object(fused, "_onednn_dtypes", lambda: ()))),
+        "products by oneDNN": (fast, 1, (keep, lambda: mock.patch.object(products, "_onednn_dtypes", lambda: ()))),
         "constants of condition and time kept": (Forgetful(fast), 1, (keep,)),
     }
     side, channels = trained.config.sample_size, trained.config.in_channels
@@ -120,7 +120,7 @@ def main() -> None:
         for name, way in ways.items():
             seconds[name].append(step(*way))
         started = time.perf_counter()
-        fused.product(large, large)
+        products.product(large, large)
         rates.append(2 * 2048**3 / 1e9 / (time.perf_counter() - started))
     rate, base = max(rates), statistics.median(seconds["all"])
     print(f"{options.dtype}, torch {torch.__version__}, {torch.get_num_threads()} threads, N = {options.rounds}: ")  # noqa: T201

@@ -21,12 +21,13 @@ from moebius.inpainters.denoiser import DenoiserInpainter
 from moebius.inpainters.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux_plans import PLANS
 from moebius.models import fused_autoencoder
-from moebius.models.gla import KERNELS
+from moebius.models.forms import as_form
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 
 MODELS = tuple(paper.TIMINGS)
+KERNELS = ("torch", "fla", "triton")
 SIDE = 512
 
 _VAE = {
@@ -92,25 +93,32 @@ def network(name: str, device: str, dtype: torch.dtype, tiny: bool) -> torch.nn.
         return kind(**config).requires_grad_(False).eval()
 
 
+def autoencoder(name: str, device: str, dtype: torch.dtype, tiny: bool) -> AutoencoderKL:
+    """A model's autoencoder with random weights, in its trained form."""
+    _, _, config = (_TINY if tiny else _REAL)[name]
+    with _made_on(device, dtype):
+        return AutoencoderKL(**config).requires_grad_(False).eval()
+
+
 def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = "torch") -> Inpainter:
     """A model with random weights, through the class that fills photos.
 
     Args:
-        kernel: of PixelHacker's attention, see `PixelHackerUNet.set_attention_kernel`.
+        kernel: `fla` of PixelHacker's attention, see `PixelHackerUNet.set_attention_kernel`; `triton` of the student's
+            Local-λ, see `FusedMoebiusUNet.set_local_kernel`.
     """
     if name not in MODELS:
         raise ValueError(f"cannot measure {name!r}; choose from {', '.join(MODELS)}")
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; choose from {', '.join(KERNELS)}")
-    _, _, vae_config = (_TINY if tiny else _REAL)[name]
-    denoiser = network(name, device, dtype, tiny)
-    with _made_on(device, dtype):
-        vae = AutoencoderKL(**vae_config).requires_grad_(False).eval()
+    denoiser, vae = network(name, device, dtype, tiny), autoencoder(name, device, dtype, tiny)
     if name != "flux-fill":
-        if name == "pixelhacker":
+        if name == "pixelhacker" and kernel != "triton":
             denoiser.set_attention_kernel(kernel)
+        if name == "moebius" and kernel == "triton":
+            denoiser = as_form(denoiser, "triton", release=True)
         if device == "cpu":  # as `DenoiserInpainter.from_files` does
-            denoiser = denoiser.fuse(release=True) if name == "moebius" else denoiser
+            denoiser = as_form(denoiser, "fast", release=True) if name == "moebius" else denoiser
             vae = fused_autoencoder.fuse(vae)
         return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
     pipeline = FluxFillPipeline(

@@ -12,51 +12,77 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from moebius import bench, devices
-from moebius.models.fused import product
+from moebius import bench, bench_whole, devices
+from moebius.models import forms
+from moebius.models.products import product
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 
 Progress = Callable[[float, str], None]
 
 
+FORMS = {"cpu": ("trained", "fast"), "cuda": ("trained", "fast", "compiled", "triton", "triton-compiled")}
+"""What can be timed on a kind of device."""
+
+
 def ways(
     device: str | None = None,
-    batches: tuple[int, ...] = (1, 2),
+    batches: tuple[int, ...] | None = None,
     rounds: int = 5,
     tiny: bool | None = None,
+    whole: bool = True,
+    minutes: float = 30.0,
     progress: Progress = lambda share, text: None,
 ) -> dict[str, Any]:
-    """Time guided steps of the trained and, on a CPU, of the fast form, float32 and bfloat16.
+    """Time guided steps and whole fills of the student in every form, in float32 and bfloat16.
 
     Args:
-        batches: pictures in one step; a guided step computes two predictions for each.
+        batches: pictures in one step; a guided step computes two predictions for each. None: 1, 2; on a GPU 1, 16.
         rounds: timed ones, after one that warms up; every way has its turn in every round.
         tiny: None: real sizes on a GPU, tiny ones elsewhere.
+        whole: False: steps alone.
+        minutes: nothing new is begun after them, but for the first round.
 
     Returns:
-        `rows`, one per way: median, least and greatest seconds of a step, GFLOP that it computes, GFLOP/s of a large
-        product measured in the same rounds, and the share of that rate that is reached.
+        `rows`, one per way: median, least and greatest seconds of a step, GFLOP that it computes (counted in the
+        trained and in the fast form), GFLOP/s of a large product measured in the same rounds, and the share of that
+        rate that is reached; `whole`: what `bench_whole.whole` returns, None where there was no time; a total_s that
+        was not measured is computed as encode + 20 steps + decode (`computed`). `rounds`: how many there was time for.
+        `left_out`: why a form could not run.
     """
     device = device or devices.best_device()
     devices.check_device(device)
-    tiny = device == "cpu" if tiny is None else tiny
+    kind_of_device = torch.device(device).type
+    tiny = kind_of_device == "cpu" if tiny is None else tiny
+    batches = batches or ((1, 16) if kind_of_device == "cuda" else (1, 2))
     if rounds < 1 or any(batch < 1 for batch in batches):
         raise ValueError(f"rounds and batches must be at least 1, got {rounds} and {batches}")
+    end, left_out = time.monotonic() + 60 * minutes, []
     runs: dict[tuple[str, str, int], Callable[[], Any]] = {}
     operations: dict[tuple[str, str, int], int] = {}
+    progress(0.0, "Building the networks")
     for kind in (torch.float32, torch.bfloat16):
         name = str(kind).removeprefix("torch.")
         x, weight = (torch.ones(2048, 2048, dtype=kind, device=device) for _ in range(2))
         runs["product", name, 0] = lambda x=x, weight=weight: product(x, weight)
         operations["product", name, 0] = 2 * 2048**3
         trained = bench.network("moebius", device, kind, tiny)
-        forms = {"trained": trained, "fast": trained.fuse()} if device == "cpu" else {"trained": trained}
-        for form, network in forms.items():
+        for form in FORMS.get(kind_of_device, ("trained", "fast")):
+            try:
+                network = forms.as_form(trained, form)
+            except ValueError as error:  # Triton is not installed
+                left_out.append(f"{form}: {error}")
+                continue
             for batch in batches:
                 runs[form, name, batch] = step = _step(network, form, batch)
-                operations[form, name, batch] = count_operations(step)
+                if form in ("trained", "fast"):
+                    operations[form, name, batch] = count_operations(step)
+                else:  # the same work, by kernels that cannot be counted
+                    operations[form, name, batch] = operations["fast", name, batch]
     seconds: dict[tuple, list[float]] = {key: [] for key in runs}
     for turn in range(rounds + 1):
+        if turn > 1 and time.monotonic() > end:
+            progress(1.0, f"Time is up after {turn - 1} rounds")
+            break
         for index, (key, run) in enumerate(runs.items()):
             progress((turn + index / len(runs)) / (rounds + 1), f"Round {turn} of {rounds}: {key[0]}, {key[1]}")
             # As the pipeline runs its steps: what the first one freed is there for the second. Both forms alike.
@@ -69,9 +95,22 @@ def ways(
                 if turn:
                     seconds[key].append(time.perf_counter() - started)
     rates = {key[1]: operations[key] / min(all_) for key, all_ in seconds.items() if key[0] == "product"}
+    rows = [_row(key, seconds[key], operations[key], rates[key[1]]) for key in runs if key[0] != "product"]
+    runs.clear()
+    del run, step, network, trained
+    devices.let_go()
+    for index, row in enumerate(rows if whole else ()):
+        form, kind_name, batch = row["form"], row["dtype"], row["batch"]
+        progress(index / len(rows), f"Whole fill {index + 1} of {len(rows)}: {form}, {kind_name}, batch {batch}")
+        row["whole"] = None
+        if time.monotonic() < end:
+            row["whole"] = found = bench_whole.whole(form, kind_name, batch, device, tiny)
+            found["computed"] = found["total_s"] is None
+            if found["computed"]:
+                found["total_s"] = found["encode_s"] + bench_whole.STEPS * row["step_s"] + found["decode_s"]
+    timed = min(map(len, seconds.values()))
     return {"tiny": tiny, "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__,
-            "rounds": rounds, "rows": [_row(key, seconds[key], operations[key], rates[key[1]])
-                                       for key in runs if key[0] != "product"]}  # fmt: skip
+            "rounds": timed, "left_out": left_out, "rows": rows}  # fmt: skip
 
 
 def count_operations(run: Callable[[], Any]) -> int:
@@ -90,7 +129,7 @@ def _step(network: torch.nn.Module, form: str, batch: int) -> Callable[[], Tenso
     side, dtype, device = network.config.sample_size, network.dtype, network.device
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(batch, network.config.in_channels, side, side, generator=generator).to(device, dtype)
-    sample = sample if form == "fast" else sample.repeat(2, 1, 1, 1)
+    sample = sample.repeat(2, 1, 1, 1) if form == "trained" else sample
     ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS], device=device).repeat_interleave(batch, dim=0)
 
     def run() -> Tensor:
@@ -120,14 +159,23 @@ def describe(report: dict[str, Any]) -> str:
     lines = [
         f"the student on {report['device']}, {report['threads']} threads, torch {report['torch']}; random weights, "
         f"{report['rounds']} interleaved rounds",
-        f"{'form':<9}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'GFLOP':>8}{'reached':>9}"
-        "   of a large product's GFLOP/s",
+        f"{'form':<16}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'GFLOP':>8}{'reached':>9} of GFLOP/s"
+        f"{'fill s':>9}{'encode':>8}{'decode':>8}{'peak GiB':>10}",
     ]
     for row in report["rows"]:
-        lines.append(
-            f"{row['form']:<9}{row['dtype']:<10}{row['batch']:>6}{row['step_s']:>9.3f}{row['least_s']:>8.3f}"
-            f"{row['most_s']:>8.3f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}   {row['product_gflops']:.0f}"
+        line = (
+            f"{row['form']:<16}{row['dtype']:<10}{row['batch']:>6}{row['step_s']:>9.3f}{row['least_s']:>8.3f}"
+            f"{row['most_s']:>8.3f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}{row['product_gflops']:>11.0f}"
         )
+        if found := row.get("whole"):
+            total = f"{'~' if found['computed'] else ''}{found['total_s']:.1f}"
+            line += f"{total:>9}{found['encode_s']:>8.2f}{found['decode_s']:>8.2f}{found['peak_gib']:>10.2f}"
+        lines.append(line)
+    lines.append(
+        "Reached: of a large product's rate. Fill: encode, 20 steps, decode; ~ computed from 2 steps. Peak: of the"
+    )
+    lines.append("fill's own process, libraries included; on a GPU of what torch held there.")
+    lines += [f"Left out: {text}" for text in report["left_out"]]
     if report["tiny"]:
         lines.append("The network is tiny: the figures say nothing about the real one. --size real times that.")
     return "\n".join(lines)

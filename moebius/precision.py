@@ -68,7 +68,7 @@ def fastest_on_cpu() -> str:
     """`bfloat16` where this processor multiplies it much faster than float32, else `float32`; measured, 0.1 s."""
     import torch
 
-    from moebius.models.fused import product
+    from moebius.models.products import product
 
     best = {}
     for dtype in (torch.float32, torch.bfloat16):

@@ -158,6 +158,12 @@ def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> In
     model = DenoiserInpainter.from_files(files, options.device, options.dtype, progress)
     if network == "pixelhacker" and (kernel := os.environ.get("MOEBIUS_GLA_KERNEL")):
         model.pipeline.unet.set_attention_kernel(kernel)
+    if network == "moebius" and (form := os.environ.get("MOEBIUS_FORM")):
+        from moebius.models.forms import as_form
+
+        if "compiled" in form:
+            progress(0.0, "The first step will compile the network, which takes minutes")
+        model.pipeline.unet = as_form(model.pipeline.unet, form, release=True)
     return model
 
 

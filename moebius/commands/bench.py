@@ -32,13 +32,29 @@ def add(commands) -> None:
         choices=("real", "tiny"),
         help="default: real on a GPU, tiny elsewhere",
     )
-    parser.add_argument("--kernel", choices=("torch", "fla"), default="torch", help="of PixelHacker's attention")
+    parser.add_argument(
+        "--kernel",
+        choices=("torch", "fla", "triton"),
+        default="torch",
+        help="on CUDA: fla in PixelHacker's attention, triton in the student's local part",
+    )
     parser.add_argument(
         "--ways",
         action="store_true",
-        help="the student alone: a guided step in every form, type and batch that can run here, interleaved",
+        help="the student alone: a guided step in every form, type and batch that can run here, interleaved, then a "
+        "whole fill by each in a process of its own",
     )
     parser.add_argument("--rounds", type=int, default=5, help="of --ways (default: 5)")
+    parser.add_argument(
+        "--batches",
+        type=lambda text: tuple(int(number) for number in text.split(",")),
+        metavar="N,N,…",
+        help="of --ways: pictures in one step (default: 1,2; on a GPU 1,16)",
+    )
+    parser.add_argument("--no-whole", action="store_true", help="of --ways: steps alone")
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="of --ways: nothing new is begun after them (default: 30)"
+    )
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(command=run, describe=describe)
 
@@ -55,7 +71,15 @@ def run(options: argparse.Namespace) -> dict:
         if options.ways:
             from moebius.bench_ways import ways
 
-            return ways(options.device, rounds=options.rounds, tiny=tiny, progress=progress)
+            return ways(
+                options.device,
+                options.batches,
+                options.rounds,
+                tiny,
+                whole=not options.no_whole,
+                minutes=options.minutes,
+                progress=progress,
+            )
         return bench(options.models, options.device, options.dtype, options.steps, tiny, options.kernel, progress)
 
 

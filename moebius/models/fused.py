@@ -17,6 +17,7 @@ are matrix products and depthwise ones read whole cache lines. The rewrites, eac
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -24,318 +25,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moebius.models import blocks, lambda_layers
+from moebius.models.fused_blocks import (
+    Downsampler,
+    GroupNorm,
+    ResidualBlock,
+    SeparableConv,
+    Transformer,
+    Upsampler,
+    repeated,
+)
+from moebius.models.fused_lambda import KERNELS, Constants, LocalLambda
+from moebius.models.products import Product
 
 if TYPE_CHECKING:
     from moebius.models.unet import MoebiusUNet
 
-
-def fold_norm(weight: Tensor, norm: nn.modules.batchnorm._BatchNorm) -> tuple[Tensor, Tensor]:
-    """Weight (out, ...) and bias (out,) of a product without bias followed by `norm` in eval mode."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias - norm.running_mean * scale
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, silu: bool = False) -> Tensor:
-    """`F.linear`, followed by SiLU where asked.
-
-    On a CPU by oneDNN, which is what torch's own compiler calls too: in float32 `F.linear` goes to MKL, which uses half
-    the vector width on AMD (16.6 against 7.6 ms for 8192×320×320 on one core); in bfloat16 it copies the bias first.
-    """
-    if x.device.type == "cpu" and x.dtype in _onednn_dtypes():
-        return torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "swish" if silu else "none", [], "")
-    y = F.linear(x, weight, bias)
-    return F.silu(y, inplace=True) if silu else y
-
-
-@functools.cache
-def _onednn_dtypes() -> tuple[torch.dtype, ...]:
-    ops = torch.ops.mkldnn
-    if not (torch.backends.mkldnn.is_available() and hasattr(ops, "_linear_pointwise")):
-        return ()
-    half = hasattr(ops, "_is_mkldnn_bf16_supported") and ops._is_mkldnn_bf16_supported()
-    return (torch.float32, torch.bfloat16) if half else (torch.float32,)
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options) -> Tensor:
-    """`F.conv2d` on (B, H, W, C)."""
-    return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
-
-
-_ROWS = 128
-"""Rows of positions whose tiles Local-λ takes at once."""
-_TILES = {True: 4, False: 8}
-"""Positions along x whose windows are one product: in float32, else. More are fewer calls and more zeros."""
 _MOMENTS = 64
 """Timesteps whose projections are kept."""
-_PIECE = 3_300_000
-"""Activations between two products that are held at once; measured for Mix-FFN (2 cores, 1 MB of L2 each)."""
-
-
-class Product(nn.Module):
-    """A matrix product over the channels: (..., in) -> (..., out)."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        self.register_buffer("weight", weight.flatten(1).contiguous())
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return product(x, self.weight, self.bias)
-
-
-class Depthwise(nn.Module):
-    """A 3×3 convolution of each channel alone."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, padding=1, groups=x.shape[-1])
-
-
-class GroupNorm(nn.Module):
-    """GroupNorm over (H, W, C / groups), followed by SiLU where asked; statistics in float32."""
-
-    def __init__(self, norm: nn.GroupNorm):
-        super().__init__()
-        self.groups, self.eps = norm.num_groups, norm.eps
-        self.register_buffer("weight", norm.weight)
-        self.register_buffer("bias", norm.bias)
-
-    def forward(self, x: Tensor, silu: bool = False) -> Tensor:
-        y = self.normalised(x)
-        return F.silu(y, inplace=True) if silu else y
-
-    def normalised(self, x: Tensor) -> Tensor:
-        b, height, width, channels = x.shape
-        # torch's own kernel adds all of a group up in one float32 number, which costs two digits that bfloat16 has not
-        if x.dtype != torch.float32:
-            planes = x.permute(0, 3, 1, 2)
-            return F.group_norm(planes, self.groups, self.weight, self.bias, self.eps).permute(0, 2, 3, 1)
-        groups = x.view(b, height * width, channels)
-        mean = groups.mean(dim=1).view(b, self.groups, -1).mean(dim=2)
-        square = groups.square().mean(dim=1).view(b, self.groups, -1).mean(dim=2)
-        scale = torch.rsqrt((square - mean.square()).clamp_min(0) + self.eps)
-        repeat = channels // self.groups
-        scale = scale.repeat_interleave(repeat, dim=1) * self.weight
-        shift = self.bias - mean.repeat_interleave(repeat, dim=1) * scale
-        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
-
-
-class LayerNorm(nn.Module):
-    def __init__(self, norm: nn.LayerNorm):
-        super().__init__()
-        self.eps = norm.eps
-        self.register_buffer("weight", norm.weight)
-        self.register_buffer("bias", norm.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
-
-
-class SeparableConv(nn.Module):
-    def __init__(self, conv: blocks.SeparableConv):
-        super().__init__()
-        self.depthwise = Depthwise(*fold_norm(conv.conv_dw.weight, conv.bn1))
-        self.pointwise = Product(*fold_norm(conv.conv_pw.weight, conv.bn2))
-        self.residual = conv.residual
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.pointwise(F.relu(self.depthwise(x), inplace=True))
-        return y.add_(x) if self.residual else y
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, block: blocks.ResidualBlock):
-        super().__init__()
-        self.norm1, self.norm2 = GroupNorm(block.norm1), GroupNorm(block.norm2)
-        self.conv1, self.conv2 = SeparableConv(block.conv1), SeparableConv(block.conv2)
-        shortcut = block.conv_shortcut
-        self.shortcut = Product(shortcut.weight, shortcut.bias) if shortcut is not None else None
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """x (B, H, W, in), time (B, out): this block's projection of the embedding."""
-        y = self.conv1(self.norm1(x, silu=True)).add_(time[:, None, None])
-        y = self.conv2(self.norm2(y, silu=True))
-        return y.add_(x if self.shortcut is None else self.shortcut(x))
-
-
-class LocalLambda(nn.Module):
-    def __init__(self, layer: lambda_layers.LocalLambda):
-        super().__init__()
-        self.heads, self.depth, self.window = layer.heads, layer.depth, layer.window
-        query, query_bias = fold_norm(layer.to_q.weight, layer.norm_q)
-        value, value_bias = fold_norm(layer.to_v.weight, layer.norm_v)
-        key = layer.to_k.weight
-        self.query = Product(query, query_bias)
-        self.key_value = Product(torch.cat([key, value]), torch.cat([torch.zeros_like(value_bias), value_bias]))
-        kernel = layer.pos_conv.weight[:, 0, 0]  # (k, δy, δx)
-        self.register_buffer("kernel", kernel.permute(2, 1, 0).flatten(0, 1).contiguous())  # (δx·δy, k)
-        self.register_buffer("constant", layer.pos_conv.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)."""
-        b, height, width, channels = x.shape
-        h, k = self.heads, self.depth
-        q = self.query(x).view(b, height * width * h, k)
-        keys, v = self.key_value(x).split(k, dim=-1)
-        keys = keys.reshape(b, -1, k).float().softmax(dim=1)
-        content = keys.transpose(1, 2) @ v.reshape(b, -1, k).float() + self.constant[:, None].float()  # (b, k, v)
-        y = self.local(q.view(b, height, width * h, k), v)
-        return y.view(b, -1, k).add_(q @ content.to(q.dtype)).view(b, height, width, channels)
-
-    def local(self, q: Tensor, v: Tensor) -> Tensor:
-        """q (b, H, W·h, k), v (b, H, W, k) -> Σ_δ (q · R[δ]) v[n + δ], (b, H, W·h, k)."""
-        b, height, width, k = v.shape
-        h, window, pad = self.heads, self.window, self.window // 2
-        padded = F.pad(v, (0, 0, pad, pad, pad, pad))
-        s = padded.stride()
-        columns = (b, height, width + 2 * pad, window, k)  # at (y, x): the values of (y + δy, x) for every δy
-        stacked = padded.as_strided(columns, (s[0], s[1], s[2], s[1], 1)).contiguous().view(b * height, -1, k)
-        q, out = q.reshape(b * height, -1, k), torch.empty_like(q).view(b * height, -1, k)
-        tile, rows = min(_TILES[v.dtype == torch.float32], width), min(_ROWS, b * height)
-        # windows of neighbours overlap: each begins `window` values after the one before, and is zero outside itself
-        span = (tile + window - 1) * window
-        weights = q.new_zeros(rows, tile * h, span)
-        windows = weights.as_strided((rows, tile, h, window * window), (tile * h * span, h * span + window, span, 1))
-        for top in range(0, b * height, rows):
-            count = min(rows, b * height - top)
-            for left in range(0, width, tile):
-                across = min(tile, width - left)
-                here = (slice(top, top + count), slice(left * h, (left + across) * h))
-                local = product(q[here], self.kernel).view(count, across, h, window * window)
-                windows[:count, :across] = local
-                length = (across + window - 1) * window
-                values = stacked[top : top + count, left * window : left * window + length]
-                out[here] = torch.bmm(weights[:count, : across * h, :length], values)
-        return out.view(b, height, -1, k)
-
-
-class Constants(NamedTuple):
-    """What Interactive-λ's queries meet: they depend on condition and grid alone."""
-
-    keys: Tensor
-    """(B, k, m), after the softmax."""
-    values: Tensor
-    """(B, m, v)."""
-    table: Tensor
-    """(n, m, k): the position table, the same for every condition."""
-
-
-class InteractiveLambda(nn.Module):
-    def __init__(self, layer: lambda_layers.InteractiveLambda):
-        super().__init__()
-        self.heads, self.depth = layer.heads, layer.depth
-        self.query = Product(*fold_norm(layer.to_q.weight, layer.norm_q))
-        self.trained = [layer]  # in a list: not a submodule
-
-    def constants(self, context: Tensor, height: int, width: int) -> Constants:
-        """For a condition context (B, m, D) on a grid."""
-        (layer,) = self.trained
-        keys = layer.to_k(context).softmax(dim=1)  # (B, m, k)
-        values = layer.norm_v(layer.to_v(context).transpose(1, 2)).transpose(1, 2)
-        return Constants(keys.transpose(1, 2), values.contiguous(), layer.position_table(height, width))
-
-    def forward(self, x: Tensor, constants: Constants) -> Tensor:
-        b, height, width, channels = x.shape
-        q = self.query(x).view(b, height * width * self.heads, self.depth)
-        weights = torch.bmm(q, constants.keys)  # (B, n·h, m)
-        for one, queries in zip(weights, q, strict=True):
-            by_place = one.view(height * width, self.heads, -1)
-            by_place.baddbmm_(queries.view(height * width, self.heads, -1), constants.table.transpose(1, 2))
-        return torch.bmm(weights, constants.values).view(b, height, width, channels)
-
-
-class MixFFN(nn.Module):
-    def __init__(self, ffn: blocks.MixFFN):
-        super().__init__()
-        self.expand = Product(ffn.expand.weight, ffn.expand.bias)
-        self.depthwise = Depthwise(ffn.depthwise.weight, ffn.depthwise.bias)
-        self.project = Product(ffn.project.weight, None)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.project.weight.shape[1]
-        step = min(hidden, max(32, _PIECE // x[..., 0].numel() // 16 * 16))
-        gated = x.new_empty(*x.shape[:-1], hidden)
-        for start in range(0, hidden, step):
-            end = min(start + step, hidden)
-            a, gate = self.rows(x, start, end), self.rows(x, hidden + start, hidden + end)
-            torch.mul(F.silu(gate, inplace=True), a, out=gated[..., start:end])
-        return self.project(gated)
-
-    def rows(self, x: Tensor, start: int, end: int) -> Tensor:
-        """Hidden channels start to end, after the depthwise convolution."""
-        expand, depthwise = self.expand, self.depthwise
-        y = product(x, expand.weight[start:end], expand.bias[start:end], silu=True)
-        return convolve(y, depthwise.weight[start:end], depthwise.bias[start:end], padding=1, groups=end - start)
-
-
-class Transformer(nn.Module):
-    def __init__(self, transformer: blocks.Transformer):
-        super().__init__()
-        block = transformer.block
-        self.norm = GroupNorm(transformer.norm)
-        self.proj_in = Product(transformer.proj_in.weight, transformer.proj_in.bias)
-        self.norm1, self.norm2, self.norm3 = (LayerNorm(n) for n in (block.norm1, block.norm2, block.norm3))
-        self.local_lambda = LocalLambda(block.local_lambda)
-        self.interactive_lambda = InteractiveLambda(block.interactive_lambda)
-        self.ff = MixFFN(block.ff)
-        self.proj_out = Product(transformer.proj_out.weight, transformer.proj_out.bias)
-
-    def forward(self, x: Tensor, constants: Constants) -> Tensor:
-        """x (B, H, W, C), constants of B conditions, or of more: then the branches part here."""
-        y = self.proj_in(self.norm(x))
-        y = self.local_lambda(self.norm1(y)).add_(y)
-        x, y = (repeated(each, len(constants.values)) for each in (x, y))
-        y = self.interactive_lambda(self.norm2(y), constants).add_(y)
-        y = self.ff(self.norm3(y)).add_(y)
-        return self.proj_out(y).add_(x)
-
-
-def repeated(x: Tensor, batch: int) -> Tensor:
-    """(B, ...) -> (batch, ...), one copy after the other."""
-    return x if x.shape[0] == batch else x.repeat(batch // x.shape[0], *[1] * (x.ndim - 1))
-
-
-class Downsampler(nn.Module):
-    def __init__(self, conv: nn.Conv2d):
-        super().__init__()
-        self.register_buffer("weight", conv.weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", conv.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, stride=2, padding=1)
-
-
-class Upsampler(nn.Module):
-    """Of the nine products of the 3×3 kernel those that meet the same low-resolution pixel are added beforehand; each
-    of the four kinds of high-resolution pixels is then one product with its 2×2 neighbours."""
-
-    def __init__(self, conv: blocks.Upsampler):
-        super().__init__()
-        # an even output row sees kernel rows (0), (1, 2) on inputs y - 1, y; an odd one (0, 1), (2) on y, y + 1
-        halves = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], dtype=conv.weight.dtype)
-        halves = halves.to(conv.weight.device)
-        weight = torch.einsum("oiyx,pay,qbx->pqoabi", conv.weight, halves, halves)  # (2, 2, out, 2, 2, in)
-        self.register_buffer("weight", weight.flatten(3).flatten(0, 1).contiguous())  # (4, out, 4 · in)
-        self.register_buffer("bias", conv.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        b, height, width, channels = x.shape
-        out = x.new_empty(b, height, 2, width, 2, channels)
-        rows = max(1, _PIECE // (4 * x[:, 0].numel()))
-        for top in range(0, height, rows):
-            bottom = min(top + rows, height)
-            around = x[:, max(top - 1, 0) : bottom + 1]
-            padded = F.pad(around, (0, 0, 1, 1, int(top == 0), int(bottom == height)))
-            for p, q in ((0, 0), (0, 1), (1, 0), (1, 1)):
-                corners = [
-                    padded[:, p + i : p + i + bottom - top, q + j : q + j + width] for i in (0, 1) for j in (0, 1)
-                ]
-                out[:, top:bottom, p, :, q] = product(torch.cat(corners, dim=-1), self.weight[2 * p + q], self.bias)
-        return out.view(b, 2 * height, 2 * width, channels)
 
 
 class Stage(nn.Module):
@@ -385,7 +91,8 @@ class FusedMoebiusUNet(nn.Module):
         self.up_blocks = nn.ModuleList(Stage(stage, release) for stage in network.up_blocks)
         self.norm_out = _made(GroupNorm, network.conv_norm_out, release)
         self.conv_out = _made(SeparableConv, network.conv_out, release)
-        self._kept: tuple[tuple, list] | None = None
+        self._kept: _Kept | None = None
+        self._graphs: Callable[..., Tensor] | None = None
         self._times: dict[float, Tensor] = {}
 
     @property
@@ -428,10 +135,21 @@ class FusedMoebiusUNet(nn.Module):
                 f"the fused network takes grids divisible by {multiple}, got {tuple(sample.shape[2:])}; "
                 "the trained one takes any"
             )
-        times = iter(self._projections(timestep, sample, batch))
-        constants = iter(self._constants(token_ids, *sample.shape[2:]))
+        time = self._projections(timestep, sample, batch)
+        constants = self._constants(token_ids, *sample.shape[2:])
+        x = sample.permute(0, 2, 3, 1).contiguous()
+        if self._graphs is None:
+            x, outputs = self.predict(x, time, constants)
+        else:
+            x, outputs = self._graphs(x, time, constants), ()
+        return MoebiusUNetOutput(sample=x, block_outputs=outputs) if return_dict else (x, outputs)
 
-        x = self.conv_in(sample.permute(0, 2, 3, 1).contiguous())
+    def predict(self, x: Tensor, time: Tensor, constants: list[Constants]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What is left to compute in every step: x (b, h, w, in), time (B or 1, sum of widths) and the constants of
+        every Interactive-λ for B conditions -> (B, 4, h, w), and the stages' outputs."""
+        batch = len(constants[0].values)
+        times, constants = iter(time.split(self.time_widths, dim=-1)), iter(constants)
+        x = self.conv_in(x)
         skips, outputs = [repeated(x, batch)], []
         for stage in self.down_blocks:
             for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
@@ -448,37 +166,85 @@ class FusedMoebiusUNet(nn.Module):
                 x = stage.step(x)
             outputs.append(x.permute(0, 3, 1, 2))
         x = self.conv_out(F.silu(self.norm_out(x))).permute(0, 3, 1, 2).contiguous()  # (B, 4, h, w)
-        return MoebiusUNetOutput(sample=x, block_outputs=tuple(outputs)) if return_dict else (x, tuple(outputs))
+        return x, tuple(outputs)
 
-    def _projections(self, timestep: Tensor | float | int, sample: Tensor, batch: int) -> tuple[Tensor, ...]:
-        """Every block's projection of the time embedding, (batch, out) each; (1, out) where the time is one number."""
+    def set_local_kernel(self, kernel: str) -> None:
+        """Of Local-λ: `torch` runs anywhere and is the default; `triton` is one kernel, for CUDA, where installed.
+
+        Raises:
+            ValueError: there is no such kernel, or Triton is not installed.
+        """
+        if kernel not in KERNELS:
+            raise ValueError(f"unknown kernel {kernel!r}; choose from {', '.join(KERNELS)}")
+        if kernel == "triton":
+            from moebius.models.local_kernel import check_installed
+
+            check_installed()
+        for module in self.modules():
+            if isinstance(module, LocalLambda):
+                module.kernel = kernel
+
+    def compile_graphs(self, backend: str = "inductor") -> None:
+        """Compile every following step, once for each batch and grid; on CUDA with CUDA graphs. Off unless called.
+
+        Pictures, timesteps, conditions and seeds change nothing that is compiled. The first step of a shape takes
+        minutes; block outputs are left out. Choose the kernel before.
+
+        backend: one of torch.compile's; "eager" and "aot_eager" trace and compile nothing.
+        """
+        from moebius.models.graphs import Graphs
+
+        self._graphs = Graphs(self.predict, self.device, backend)
+
+    def _projections(self, timestep: Tensor | float | int, sample: Tensor, batch: int) -> Tensor:
+        """Every block's projection of the time embedding, side by side: (batch, sum of widths), or (1, sum of widths)
+        where the time is one number."""
         (network,) = self.trained
         if torch.as_tensor(timestep).numel() > 1:
-            time = repeated(network.embed_time(timestep, sample), batch)
-            return self.time(F.silu(time)).split(self.time_widths, dim=-1)
+            return self.time(F.silu(repeated(network.embed_time(timestep, sample), batch)))
+        if isinstance(timestep, Tensor) and timestep.device.type != "cpu":  # to read it would wait for the device
+            return self.time(F.silu(network.embed_time(timestep, sample[:1])))
         moment = float(timestep)
         if moment not in self._times:
             if len(self._times) >= _MOMENTS:
                 self._times.clear()
             self._times[moment] = self.time(F.silu(network.embed_time(moment, sample[:1])))
-        return self._times[moment].split(self.time_widths, dim=-1)
+        return self._times[moment]
 
     def _constants(self, token_ids: Tensor, height: int, width: int) -> list[Constants]:
         """What every Interactive-λ keeps for these conditions and this grid; the last ones are remembered."""
-        key = (tuple(map(tuple, token_ids.tolist())), height, width)
-        if self._kept is None or self._kept[0] != key:
-            (network,) = self.trained
-            context = network.encoder_hid_proj(network.token_table(token_ids))
-            values, side = [], (height, width)
-            for index, stage in enumerate(self.down_blocks):
-                here = (side[0] // 2**index, side[1] // 2**index)
-                values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
-            last = len(self.up_blocks) - 1
-            for index, stage in enumerate(self.up_blocks):
-                here = (side[0] // 2 ** (last - index), side[1] // 2 ** (last - index))
-                values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
-            self._kept = (key, values)
-        return self._kept[1]
+        kept = self._kept
+        if kept is not None and kept.grid == (height, width) and kept.are_for(token_ids):
+            return kept.values
+        (network,) = self.trained
+        context = network.encoder_hid_proj(network.token_table(token_ids))
+        values, side = [], (height, width)
+        for index, stage in enumerate(self.down_blocks):
+            here = (side[0] // 2**index, side[1] // 2**index)
+            values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
+        last = len(self.up_blocks) - 1
+        for index, stage in enumerate(self.up_blocks):
+            here = (side[0] // 2 ** (last - index), side[1] // 2 ** (last - index))
+            values += [t.interactive_lambda.constants(context, *here) for t in stage.attentions]
+        self._kept = _Kept(token_ids, token_ids.clone(), token_ids._version, (height, width), values)
+        return values
+
+
+class _Kept(NamedTuple):
+    """The last conditions and what was made of them."""
+
+    asked: Tensor
+    token_ids: Tensor
+    """A copy of `asked`, which its owner may change."""
+    version: int
+    grid: tuple[int, int]
+    values: list[Constants]
+
+    def are_for(self, token_ids: Tensor) -> bool:
+        """The same tensor, as in all steps of a fill, is known without reading it, which would wait for the device."""
+        if token_ids is self.asked and token_ids._version == self.version:
+            return True
+        return token_ids.shape == self.token_ids.shape and torch.equal(token_ids, self.token_ids)
 
 
 def _release(module: nn.Module) -> None:

@@ -17,7 +17,7 @@ from diffusers.models.unets.unet_2d_blocks import DownEncoderBlock2D, UNetMidBlo
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-from moebius.models import fused
+from moebius.models.fused_blocks import Upsampler
 
 _BAND = 2_000_000
 """Values of a feature map that are normalised at once."""
@@ -97,7 +97,7 @@ class Doubling(nn.Module):
 
     def __init__(self, upsample: Upsample2D):
         super().__init__()
-        self.upsampler = fused.Upsampler(upsample.conv)
+        self.upsampler = Upsampler(upsample.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.upsampler(x.permute(0, 2, 3, 1).contiguous()).permute(0, 3, 1, 2)

@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from moebius import bench, bench_ways
+from moebius import bench, bench_ways, bench_whole
 from moebius.__main__ import main
-from moebius.models import fused
+from moebius.models import forms, local_kernel, products
+from moebius.models.fused import FusedMoebiusUNet
 
 
 def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
@@ -25,7 +26,7 @@ def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
 
 
 def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
-    assert main(["bench", "--ways", "--rounds", "2", "--device", "cpu", "--json"]) == 0
+    assert main(["bench", "--ways", "--no-whole", "--rounds", "2", "--device", "cpu", "--json"]) == 0
     report = json.loads(capfd.readouterr().out)
     rows = {(row["form"], row["dtype"], row["batch"]): row for row in report["rows"]}
     assert set(rows) == {(f, d, b) for f in ("trained", "fast") for d in ("float32", "bfloat16") for b in (1, 2)}
@@ -39,10 +40,50 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
     assert main(["bench", "--ways", "--rounds", "0", "--device", "cpu"]) == 2
 
 
+def test_a_whole_fill_has_a_process_of_its_own():
+    one, two = (bench_whole.whole("fast", "bfloat16", batch, "cpu", tiny=True) for batch in (1, 2))
+    for found in (one, two):
+        assert 0 < 18 * found["step_s"] < found["total_s"] and found["decode_s"] > 0
+        assert found["encode_s"] + found["decode_s"] < found["total_s"] and found["peak_gib"] > 0.2
+
+
+def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypatch):
+    found = {"encode_s": 2.0, "step_s": 9.0, "decode_s": 3.0, "total_s": None, "peak_gib": 1.5}
+    monkeypatch.setattr(bench_whole, "whole", lambda *way: dict(found))
+    report = bench_ways.ways("cpu", (1,), rounds=1)
+    for row in report["rows"]:
+        assert row["whole"]["computed"] and row["whole"]["total_s"] == 5 + 20 * row["step_s"]
+    assert "~5." in bench_ways.describe(report)
+    report = bench_ways.ways("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
+    assert report["rounds"] == 1 and all(row["whole"] is None for row in report["rows"])
+
+
+def test_the_forms_for_a_gpu_are_timed_with_the_fast_ones_operations(monkeypatch):
+    """On a CPU, by a backend that compiles nothing; the Triton kernel's place is taken by torch."""
+    monkeypatch.setitem(bench_ways.FORMS, "cpu", bench_ways.FORMS["cuda"])
+    compile_graphs = FusedMoebiusUNet.compile_graphs
+    monkeypatch.setattr(FusedMoebiusUNet, "compile_graphs", lambda self: compile_graphs(self, "eager"))
+    asked = []
+    monkeypatch.setattr(FusedMoebiusUNet, "set_local_kernel", lambda self, kernel: asked.append(kernel))
+    report = bench_ways.ways("cpu", (1,), rounds=1, whole=False)
+    rows = {(row["form"], row["dtype"]): row for row in report["rows"]}
+    assert [form for form, dtype in rows if dtype == "float32"] == list(forms.FORMS) and len(rows) == 10
+    assert asked == ["triton"] * 4 and report["left_out"] == []
+    assert rows["triton-compiled", "bfloat16"]["gflop"] == rows["fast", "bfloat16"]["gflop"]
+
+
+def test_a_form_that_cannot_run_is_left_out_with_the_reason(monkeypatch):
+    monkeypatch.setitem(bench_ways.FORMS, "cpu", ("trained", "triton"))
+    monkeypatch.setattr(local_kernel, "triton", None)
+    report = bench_ways.ways("cpu", (1,), rounds=1, whole=False)
+    assert [row["form"] for row in report["rows"]] == ["trained"] * 2
+    assert 'Left out: triton: kernel "triton" needs Triton' in bench_ways.describe(report)
+
+
 def test_operations_are_counted():
     x, weight = torch.ones(3, 5), torch.ones(7, 5)
     assert bench_ways.count_operations(lambda: x @ weight.T) == 2 * 3 * 5 * 7
-    assert bench_ways.count_operations(lambda: fused.product(x, weight)) == 2 * 3 * 5 * 7
+    assert bench_ways.count_operations(lambda: products.product(x, weight)) == 2 * 3 * 5 * 7
 
 
 def test_a_person_is_told_that_tiny_says_nothing(capfd):
@@ -78,6 +119,7 @@ def test_parameters_are_made_in_the_type_and_the_random_state_is_left_alone():
     [
         (("--models", "classical"), "cannot measure 'classical'; choose from moebius, pixelhacker, flux-fill"),
         (("--device", "tpu"), "unknown device 'tpu'"),
+        (("--models", "moebius", "--kernel", "triton", "--steps", "1"), 'kernel "triton" needs'),
         (("--steps", "0"), "num_inference_steps must be between 1 and 1000"),
     ],
 )

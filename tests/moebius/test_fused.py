@@ -9,8 +9,9 @@ import pytest
 import torch
 from fill import normal, values
 from torch import nn
+from torch._subclasses import FakeTensorMode
 
-from moebius.models import blocks, fused
+from moebius.models import blocks, fused_blocks, products
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 from moebius.weights import convert_student
 
@@ -73,14 +74,14 @@ def test_branches_that_share_a_sample_equal_copies_of_it(small, batch):
 def test_hidden_channels_in_pieces_give_the_same(small, monkeypatch):
     sample = normal(3, 2, 9, 16, 16)
     whole = small.fuse()(sample, 741, IDS).sample
-    monkeypatch.setattr(fused, "_PIECE", 1000)
+    monkeypatch.setattr(fused_blocks, "_PIECE", 1000)
     assert relative_error(small.fuse()(sample, 741, IDS).sample, whole) < 1e-5
 
 
 def test_without_onednn_it_gives_the_same(small, monkeypatch):
     sample = normal(3, 2, 9, 16, 16)
     with_it = small.fuse()(sample, 741, IDS).sample
-    monkeypatch.setattr(fused, "_onednn_dtypes", lambda: ())
+    monkeypatch.setattr(products, "_onednn_dtypes", lambda: ())
     assert relative_error(small.fuse()(sample, 741, IDS).sample, with_it) < 1e-5
 
 
@@ -108,7 +109,7 @@ def test_doubling_as_four_small_convolutions():
     """Against nearest ×2 and the 3 × 3 convolution itself, borders included."""
     trained = blocks.Upsampler(6)
     x = normal(1, 2, 6, 5, 7)
-    ours = fused.Upsampler(trained)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    ours = fused_blocks.Upsampler(trained)(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     torch.testing.assert_close(ours, trained(x, (10, 14)), rtol=1e-4, atol=1e-5)
 
 
@@ -120,7 +121,7 @@ def test_folding_a_batch_norm():
     norm.weight.copy_(normal(3, 8))
     norm.bias.copy_(normal(4, 8))
     x = normal(5, 2, 5, 3, 3)
-    ours = nn.functional.conv2d(x, *fused.fold_norm(conv.weight, norm))
+    ours = nn.functional.conv2d(x, *products.fold_norm(conv.weight, norm))
     torch.testing.assert_close(ours, norm(conv(x)), rtol=1e-4, atol=1e-5)
 
 
@@ -135,3 +136,23 @@ def test_wrong_use_is_named(small):
             small.fuse()
     finally:
         small.eval()
+
+
+def test_on_a_gpu_every_operation_stays_there():
+    """Shapes and devices alone, by torch's fake tensors: no GPU is needed, no operation may be a CPU's."""
+    with FakeTensorMode(), torch.device("cuda"), torch.no_grad():
+        network = MoebiusUNet(
+            sample_size=16, block_out_channels=(32, 64, 128), cross_attention_dim=32, encoder_hid_dim=48
+        )
+        fast = network.eval().fuse()
+        ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS]).repeat_interleave(2, dim=0)
+        for timestep in (500, torch.tensor(500), torch.tensor([500, 20])):
+            out = fast(torch.zeros(2, 9, 16, 16), timestep, ids).sample
+            assert out.shape == (4, 4, 16, 16) and out.device.type == "cuda"
+
+
+def test_conditions_changed_in_place_are_seen(small):
+    network, sample, ids = small.fuse(), normal(7, 2, 9, 16, 16), IDS.clone()
+    network(sample, 500, ids)
+    ids.copy_(IDS.flip(0))
+    assert relative_error(network(sample, 500, ids).sample, small(sample, 500, IDS.flip(0)).sample) < 1e-5

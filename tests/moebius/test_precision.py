@@ -10,7 +10,7 @@ from standin import write_published
 from moebius import precision, weights
 from moebius.inpainters import denoiser
 from moebius.inpainters.denoiser import DenoiserInpainter
-from moebius.models import fused
+from moebius.models import fused, products
 from moebius.weight_files import locate
 
 
@@ -41,7 +41,7 @@ def test_bfloat16_is_taken_where_its_products_are_faster(monkeypatch, float32_s,
     def product(x, weight):
         clock[0] += float32_s if x.dtype == torch.float32 else bfloat16_s
 
-    monkeypatch.setattr(fused, "product", product)
+    monkeypatch.setattr(products, "product", product)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
     assert precision.fastest_on_cpu.__wrapped__() == taken
 
