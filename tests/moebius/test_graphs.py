@@ -36,7 +36,7 @@ def test_pictures_steps_and_seeds_share_one_graph(small, backend):
         sample = normal(seed, 1, 9, 8, 8)
         for timestep in make_scheduler().timesteps[::250]:
             ours, right = compiled(sample, timestep, IDS.clone()).sample, plain(sample, timestep, IDS).sample
-            torch.testing.assert_close(ours, right, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(ours, right, rtol=1e-4, atol=1e-5)  # other products than oneDNN's
     assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
     compiled(normal(9, 1, 9, 8, 8), 3, IDS[1:])  # a step without guidance is another shape
     compiled(normal(9, 1, 9, 8, 8), 7, IDS[:1])
