@@ -94,7 +94,7 @@ def _kernel(
     shift = tl.where(inside, shift, 0)
     dx, column = tl.arange(0, NEAR), left + span - reach
     span_mask = ((column >= 0) & (column < width))[:, None] & has_channel[None, :]
-    for dy in range(tl.maximum(0, reach - y), tl.minimum(WINDOW, height + reach - y)):
+    for dy in range(0, WINDOW):
         local = tl.zeros((ROWS, NEAR), tl.float32)
         for start in range(0, DEPTH, CHUNK):
             has = start + k < DEPTH
@@ -103,8 +103,10 @@ def _kernel(
             near = tl.load(at, mask=(dx < WINDOW)[None, :] & has[:, None], other=0.0)
             local = _add_product(local, queries, near, PRECISION, WIDEN)
         weights = tl.where(inside, tl.gather(local, shift, 1), 0.0)
-        places = (b * height + y + dy - reach) * width + column
-        values = tl.load(v + places[:, None] * v_stride + channel[None, :], mask=span_mask, other=0.0)
+        row = y + dy - reach
+        places = (b * height + row) * width + column
+        there = span_mask & (row >= 0) & (row < height)
+        values = tl.load(v + places[:, None] * v_stride + channel[None, :], mask=there, other=0.0)
         total = _add_product(total, weights.to(values.dtype), values, PRECISION, WIDEN)
     mask = real[:, None] & has_channel[None, :]
     tl.store(out + rows + channel[None, :], total.to(out.dtype.element_ty), mask=mask)
