@@ -83,16 +83,19 @@
         return others.reduce((sum, one) => sum.map((value, at) => value | one[at]), first);
     }
 
-    /** Grow, shrink, invert or clear the mask, as one step that can be undone. */
-    async function change(name) {
-        if (!editor()) return;
-        const {width, height, command_manager, context} = editor();
-        const before = masks(), changed = CHANGES[name](mask(), width, height, growth());
+    /** Put another mask in place of what is painted, as one step that can be undone. */
+    async function replace(changed) {
+        const {command_manager, context} = editor();
+        const before = masks();
         const after = before.map(([id], at) => [id, at === before.length - 1 ? changed : new Uint8Array(changed.length)]);
         const put = (every) => async () => every.forEach(([id, one]) => write(id, one));
         await command_manager.execute({name: "Mask", execute: put(after), undo: put(before)}, context);
         show(true);
         tool("brush").notify("change"); // Gradio sends what it was given until it hears of a stroke
+    }
+
+    function change(name) {
+        if (editor()) replace(CHANGES[name](mask(), editor().width, editor().height, growth()));
     }
 
     const growth = () => Math.max(1, Math.round(short() * GROW_SHARE));
@@ -171,6 +174,7 @@
         "]": larger,
         b: () => press('#brush button[aria-label="Brush"]'),
         e: () => press('#brush button[aria-label="Erase"]'),
+        s: () => press("#mask-tools [data-do=select]"),
         x: () => show(hidden()),
         i: () => change("invert"),
         "+": () => change("grow"),
@@ -207,7 +211,7 @@
     document.addEventListener("click", (event) => {
         const name = event.target.closest("#mask-tools [data-do]")?.dataset.do;
         if (name === "hide") show(hidden());
-        else if (name) change(name);
+        else if (CHANGES[name]) change(name);
     });
     document.addEventListener("input", (event) => event.target.id === "brush-size" && size(largest() ** (event.target.value / 100)));
     document.addEventListener("pointerdown", (event) => event.target.closest("#original") && hold(true));
@@ -269,5 +273,5 @@
         pinching = fingers.size > 0; // the finger that stays does not paint either
     }, true);
 
-    window.moebius = {CHANGES, mask, size: () => diameter};
+    window.moebius = {CHANGES, editor, tool, mask, replace, size: () => diameter};
 }

@@ -16,6 +16,9 @@ LAYERS = "(value) => [value?.layers ?? []]"
 BRUSH_JS = Path(__file__).with_name("brush.js").read_text(encoding="utf-8").replace("(tint)", f"(tint = {list(TINT)})")
 """JavaScript for the page's start: what Gradio's editor lacks."""
 
+SELECT_JS = Path(__file__).with_name("select.js").read_text(encoding="utf-8")
+"""JavaScript for the page's start: a click that selects an object."""
+
 DOWNLOAD = """
 (file) => { Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name}).click(); return []; }
 """

@@ -8,11 +8,12 @@ from pathlib import Path
 import gradio as gr
 
 from moebius import photos, registry
-from moebius.ui import batch_page, comparison, results, samples, theme, tools, words
+from moebius.ui import batch_page, comparison, results, samples, selecting, theme, tools, words
 from moebius.ui.actions import Actions
 from moebius.ui.batch_actions import BatchActions
 from moebius.ui.compare_actions import CompareActions
-from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, mask_editor, thumbnails
+from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, SELECT_JS, mask_editor, thumbnails
+from moebius.ui.sent_files import Page
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
 
@@ -36,7 +37,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
     actions = Actions(weights_folder)
     atexit.register(actions.sessions.close_all)
     actions.sessions.keep_forgetting(also=tools.forget_sent)
-    with gr.Blocks(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
+    with Page(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
         gr.HTML(words.HEADER, elem_id="header", padding=False)
         with gr.Row(elem_id="work", equal_height=False):
             with gr.Column(elem_id="photo-side", min_width=340):
@@ -60,6 +61,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                         elem_id="brush",
                     )
                     gr.HTML(words.MASK_TOOLS, padding=False)
+                    select = selecting.panel()
                     with gr.Row(elem_classes="quiet"):
                         change = gr.Button("Change photo", size="sm", min_width=80, elem_id="change")
                         mask_file = gr.UploadButton(
@@ -177,10 +179,12 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         getting.failure(None, None, [get, stop_getting], js=IDLE)
         stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)
         batch_page.wire(BatchActions(actions), many, panel, entered, layers, model, settings)
+        selecting.wire(page, selecting.Selecting(actions), *select)
         compare_actions = CompareActions(actions)
         comparison.wire(page, compare_actions, brush, layers, choice, compared)
         page.load(None, js=PASTE)
         page.load(None, js=BRUSH_JS)
+        page.load(None, js=SELECT_JS)
         page.unload(actions.leave)
         tools.wire(tools.Tools(actions, compare_actions))
     return page

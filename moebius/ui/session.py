@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from moebius.selection import Look
     from moebius.ui.compared import Compared
     from moebius.ui.series import Series
 
@@ -64,6 +65,8 @@ class Session:
     """Many photos at once."""
     of_series: str = ""
     """Which of them is the photo; empty: it is another one."""
+    seen: tuple[tuple, Look] | None = None
+    """What the network that selects objects saw in a photo, and which photo that was; see `selecting`."""
     gone: bool = False
     """The visitor has left: whoever is still at work deletes what they write."""
     used: float = field(default_factory=time.monotonic)

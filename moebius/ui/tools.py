@@ -19,7 +19,7 @@ from gradio.utils import get_upload_folder
 
 from moebius import compare, photos, registry
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
-from moebius.ui import words
+from moebius.ui import sent_files, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import CompareActions
 from moebius.ui.handlers import Handlers, plainly
@@ -156,10 +156,14 @@ class Tools(Handlers):
 
 
 class OnlyTools(gradio.mcp.GradioMCPServer):
-    """Gradio would make a tool of every endpoint that has a name."""
+    """Gradio would make a tool of every endpoint that has a name, and write files of any size."""
 
     def get_tool_to_endpoint(self) -> dict[str, str]:
         return {tool: name for tool, name in super().get_tool_to_endpoint().items() if name in ENDPOINTS}
+
+    def convert_strings_to_filedata(self, value, filedata_positions):
+        sent_files.check_data(value)
+        return super().convert_strings_to_filedata(value, filedata_positions)
 
 
 def wire(tools: Tools) -> None:

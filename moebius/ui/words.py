@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from importlib.util import find_spec
 
-from moebius import registry
+from moebius import registry, selection_files
 from moebius.ui.samples import Sample
 
 HEADER = """
@@ -27,6 +27,7 @@ painted.</span></li></ol>
 MASK_TOOLS = """
 <div id="mask-tools" role="group" aria-label="Mask"><label>Brush <input type="range" id="brush-size" min="0" max="100"
 step="any" aria-label="Brush size"><output></output></label>
+<button type="button" data-do="select" aria-pressed="false" title="Select an object with a click (S)">Select</button>
 <button type="button" data-do="grow" title="Grow the mask (+)">Grow</button>
 <button type="button" data-do="shrink" title="Shrink the mask (-)">Shrink</button>
 <button type="button" data-do="invert" title="Invert the mask (I)">Invert</button>
@@ -34,12 +35,32 @@ step="any" aria-label="Brush size"><output></output></label>
 <button type="button" data-do="hide" aria-pressed="false" title="Hide the mask (X)">Hide</button></div>
 """
 
+SELECTED = '<p id="select-said" class="about" role="status"></p>'
+"""Where the browser says what became of a click."""
+
+
+def select_line(lacking: str) -> str:
+    """How a click selects, and by what. `lacking`: why it cannot."""
+    by = (
+        f'<a href="https://huggingface.co/{selection_files.REPO}" target="_blank" rel="noopener">'
+        f"{selection_files.TITLE}</a> (Meta, {selection_files.LICENSE})"
+    )
+    if lacking:
+        size = f"{selection_files.DOWNLOAD_BYTES / 1e6:,.0f} MB"
+        return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(lacking))}.</b></p>"
+    return (
+        "<p class='about'>Click an object to add it to the mask. With the eraser, or Alt and click, it is taken away. "
+        f"Select again, and you paint. Objects are found by {by}.</p>"
+    )
+
+
 KEYS = """
 <details class="about" id="keys"><summary><u>Keys</u></summary><dl>
 <dt><kbd>[</kbd> <kbd>]</kbd></dt><dd>brush smaller, larger</dd>
 <dt><kbd>B</kbd> <kbd>E</kbd></dt><dd>brush, eraser</dd>
 <dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
 <dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd></dt><dd>grow, shrink, invert the mask</dd>
+<dt><kbd>S</kbd></dt><dd>a click selects an object; with Alt it goes again</dd>
 <dt><kbd>X</kbd></dt><dd>hide the mask, show it</dd><dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
 <dt>hold <kbd>Space</kbd></dt><dd>see the original</dd></dl><p>Two fingers zoom and move the photo.</p></details>
 """

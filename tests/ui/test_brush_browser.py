@@ -3,57 +3,23 @@
 With MOEBIUS_SCREENSHOTS=DIR each journey leaves its pictures there.
 """
 
-import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsing import DESKTOP, PHONE, middle, visit
+from editing import HEIGHT, load, painted, photo_file, ready, snapshot, toucher, wait_for_mask
 from PIL import Image
 from playwright.sync_api import expect
 from scipy import ndimage
 
-WIDTH, HEIGHT = 900, 600
 BUSY_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory) -> Path:
-    noise = np.random.default_rng(3).integers(0, 256, (HEIGHT // 30, WIDTH // 30, 3), np.uint8)
-    path = tmp_path_factory.mktemp("photo") / "beach.png"
-    Image.fromarray(noise).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
-def load(page, path: Path):
-    page.set_input_files("#photo input[type=file]", path)
-    canvas = page.locator("#brush .pixi-target canvas")
-    ready(page)
-    canvas.scroll_into_view_if_needed()
-    return canvas
-
-
-def ready(page) -> None:
-    """The photo is in the editor, with nothing painted on it."""
-    page.wait_for_function(
-        f"() => window.editor?.width === {WIDTH} && window.editor.image_container.getLocalBounds().width >= {WIDTH}"
-    )
-    page.locator("#brush button[aria-label=Brush]").wait_for()
-    expect(page.locator("#brush button[aria-label=Undo]")).to_be_disabled()
-    page.wait_for_function("() => window.editor.layer_manager.get_active_layer()")
-    assert painted(page).sum() == 0
-
-
-def painted(page) -> np.ndarray:
-    mask = page.evaluate("() => [window.editor.width, window.editor.height, moebius.mask().join('')]")
-    return (np.frombuffer(mask[2].encode(), np.uint8) == ord("1")).reshape(mask[1], mask[0])
-
-
-def wait_for_mask(page, relation: str, pixels: int) -> np.ndarray:
-    page.wait_for_function(f"() => moebius.mask().reduce((sum, one) => sum + one, 0) {relation} {int(pixels)}")
-    return painted(page)
+    return photo_file(tmp_path_factory.mktemp("photo") / "beach.png")
 
 
 def stroke(page, canvas) -> np.ndarray:
@@ -65,26 +31,9 @@ def stroke(page, canvas) -> np.ndarray:
     return wait_for_mask(page, ">", 0)
 
 
-def toucher(page) -> Callable:
-    """Call with touchStart, touchMove or touchEnd, and where the fingers are."""
-    session = page.context.new_cdp_session(page)
-
-    def touch(kind: str, *points: tuple[float, float]) -> None:
-        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-
-    return touch
-
-
 def wait_for_result(page, number: int) -> None:
     page.locator(f"#steps .thumbnail-item >> nth={number}").wait_for(timeout=BUSY_MS)
     page.locator("#go").wait_for()
-
-
-def picture(page, name: str) -> None:
-    if folder := os.environ.get("MOEBIUS_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 # ---- journeys ----
@@ -103,7 +52,7 @@ def test_a_photographer_removes_one_thing_goes_on_goes_back_and_downloads(browse
         with Image.open(tmp_path / "mask.png") as saved:
             assert saved.mode == "L" and set(np.unique(saved)) == {0, 255}
             np.testing.assert_array_equal(np.asarray(saved) > 0, grown)
-        picture(page, "desktop-1-painted")
+        snapshot(page, "desktop-1-painted")
 
         page.locator("h1").click()  # the focus leaves the button
         page.keyboard.press("Enter")
@@ -112,7 +61,7 @@ def test_a_photographer_removes_one_thing_goes_on_goes_back_and_downloads(browse
         expect(after).to_be_visible()
         page.keyboard.down(" ")
         expect(after).to_be_hidden()
-        picture(page, "desktop-2-original-held")
+        snapshot(page, "desktop-2-original-held")
         page.keyboard.up(" ")
         expect(after).to_be_visible()
         with page.expect_download() as download:
@@ -125,7 +74,7 @@ def test_a_photographer_removes_one_thing_goes_on_goes_back_and_downloads(browse
         stroke(page, canvas)
         page.click("#go")
         wait_for_result(page, 2)
-        picture(page, "desktop-3-two-results")
+        snapshot(page, "desktop-3-two-results")
         page.locator("#steps .thumbnail-item").nth(0).click()
         expect(page.get_by_text("Original · here")).to_be_attached()
         ready(page)
@@ -138,7 +87,7 @@ def test_a_photographer_removes_one_thing_goes_on_goes_back_and_downloads(browse
         with page.expect_download() as download:
             page.click("#download")
         download.value.save_as(tmp_path / "three.png")
-        picture(page, "desktop-4-back-at-the-original")
+        snapshot(page, "desktop-4-back-at-the-original")
 
     first, third = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "three.png"))
     np.testing.assert_array_equal(first, third, "the same mask on the same photo")
@@ -165,7 +114,7 @@ def test_somebody_tries_it_for_a_minute_on_a_phone(browser, server, photo):
         page.wait_for_function(f"() => window.editor.image_container.scale.x > 2 * {before}")
         assert not painted(page).any()
         expect(page.locator("#brush button[aria-label=Undo]")).to_be_disabled()
-        picture(page, "phone-1-zoomed")
+        snapshot(page, "phone-1-zoomed")
 
         touch("touchStart", (x - 30, y))
         for at in (-15, 0, 15, 30):
@@ -180,7 +129,7 @@ def test_somebody_tries_it_for_a_minute_on_a_phone(browser, server, photo):
             box = button.bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390
         assert fits()
-        picture(page, "phone-2-painted")
+        snapshot(page, "phone-2-painted")
         page.locator("#go").tap()
         wait_for_result(page, 1)
         hold = page.locator("#original")
@@ -190,7 +139,7 @@ def test_somebody_tries_it_for_a_minute_on_a_phone(browser, server, photo):
         touch("touchEnd")
         expect(page.locator("#slider img.fixed")).to_be_visible()
         assert fits()
-        picture(page, "phone-3-result")
+        snapshot(page, "phone-3-result")
 
 
 # ---- brush and mask ----
@@ -313,7 +262,7 @@ def test_keys_stay_with_what_has_the_focus(browser, server, photo):
         summary.press("Enter")
         expect(page.get_by_text("brush smaller, larger")).to_be_visible()
         expect(page.locator("#slider img")).to_have_count(0)
-        picture(page, "desktop-5-keys")
+        snapshot(page, "desktop-5-keys")
         page.get_by_label("Seed").fill("")
 
 

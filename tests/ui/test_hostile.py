@@ -1,6 +1,5 @@
 """Requests that no page would send, over plain HTTP: refused, nothing read outside the upload folder, process alive."""
 
-import io
 import json
 import struct
 import uuid
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
+from calling import call, file, photo, upload
 
 ROOT = Path(__file__).parents[2]
 FILES = (
@@ -45,33 +44,6 @@ JUNK = (
 def client(server):
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
-
-
-def call(client: httpx.Client, name: str, data: list, session: str | None = None) -> tuple[str, str]:
-    """Call an endpoint as a script would: (error | complete | refused, what came with it)."""
-    answer = client.post(f"/gradio_api/call/{name}", json={"data": data, "session_hash": session or uuid.uuid4().hex})
-    if answer.status_code != 200:
-        assert 400 <= answer.status_code < 500, answer.text[:300]
-        return "refused", answer.text
-    events = client.get(f"/gradio_api/call/{name}/{answer.json()['event_id']}").text
-    last = events.strip().split("\n\n")[-1]
-    return last.split("\n")[0].removeprefix("event: "), last
-
-
-def upload(client: httpx.Client, content: bytes, name: str = "photo.png") -> dict:
-    answer = client.post("/gradio_api/upload", files={"files": (name, content, "image/png")})
-    assert answer.status_code == 200, answer.text[:300]
-    return file(answer.json()[0])
-
-
-def file(path: str, **more) -> dict:
-    return {"path": path, "meta": {"_type": "gradio.FileData"}} | more
-
-
-def photo() -> bytes:
-    out = io.BytesIO()
-    Image.effect_noise((64, 48), 40).convert("RGB").save(out, "PNG")
-    return out.getvalue()
 
 
 def png_header(width: int, height: int, pixels: bytes = b"") -> bytes:

@@ -1,20 +1,17 @@
 """Whole jobs in one call: by an agent (the real MCP client, over loopback) and by `gradio_client`."""
 
-import asyncio
 import base64
 import io
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from calling import agent, calls, sent
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from mcp import ClientSession
-from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 from serving import serve
 
@@ -47,28 +44,6 @@ def mask() -> bytes:
     picture = Image.new("L", (64, 48))
     picture.paste(255, HOLE)
     return encoded(picture)
-
-
-def sent(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
-
-
-def agent(url: str, work):
-    """What `work(session)` returns, with a session of a real MCP client."""
-
-    async def run():
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-            async with streamable_http_client(f"{url}/gradio_api/mcp/", http_client=http) as (read, write, *_):
-                async with ClientSession(read, write) as session:
-                    await session.initialize()
-                    return await work(session)
-
-    with ThreadPoolExecutor(1) as other:  # Playwright's tests leave a running loop in this thread
-        return other.submit(asyncio.run, run()).result()
-
-
-def calls(url: str, tool: str, **arguments):
-    return agent(url, lambda session: session.call_tool(tool, arguments))
 
 
 def check_filled(before: bytes, after: Image.Image) -> None:
