@@ -1,4 +1,5 @@
-"""Fill a hole by a running page, from a script: `python examples/client.py photo.jpg mask.png -o filled.jpg`.
+"""Fill a hole by a running page, from a script: `python examples/client.py photo.jpg mask.png -o filled.jpg`; or many
+photos, with masks named `IMG_1_mask.png` among them: `python examples/client.py --many photos/* -o filled.zip`.
 
 The page may run here (`python app.py`) or be a Space: `--page http://127.0.0.1:7860`, `--page user/space`. Needs
 `pip install gradio_client` and nothing of this repository.
@@ -29,16 +30,40 @@ def fill(client: Client, photo: Path, mask: Path, **settings) -> Path:
     return Path(client.predict(**files, **settings, api_name="/inpaint"))
 
 
+def fill_many(client: Client, files: list[Path], model: str = "auto", **settings) -> tuple[Path, str]:
+    """The filled photos as a ZIP, and what the page says of the run, as HTML. Photos that failed stop nothing: the ZIP
+    then holds a list of them with the reasons.
+
+    Args:
+        files: photos, and a mask for each, named as the photo with `_mask.png` in place of its suffix.
+        settings: of the page's `/fill_photos`, by name.
+
+    Raises:
+        gradio_client.exceptions.AppError: the page refused, with its reason.
+    """
+    client.predict([handle_file(file) for file in files], [], "each", api_name="/add_photos")
+    said, _, archive = client.predict([], "each", model, **settings, api_name="/fill_photos")[:3]
+    if not archive.get("value"):
+        raise SystemExit(f"nothing was filled: {said}")
+    return Path(archive["value"]), said
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("mask", type=Path, help="same size as the photo; white = repaint")
+    parser.add_argument("files", type=Path, nargs="+", help="photo and mask of the same size; white = repaint")
+    parser.add_argument("--many", action="store_true", help="any number of photos and masks; OUTPUT is a ZIP")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--page", default="http://127.0.0.1:7860", help="address, or a Space's name")
     parser.add_argument("--model", default="auto")
     options = parser.parse_args()
+    if not options.many and len(options.files) != 2:
+        parser.error(f"a photo and a mask are needed, got {len(options.files)} files; or say --many")
     client = Client(options.page, verbose=False)
-    shutil.copyfile(fill(client, options.photo, options.mask, model=options.model), options.output)
+    if options.many:
+        result, _ = fill_many(client, options.files, options.model)
+    else:
+        result = fill(client, *options.files, model=options.model)
+    shutil.copyfile(result, options.output)
     sys.stdout.write(f"{options.output}\n")
     return 0
 

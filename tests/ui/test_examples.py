@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,27 @@ def test_the_client(server, tmp_path):
     assert said.splitlines() == [str(out)]
     assert differs[128:160, 128:160].mean() > 0.5
     assert min(rows.min(), columns.min()) >= 128 - 4 and max(rows.max(), columns.max()) < 160 + 4  # feather
+
+
+def test_the_client_with_many_photos(server, tmp_path):
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (100, 100, 140, 130))
+    files = []
+    for index, suffix in enumerate((".png", ".webp")):
+        files += [tmp_path / f"IMG_{index}{suffix}", tmp_path / f"IMG_{index}_mask.png"]
+        Image.fromarray(picture(index, 256)).save(files[-2], lossless=True)
+        mask.save(files[-1])
+    files.append(tmp_path / "IMG_2.png")  # nothing is painted on it
+    Image.fromarray(picture(2, 256)).save(files[-1])
+    out = tmp_path / "out.zip"
+    said = run("client", "--many", *files, "-o", out, "--page", server.url, "--model", "classical")
+    assert said.splitlines() == [str(out)]
+    with zipfile.ZipFile(out) as archive:
+        assert archive.namelist() == ["IMG_0_filled.png", "IMG_1_filled.webp", "not filled.txt"]
+        assert "IMG_2.png: nothing is painted on it" in archive.read("not filled.txt").decode()
+        for index, name in enumerate(archive.namelist()[:2]):
+            with archive.open(name) as file, Image.open(file) as filled:
+                differs = (picture(index, 256) != np.asarray(filled.convert("RGB"))).any(axis=2)
+            assert differs[100:130, 100:140].mean() > 0.5
+            differs[96:134, 96:144] = False  # the blend
+            assert not differs.any()

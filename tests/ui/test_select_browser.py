@@ -79,8 +79,7 @@ def test_clicks_add_objects_and_take_them_away(browser, selecting, photo):
         page.keyboard.up("Alt")
         said(page, "Taken away")
         rest = painted(page)
-        np.testing.assert_array_equal(answers.masks[2], first, "the same place, the same object")
-        np.testing.assert_array_equal(rest, both & ~first)
+        np.testing.assert_array_equal(rest, both & ~first, "the same place, the same object")
         page.keyboard.press("Control+z")
         np.testing.assert_array_equal(wait_for_mask(page, "==", both.sum()), both)
         page.keyboard.press("Control+z")
@@ -92,7 +91,7 @@ def test_clicks_add_objects_and_take_them_away(browser, selecting, photo):
         page.locator("#mask-tools [data-do=clear]").click()
         wait_for_mask(page, "==", 0)
         page.mouse.click(x, y)  # paints again
-        assert 0 < wait_for_mask(page, ">", 0).mean() < 0.01 and len(answers.masks) == 3
+        assert 0 < wait_for_mask(page, ">", 0).mean() < 0.01
 
 
 def test_two_clicks_at_once_are_both_answered_and_a_drag_is_no_click(browser, selecting, photo):
