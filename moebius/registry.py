@@ -217,9 +217,9 @@ def _mini_cards() -> tuple[ModelCard, ...]:
             title="Moebius mini, a small stand-in",
             parameters=0,
             download_bytes=0,
-            license="of whoever trained it",
-            notice="A small stand-in, trained on few photos. The published Moebius fills better: "
-            "`python -m moebius download`, or the page's button, fetches it.",
+            license="whoever trained it decides; see README.md beside its weights",
+            notice="A small stand-in, trained on few photos. To get the published Moebius, which fills better: the "
+            "page's button, or `python -m moebius download`.",
             source="trained by benchmarks/mini.md's recipe",
             packages=("torch", "diffusers", "safetensors"),
             automatic=True,

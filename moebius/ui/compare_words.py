@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from html import escape
 
 from moebius import flux_files, paper, registry
 from moebius.ui import words
+from moebius.ui.words import prose
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
 MEASURED = "Measured here, on this photo"
@@ -91,12 +91,6 @@ def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
     accept = f"accept the licence at {flux_files.LICENSE_PAGE}, then " if card.name == "flux-fill" else ""
     then = ", then start the page without a folder of weights" if card.folder(options) else ""
     return f"{accept}`python -m moebius download --model {card.name}` ({words.file_size(card.download_bytes)}){then}."
-
-
-def prose(text: str) -> str:
-    """Plain words as HTML: `code` and addresses marked up."""
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
-    return re.sub(r"https://[\w./~%#?=&;-]*[\w/]", r'<a href="\g<0>" target="_blank" rel="noopener">\g<0></a>', text)
 
 
 # ---- tables ----

@@ -82,6 +82,12 @@ def without_folders(text: str) -> str:
     return PATH.sub("", text)
 
 
+def prose(text: str) -> str:
+    """Plain words as HTML: `code` and addresses marked up."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    return re.sub(r"https://[\w./~%#?=&;-]*[\w/]", r'<a href="\g<0>" target="_blank" rel="noopener">\g<0></a>', text)
+
+
 def choices() -> list[tuple[str, str]]:
     """The models for a radio: label and name."""
     return [("Automatic", registry.AUTO), *((card.title, card.name) for card in registry.MODELS.values())]
@@ -91,18 +97,23 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
     """What the chosen model is, its licence and terms, and whether it can run here."""
     if name == registry.AUTO:
         card, reason = registry.resolve(name, options)
-        return f'<p class="about">Takes <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}</p>'
+        lines = [f"Takes <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}"]
+        return _about([*lines, prose(card.notice)] if card.notice else lines)
     card = registry.card(name)
     state = card.availability(options)
     size = f"{card.parameters / 1e6:,.0f} million parameters. " if card.parameters else ""
     lines = [f"{size}{escape(card.license)}. Source: {escape(card.source)}"]
     if card.notice:
-        lines.append(escape(card.notice))
+        lines.append(prose(card.notice))
     if state.can_run:
         lines.append("It can run here.")
     else:
         why = "its weights are not here yet" if lacks_weights(card, options) else without_folders(state.reason)
         lines.append(f"<b>It cannot run here: {escape(why)}.</b>")
+    return _about(lines)
+
+
+def _about(lines: Iterable[str]) -> str:
     return "".join(f'<p class="about">{line}</p>' for line in lines)
 
 

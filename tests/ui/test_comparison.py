@@ -17,7 +17,7 @@ from moebius import registry, residency
 from moebius.inpainter import Inpainter
 from moebius.registry import Availability
 from moebius.sheet import CELL_PX
-from moebius.ui import compare_words, editor
+from moebius.ui import compare_words, editor, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, CompareActions
 from moebius.ui.shown import near_box, save_near
@@ -325,7 +325,7 @@ def test_the_papers_figures_are_marked_and_those_of_the_paper():
 
 
 def test_words_from_outside_are_escaped_and_addresses_marked_up():
-    text = compare_words.prose("<b> see https://example.org/a-b. Then `python x`")
+    text = words.prose("<b> see https://example.org/a-b. Then `python x`")
     assert text == (
         '&lt;b&gt; see <a href="https://example.org/a-b" target="_blank" rel="noopener">https://example.org/a-b</a>. '
         "Then <code>python x</code>"
