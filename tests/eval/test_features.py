@@ -1,5 +1,7 @@
 """Feature networks against torch-fidelity's own figures and against what photos show."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from eval import backbones, frechet, names, pixels
 from eval.features import EffNetLite0Features, InceptionFeatures, effnet_lite0, normalised
 from eval.kid import kernel_distance
 from eval.summary import gaussian
-from moebius.heldout import FOLDER
+
+FOLDER = Path(__file__).parents[2] / "samples" / "heldout"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from eval import heldout, store
 from eval.data import Request, scan
 from moebius import masks
-from moebius.heldout import FOLDER, pixels_sha256
+from moebius.heldout import pixels_sha256
 
+FOLDER = Path(__file__).parents[2] / "samples" / "heldout"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 
 
