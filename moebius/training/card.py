@@ -84,7 +84,7 @@ def _data(record: dict[str, Any] | None) -> Iterable[str]:
         yield f"`{folder}`: {what} ({', '.join(f'{name}: {count}' for name, count in licences.most_common())}); "
         yield f"`{listed}` names the source of each."
     yield ""
-    yield f"{data['validation']} photos were set apart. Every training refuses the pictures of `samples/heldout`."
+    yield f"{data['validation']} photos were set apart. Every training refuses the pictures that evaluation is done on."
 
 
 def _training(record: dict[str, Any] | None) -> Iterable[str]:
