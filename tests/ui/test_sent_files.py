@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
@@ -62,8 +63,8 @@ def test_nothing_is_fetched_before_the_refusal(monkeypatch):
             taken = gr.File()
         function = SimpleNamespace(inputs=[taken], component_prop_inputs=[], preprocess=True, name="f")
         monkeypatch.setattr(page, "validate_inputs", lambda *_: None)
-        with pytest.raises(expected):
-            asyncio.run(page.preprocess_data(function, [dict(inputs)], None))
+        with pytest.raises(expected), ThreadPoolExecutor(1) as thread:  # in this one a browser's loop may be running
+            thread.submit(asyncio.run, page.preprocess_data(function, [dict(inputs)], None)).result()
         assert len(fetched) == 1, "Gradio's page fetches, ours does not"
 
 
