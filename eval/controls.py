@@ -61,7 +61,7 @@ class TruthInpainter(Inpainter):
     ) -> np.ndarray:
         return self.change(image).astype(np.float32)
 
-    def fill(
+    def begin(
         self,
         image: Raster,
         mask_image: Image.Image | np.ndarray,
@@ -69,7 +69,7 @@ class TruthInpainter(Inpainter):
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
     ) -> Fill:
-        """As `Inpainter.fill`, but what stands under the hole is used."""
+        """The fill itself, because what stands under the hole is used."""
         mask = images.mask_array(mask_image)
         truth = images.to_rgb(image)
         filled = np.where(mask[..., None], self.change(truth), truth)

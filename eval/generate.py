@@ -144,45 +144,9 @@ def fill_chunk(
             for picture, mask, generator in zip(pictures, masks, generators, strict=True)
         ]
     tiles = [_tile(inpainter, picture, mask, config) for picture, mask in zip(pictures, masks, strict=True)]
-    results = fill_squares(inpainter, tiles, list(masks), config, generators)
+    results = inpainter.fill_squares(tiles, masks, config, generators, lambda share, text: None)
     return [
         composite(picture, mask, result, config) for picture, mask, result in zip(pictures, masks, results, strict=True)
-    ]
-
-
-def fill_squares(
-    inpainter: Inpainter,
-    tiles: list[np.ndarray],
-    masks: list[np.ndarray],
-    config: SamplingConfig,
-    generators: list[torch.Generator],
-) -> list[np.ndarray]:
-    """`Inpainter.fill_square` for several squares; together where the model works through our pipeline.
-
-    Each square keeps its own randomness, so that a batch draws what its pictures would draw alone.
-    """
-    pipeline = getattr(inpainter, "pipeline", None)
-    if len(tiles) > 1 and type(pipeline).__name__ == "MoebiusInpaintPipeline":
-        from moebius.pipeline import make_scheduler
-
-        pipeline.scheduler = make_scheduler(config.scheduler)
-        values = pipeline(
-            image=tiles,
-            mask_image=masks,
-            num_inference_steps=config.num_inference_steps,
-            guidance_scale=config.guidance_scale,
-            strength=config.strength,
-            guidance_share=config.guidance_share,
-            noise_offset=config.noise_offset,
-            generator=generators,
-            recipe=config.recipe,
-            paste=False,
-            output_type="np",
-        ).images
-        return list(values * 255.0)
-    return [
-        inpainter.fill_square(tile, mask, config, generator, lambda share, text: None)
-        for tile, mask, generator in zip(tiles, masks, generators, strict=True)
     ]
 
 

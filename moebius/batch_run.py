@@ -1,7 +1,8 @@
 """A batch at work: photos are read ahead and results written behind, in threads, while the model runs in this one.
 
-Memory stays flat: at most `workers` photos are open ahead of the one in the model's hands, and one behind it. Work
-that a kill can lose is therefore the photo in hand and, if it is still being written, the one before.
+Memory stays flat: with one square a call, at most `workers` photos are open ahead of the one in the model's hands, and
+one behind it. Work that a kill can lose is therefore the photo in hand and, if it is still being written, the one
+before. With N squares a call there are as many as N photos in hand, N (or `workers`) ahead and N behind.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,11 +24,14 @@ from moebius import images, photos
 from moebius.batch import Job, stays_inside
 from moebius.batch_records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
-from moebius.inpainter import Cancelled
+from moebius.filling import Cancelled, Fill
 from moebius.masks import seed_of
+from moebius.together import Result, Together
 
 if TYPE_CHECKING:
-    from moebius.inpainter import Fill, Inpainter
+    import torch
+
+    from moebius.inpainter import Inpainter
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a full or read-only disk, which every further photo would meet as well."""
@@ -92,11 +96,16 @@ def run(
     records: RecordsFile,
     workers: int,
     told: Told = lambda job, share, text: None,
+    batch_size: int = 1,
 ) -> Iterator[Outcome]:
     """Do the jobs in order; each outcome comes when its file is on the disk.
 
-    A photo that fails is an outcome like any other. Stopping the iteration waits for what is being written;
-    `Cancelled`, from `told` or thrown into the iteration, also gives its outcome first.
+    A photo that fails is an outcome like any other, also one that shares a call of the model with others. Stopping the
+    iteration waits for what is being written; `Cancelled`, from `told` or thrown into the iteration, also gives the
+    outcomes of that first.
+
+    Args:
+        batch_size: squares of one photo or of several that fill a call of the model.
 
     Raises:
         Cancelled: `told` raised it.
@@ -104,37 +113,66 @@ def run(
         ValueError, MemoryError: the model cannot be loaded.
     """
     before = Records.read(out)
-    writing: Future[Outcome] | None = None
-    with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(1, "write") as writer:
+    together = Together(task.load, task.config, batch_size)
+    writing: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(workers, "write") as writers:
         open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
-        try:
-            for job, ready in _ahead(readers, jobs, workers, lambda job: _read(job, task, out, before, open_mask)):
-                filled = ready if isinstance(ready, Outcome) else _fill(job, ready, task, told)
-                if isinstance(filled, Outcome):
-                    yield filled
+
+        def written(results: Iterator[Result]) -> Iterator[Outcome]:
+            """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
+            for (job, ready, seed), fill in results:
+                if isinstance(fill, Exception):
+                    yield _failed(job, fill)
                     continue
-                if writing:
-                    written, writing = writing.result(), None
-                    yield written
-                writing = writer.submit(_write, job, ready, *filled, task, records)
-                del ready, filled  # or a photo more is held than need be
-            if writing:
-                written, writing = writing.result(), None
-                yield written
+                if len(writing) >= together.batch_size:
+                    yield writing.popleft().result()
+                writing.append(writers.submit(_write, job, ready, fill, seed, task, records))
+                del ready, fill  # or a photo more is held than need be
+
+        try:
+            ahead = _ahead(
+                readers,
+                jobs,
+                lambda: max(workers, together.batch_size),
+                lambda job: _read(job, task, out, before, open_mask),
+            )
+            for job, ready in ahead:
+                if isinstance(ready, Outcome):
+                    yield ready
+                    continue
+                seed = task.seed_for(job.name)
+                name, report = (job, ready, seed), partial(told, job)
+                photo, mask = ready.photo.raster, ready.mask
+                del ready
+                yield from written(together.add(name, photo, mask, _generator(seed), report))
+                del name, photo, mask
+            yield from written(together.rest())
+            while writing:
+                yield writing.popleft().result()
         except Cancelled:
-            if writing:
-                yield writing.result()
+            while writing:
+                yield writing.popleft().result()
             raise
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
 
 
-def _ahead(pool: ThreadPoolExecutor, jobs: list[Job], count: int, read: Callable) -> Iterator[tuple[Job, object]]:
-    """Pairs (job, read(job)) in order; at most `count` are read, or being read, ahead of the one that was asked for."""
+def _generator(seed: int | None) -> torch.Generator | None:
+    if seed is None:
+        return None
+    import torch
+
+    return torch.Generator().manual_seed(seed)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, jobs: list[Job], count: Callable[[], int], read: Callable
+) -> Iterator[tuple[Job, object]]:
+    """Pairs (job, read(job)) in order; about `count()` are read, or being read, ahead of the one that was asked for."""
     waiting: deque[tuple[Job, Future]] = deque()
     for job in jobs:
         waiting.append((job, pool.submit(read, job)))
-        if len(waiting) > count:
+        if len(waiting) > count():
             first, future = waiting.popleft()
             yield first, future.result()
             del future
@@ -179,24 +217,6 @@ def _read(job: Job, task: Task, out: Path, before: Records, open_mask: Callable)
 def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:
     data = photos.read_file(path)
     return data, photos.open_mask(data, name=path.name)
-
-
-def _fill(job: Job, ready: _Ready, task: Task, told: Told) -> tuple[Fill, int | None] | Outcome:
-    model = task.load()  # an error here ends the batch
-    seed, generator = task.seed_for(job.name), None
-    if seed is not None:
-        import torch
-
-        generator = torch.Generator().manual_seed(seed)
-    try:
-        fill = model.fill(
-            ready.photo.raster, ready.mask, task.config, generator, lambda share, text: told(job, share, text)
-        )
-    except Cancelled:
-        raise
-    except Exception as error:
-        return _failed(job, error)
-    return fill, seed
 
 
 def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, records: RecordsFile) -> Outcome:

@@ -18,6 +18,7 @@ class Tally:
         self.failed: list[dict] = []
         self.notes: dict[str, list[str]] = {}
         self.seconds = {"read": 0.0, "model": 0.0, "geometry": 0.0, "write": 0.0}
+        self._in_hand: dict[str, float] = {}  # names of photos that have no outcome yet, and how far they are
         self._started = time.perf_counter()
         self._first: float | None = None  # when the first photo came to the model, which is loaded by then
 
@@ -26,12 +27,19 @@ class Tally:
         """How many photos have an outcome."""
         return self.done + self.finished + len(self.failed)
 
-    def filling(self) -> None:
-        """To be called while a photo is in the model's hands: from the first time on, time is estimated."""
+    @property
+    def share(self) -> float:
+        """Of all the work, how much is done, in [0, 1]."""
+        return (self.place + sum(self._in_hand.values())) / self.total
+
+    def filling(self, name: str, share: float) -> None:
+        """A photo in the model's hands is so far. From the first time on, time is estimated."""
+        self._in_hand[name] = share
         if self._first is None:
             self._first = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
+        self._in_hand.pop(outcome.job.name, None)
         if outcome.state == "failed":
             self.failed.append({"photo": outcome.job.name, "error": outcome.error})
         elif outcome.state == "finished":

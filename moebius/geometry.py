@@ -156,6 +156,17 @@ def remaining(todo: np.ndarray, square: Square) -> bool:
     return bool(todo[top:bottom, left:right].any())
 
 
+def meet(one: Square, other: Square, feather_px: int) -> bool:
+    """Whether what is pasted of one of two squares is seen in the other, so that it matters which is filled first."""
+
+    def pasted_in(pasted: Square, seen: Square) -> bool:
+        left, top, right, bottom = pasted.core
+        across = left - feather_px < seen.x + seen.side and seen.x < right + feather_px
+        return across and top - feather_px < seen.y + seen.side and seen.y < bottom + feather_px
+
+    return pasted_in(one, other) or pasted_in(other, one)
+
+
 def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Picture and mask of one square at the model's size: (S, S, 3) uint8 and (S, S) bool.
 

@@ -5,56 +5,33 @@ from __future__ import annotations
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from moebius import devices, geometry, images
+from moebius import devices, images
 from moebius.config import MODEL_SIZE, SamplingConfig
+from moebius.filling import Cancelled, Fill, Filling, FillingSquares, Piece, Progress, Raster
+from moebius.together import Together
 
 if TYPE_CHECKING:
     import torch
 
-Raster = Image.Image | np.ndarray
-"""A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
-an array (H, W, 2, 3 or 4) uint16: grey and alpha, RGB, RGB and alpha."""
-
-Progress = Callable[[float, str], None]
-"""Called with the share that is done, in [0, 1], and a few words. It cancels the fill by raising `Cancelled`."""
-
-
-class Cancelled(Exception):
-    """Raised by a `Progress` to stop a fill; nothing is returned and nothing was changed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fill:
-    """A filled photo and what is worth saying about it."""
-
-    raster: Raster
-    """Same size and mode as the input; the input object itself where nothing was to fill."""
-    changed: np.ndarray
-    """(H, W) bool: the pixels that the blend may have touched. Every other pixel is bit-identical."""
-    squares: tuple[geometry.Square, ...]
-    seconds: dict[str, float]
-    """Wall-clock seconds by part: `model` (in the network's hands), `geometry` (cutting, scaling, pasting)."""
-    notes: tuple[str, ...]
-    """Plain sentences for the user, e.g. that the mask was empty."""
-    step_ms: float | None = None
-    """Median of the denoising steps but the first, in milliseconds; None: there are fewer than two."""
+__all__ = ["Cancelled", "Fill", "Inpainter", "Progress", "Raster"]
 
 
 class Inpainter(ABC):
-    """A model that fills one square; cutting squares out of photos and pasting back is the same for all of them."""
+    """A model that fills squares; cutting squares out of photos and pasting back is the same for all of them."""
 
     name: str
     """As in the registry: `classical`, `moebius`."""
     size: int | None = MODEL_SIZE
     """Side of the squares it works on; None: any size, squares are not scaled."""
-    _ticks: tuple[float | None, ...] = ()
+    _ticks: tuple[float, ...] = ()
+    fits: int | None = None
+    """Most squares that go into a call since memory ran out with more."""
     make_room: Callable[[], bool] = staticmethod(lambda: False)
     """Lets go of another model in memory; False: there is none. `moebius.residency` sets it."""
 
@@ -79,16 +56,36 @@ class Inpainter(ABC):
             (S, S, 3) float32 in [0, 255]; values outside the hole may differ from `image`, the caller blends.
         """
 
+    def fill_squares(
+        self,
+        pictures: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Progress,
+    ) -> list[np.ndarray]:
+        """`fill_square` for several squares of one size, each as if it were alone: here one after the other."""
+        filled: list[np.ndarray] = []
+        for picture, mask, generator in zip(pictures, masks, generators, strict=True):
+
+            def report(share: float, text: str, done: int = len(filled)) -> None:
+                progress((done + share) / len(pictures), text)
+
+            filled.append(self.fill_square(picture, mask, config, generator, report))
+        return filled
+
     def tick(self, device: str) -> None:
         """To be called at the end of every denoising step: what `step_ms` is made of."""
         devices.synchronize(device)
         self._ticks = (*self._ticks, time.perf_counter())
 
     def step_ms(self) -> float | None:
-        """Of the last fill; None gaps in `_ticks` part the squares."""
-        pairs = zip(self._ticks, self._ticks[1:], strict=False)
-        steps = [1000 * (after - before) for before, after in pairs if before is not None and after is not None]
+        """Median of the last call's steps but the first, in milliseconds; None: there are fewer than two."""
+        steps = self._steps_ms()
         return statistics.median(steps) if steps else None
+
+    def _steps_ms(self) -> list[float]:
+        return [1000 * (after - before) for before, after in zip(self._ticks, self._ticks[1:], strict=False)]
 
     def facts(self) -> dict[str, str | int | None]:
         """What a report says of the model as it is loaded: `variant`, `weights`, `device`, `dtype`, `plan`, and
@@ -109,6 +106,7 @@ class Inpainter(ABC):
         mask_image: Image.Image | np.ndarray,
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
+        batch_size: int = 1,
     ) -> Raster:
         """Fill the white part of `mask_image` in `image`.
 
@@ -116,6 +114,7 @@ class Inpainter(ABC):
             image: Pillow image in RGB, RGBA (alpha is kept), L, LA, P, CMYK, 1 or I;16, or an array
                 (H, W, 2, 3 or 4) uint16.
             mask_image: same size; white = repaint, see `images.mask_array`.
+            batch_size: most holes filled in one call of the model.
 
         Returns:
             A picture of the same size and mode; pixels further than `config.feather_px` from the hole are identical.
@@ -123,7 +122,7 @@ class Inpainter(ABC):
         Raises:
             ValueError: sizes differ, the mask is full, the mode is not supported.
         """
-        return self.fill(image, mask_image, config, generator).raster
+        return self.fill(image, mask_image, config, generator, batch_size=batch_size).raster
 
     def fill(
         self,
@@ -132,11 +131,27 @@ class Inpainter(ABC):
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        batch_size: int = 1,
     ) -> Fill:
         """`inpaint`, with progress and with a report of what was done."""
-        config = (config or SamplingConfig()).for_model(self.name)
-        self._ticks = ()
+        together = Together(lambda: self, config, batch_size)
+        results = [*together.add(None, image, mask_image, generator, progress), *together.rest()]
+        ((_, result),) = results
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def begin(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        config: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress = lambda share, text: None,
+    ) -> Filling | Fill:
+        """A photo ready for `fill_pieces`, or its result where the model need not be asked. Arguments as for `fill`."""
         started = time.perf_counter()
+        config = (config or SamplingConfig()).for_model(self.name)
         rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
         mask = images.mask_array(mask_image)  # (H, W) bool
         images.check_mask(mask, rgb.shape[:2])
@@ -148,57 +163,62 @@ class Inpainter(ABC):
                 seconds={"model": 0.0, "geometry": time.perf_counter() - started},
                 notes=("The mask is empty: nothing was painted, so the picture is unchanged.",),
             )
-        squares = geometry.plan_squares(mask, config.context, config.max_squares, self.size)
-        canvas, changed, model_seconds = rgb.copy(), np.zeros(mask.shape, bool), 0.0
-        todo = mask.copy()
-        for index, square in enumerate(squares):
-            if not geometry.remaining(todo, square):  # an earlier square's core covered it
-                continue
+        return FillingSquares(image, rgb, mask, config, self.size, generator, progress)
 
-            def report(share: float, text: str, index: int = index) -> None:
-                where = f" (part {index + 1} of {len(squares)})" if len(squares) > 1 else ""
-                progress((index + share) / len(squares), text + where)
+    def fill_pieces(self, pieces: Sequence[Piece], config: SamplingConfig | None) -> list[np.ndarray | Exception]:
+        """Fill pieces of photos in one call, or say what was wrong with each.
 
-            report(0.0, "Starting")
-            tile, tile_mask = geometry.cut(canvas, todo, square, self.size)
-            model_started = time.perf_counter()
-            filled = self._with_room(
-                lambda tile=tile, tile_mask=tile_mask, report=report: self.fill_square(
-                    tile, tile_mask, config, generator, report
-                ),
-                generator,
-            )
-            model_seconds += time.perf_counter() - model_started
-            geometry.paste(canvas, changed, todo, filled, square, config.feather_px)
-        progress(1.0, "Done")
-        raster = images.put_back(image, canvas, changed)
-        seconds = {"model": model_seconds, "geometry": time.perf_counter() - started - model_seconds}
-        return Fill(
-            raster=raster,
-            changed=changed,
-            squares=tuple(squares),
-            seconds=seconds,
-            step_ms=self.step_ms(),
-            notes=self.remarks(),
-        )
-
-    def _with_room(self, run: Callable[[], Any], generator: torch.Generator | None) -> Any:
-        """What `run` returns. Where memory runs out, another model leaves, then this one shrinks, and it runs again.
+        Where memory runs out, another model leaves, then the call is halved, then this model shrinks. Where a call
+        fails otherwise, its halves tell which piece it was, and the others are filled.
 
         Raises:
-            MemoryError: nothing is left to let go of.
+            Cancelled: a photo's progress raised it.
         """
-        state = generator.get_state() if generator is not None else None
+        config = (config or SamplingConfig()).for_model(self.name)
+        states = [piece.generator.get_state() if piece.generator is not None else None for piece in pieces]
         while True:
-            self._ticks = (*self._ticks, None)
             try:
-                return run()
-            except (MemoryError, RuntimeError) as error:
-                if not devices.is_out_of_memory(error):
-                    raise
+                return self._filled(pieces, config)
+            except Cancelled:
+                raise
+            except Exception as error:
+                short = devices.is_out_of_memory(error)
+                if not short and len(pieces) == 1:
+                    return [error]
             # here the error is gone, and with it the tensors that its frames held
-            devices.let_go()
-            if not self.make_room() and self.shrink() is None:
-                raise MemoryError(f"not enough memory for {self.name}, even with nothing else loaded")
-            if state is not None:
-                generator.set_state(state)  # the same fill as with memory enough
+            for piece, state in zip(pieces, states, strict=True):
+                if state is not None:
+                    piece.generator.set_state(state)  # the same fill as without the failure
+            if short:
+                devices.let_go()
+                if self.make_room():
+                    continue
+            if len(pieces) > 1:
+                half = len(pieces) // 2
+                self.fits = half if short else self.fits
+                return self.fill_pieces(pieces[:half], config) + self.fill_pieces(pieces[half:], config)
+            if self.shrink() is None:
+                return [MemoryError(f"not enough memory for {self.name}, even with nothing else loaded")]
+
+    def _filled(self, pieces: Sequence[Piece], config: SamplingConfig) -> list[np.ndarray]:
+        """`fill_squares` on pieces, each photo told how far it is and what it cost."""
+        by_photo = {piece.photo: [other for other in pieces if other.photo is piece.photo] for piece in pieces}
+
+        def report(share: float, text: str) -> None:
+            for photo, own in by_photo.items():
+                photo.report(own, share, text)
+
+        report(0.0, "Starting")
+        self._ticks, started = (), time.perf_counter()
+        filled = self.fill_squares(
+            [piece.image for piece in pieces],
+            [piece.mask for piece in pieces],
+            config,
+            [piece.generator for piece in pieces],
+            report,
+        )
+        seconds = (time.perf_counter() - started) / len(pieces)
+        steps = [each / len(pieces) for each in self._steps_ms()]
+        for piece in pieces:
+            piece.photo.spent(seconds, steps)
+        return filled

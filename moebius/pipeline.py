@@ -187,7 +187,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             images.check_mask(mask, picture.shape[:2])
 
         # 2. Bring to the model's size
-        scaled = [self._scale(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
+        scaled = [self.at_its_size(picture, mask) for picture, mask in zip(pictures, masks, strict=True)]
         sizes = {picture.shape[:2] for picture, _ in scaled}
         if len(sizes) > 1:
             raise ValueError(f"pictures of one batch must scale to one size, got {sorted(sizes)} (height, width)")
@@ -223,7 +223,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             return self._finish(values, return_dict)
         return self._finish([Image.fromarray((v * 255).astype(np.uint8)) for v in values], return_dict)
 
-    def _scale(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at_its_size(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Short side to the model's, both sides floored to a multiple of 64 pixels, Lanczos (spec of the published
         code): (H, W, 3) uint8 and (H, W) bool -> the same scaled, the mask as grey uint8."""
         short = self.unet.config.sample_size * self.vae_scale_factor

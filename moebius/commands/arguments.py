@@ -77,6 +77,13 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
     )
     add_weights(parser)
     add_sampling(parser)
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        default=1,
+        help="holes, of one photo or of several, filled in one call of the model (default: 1)",
+    )
     _add_mark(parser)
     parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
 
@@ -108,6 +115,13 @@ def load_options(options: argparse.Namespace, allow_download: bool) -> registry.
     weight_files.check_variant(given.get("variant"))
     named = {field: given.get(field) for field in ("weights", "variant", "device", "dtype", "plan")}
     return registry.LoadOptions(**named, allow_download=allow_download)
+
+
+def batch_size(options: argparse.Namespace) -> int:
+    """The one that was given. ValueError if it is out of range."""
+    if options.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}")
+    return options.batch_size
 
 
 def seed(options: argparse.Namespace) -> int:

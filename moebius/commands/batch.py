@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> dict:
     """Fill the photos that are not done yet, and return what was done."""
     if options.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    batch_size = arguments.batch_size(options)
     from moebius import batch
 
     given = {"seed": SEED} | vars(options)
@@ -72,14 +73,14 @@ def run(options: argparse.Namespace) -> dict:
         tally = Tally(len(jobs))
 
         def filling(job, share: float, text: str) -> None:
-            tally.filling()
-            terminal((tally.place + share) / tally.total, f"{job.name}: {text}, {tally.left()}")
+            tally.filling(job.name, share)
+            terminal(tally.share, f"{job.name}: {text}, {tally.left()}")
 
         try:
-            for outcome in batch_run.run(jobs, task, out, records, options.workers, filling):
+            for outcome in batch_run.run(jobs, task, out, records, options.workers, filling, batch_size):
                 tally.add(outcome)
                 terminal.line(f"{tally.place} of {tally.total}, {tally.left()}: {outcome.job.name} {_became(outcome)}")
-                terminal(tally.place / tally.total, f"{tally.place} of {tally.total} photos, {tally.left()}")
+                terminal(tally.share, f"{tally.place} of {tally.total} photos, {tally.left()}")
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
                 f"cancelled; {tally.done} photos were filled, and the same command goes on from there"

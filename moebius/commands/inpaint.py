@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> dict:
     started = time.perf_counter()
     given = vars(options)
     config, seed = arguments.sampling_config(options), arguments.seed(options)
+    batch_size = arguments.batch_size(options)
     output, suffix = _output_path(options)
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
 
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> dict:
             import torch
 
             generator = torch.Generator().manual_seed(seed)
-        fill = model.fill(photo.raster, mask, config, generator, progress)
+        fill = model.fill(photo.raster, mask, config, generator, progress, batch_size)
         progress(1.0, "Writing")
         encoding = time.perf_counter()
         encoded = photos.encode_photo(photo, fill.raster, fill.changed, suffix, mark)

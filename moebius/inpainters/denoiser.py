@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from PIL import Image
 
 from moebius import devices, images, precision, weights
 from moebius.config import RECIPES, SamplingConfig
-from moebius.inpainter import Fill, Inpainter, Progress, Raster
-from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
+from moebius.filling import Fill, Filling, Piece, Progress, Raster
+from moebius.inpainter import Inpainter
+from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler, paste_blurred
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5
 """What encoding and decoding cost, in denoising steps, roughly (2 cores, float32): for the progress bar alone."""
@@ -89,39 +91,18 @@ class DenoiserInpainter(Inpainter):
         student = self.files is not None and self.files.network == "moebius"
         return not student or not precision.inaccurate(self.files, "cpu", torch.bfloat16)
 
-    def fill(
+    def begin(
         self,
         image: Raster,
         mask_image: Image.Image | np.ndarray,
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
-    ) -> Fill:
-        """As `Inpainter.fill`; the `published` recipe returns an RGB picture at the model's size, all of it changed."""
-        config = (config or SamplingConfig()).for_model(self.name)
-        if not RECIPES[config.recipe].whole_picture:
-            return super().fill(image, mask_image, config, generator, progress)
-        started = time.perf_counter()
-        picture, mask = images.to_rgb8(image), images.mask_array(mask_image)
-        images.check_mask(mask, picture.shape[:2])
-        self._ticks = ()
-        model_started = time.perf_counter()
-        result = self._with_room(
-            lambda: self._run(picture, mask, config, generator, progress, paste=True, output_type="pil")[0], generator
-        )
-        done = time.perf_counter()
-        return Fill(
-            raster=result,
-            changed=np.ones((result.height, result.width), bool),
-            squares=(),
-            seconds={"model": done - model_started, "geometry": model_started - started},
-            step_ms=self.step_ms(),
-            notes=(
-                f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
-                "the unmasked picture, so what was removed may shine through.",
-                *self.remarks(),
-            ),
-        )
+    ) -> Filling | Fill:
+        """As `Inpainter.begin`; the `published` recipe gives an RGB picture at the model's size, all of it changed."""
+        if not RECIPES[(config or SamplingConfig()).recipe].whole_picture:
+            return super().begin(image, mask_image, config, generator, progress)
+        return WholePicture(self.pipeline, image, mask_image, generator, progress)
 
     def fill_square(
         self,
@@ -131,10 +112,17 @@ class DenoiserInpainter(Inpainter):
         generator: torch.Generator | None,
         progress: Progress,
     ) -> np.ndarray:
-        return self._run(image, mask, config, generator, progress, paste=False, output_type="np")[0] * 255.0
+        return self.fill_squares([image], [mask], config, [generator], progress)[0]
 
-    def _run(self, image, mask, config, generator, progress, *, paste, output_type):
-        """The pipeline's result for one picture (H, W, 3) uint8 and mask (H, W) bool, with progress."""
+    def fill_squares(
+        self,
+        pictures: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Progress,
+    ) -> list[np.ndarray]:
+        """In one call of the pipeline; every square draws its own noise."""
         runs = max(1, int(config.num_inference_steps * config.effective_strength))
         total = _ENCODE_STEPS + runs + _DECODE_STEPS
         progress(0.0, "Looking at the surroundings")
@@ -147,20 +135,68 @@ class DenoiserInpainter(Inpainter):
 
         if config.scheduler != self._scheduler:
             self.pipeline.scheduler, self._scheduler = make_scheduler(config.scheduler), config.scheduler
-        return self.pipeline(
-            image=image,
-            mask_image=mask,
+        values = self.pipeline(
+            image=list(pictures),
+            mask_image=list(masks),
             num_inference_steps=config.num_inference_steps,
             guidance_scale=config.guidance_scale,
             guidance_share=config.guidance_share,
             strength=config.strength,
             noise_offset=config.noise_offset,
-            generator=generator,
+            generator=None if None in generators else list(generators),
             recipe=config.recipe,
-            paste=paste,
-            output_type=output_type,
+            paste=False,
+            output_type="np",
             callback_on_step_end=stepped,
         ).images
+        return list(values * 255.0)
+
+
+class WholePicture(Filling):
+    """The `published` recipe's way: the picture at the model's size is one piece, and pasted with soft edges there."""
+
+    def __init__(
+        self,
+        pipeline: MoebiusInpaintPipeline,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__(progress)
+        started = time.perf_counter()
+        picture, mask = images.to_rgb8(image), images.mask_array(mask_image)
+        images.check_mask(mask, picture.shape[:2])
+        self._picture, self._grey = pipeline.at_its_size(picture, mask)
+        self.shape, self._generator, self._filled = self._grey.shape, generator, None
+        self._geometry_s += time.perf_counter() - started
+
+    def ready(self) -> int:
+        return int(self._filled is None)
+
+    def take(self, most: int) -> list[Piece]:
+        return [Piece(self._picture, self._grey >= 128, self._generator, self)][:most]
+
+    def put(self, piece: Piece, filled: np.ndarray) -> None:
+        self._filled = filled
+
+    def fill(self, notes: tuple[str, ...]) -> Fill:
+        self._progress(1.0, "Done")
+        started = time.perf_counter()
+        result = Image.fromarray(paste_blurred(self._filled, self._picture, self._grey))
+        self._geometry_s += time.perf_counter() - started
+        said = (
+            f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
+            "the unmasked picture, so what was removed may shine through."
+        )
+        return Fill(
+            raster=result,
+            changed=np.ones(self.shape, bool),
+            squares=(),
+            seconds=self.seconds,
+            step_ms=self.step_ms,
+            notes=(said, *notes),
+        )
 
 
 def load_denoiser(files: weights.WeightFiles, device: str, dtype: torch.dtype):

@@ -183,10 +183,10 @@ class BatchActions(Handlers):
 
         def told(job: Job, share: float, text: str) -> None:
             tally = series.tally
-            tally.filling()
+            tally.filling(job.name, share)
             session.used = time.monotonic()  # a long batch is no idle visitor
             done = f"{tally.place} of {tally.total} done, {tally.left()}"
-            report((tally.place + share) / tally.total, f"{done}. {job.name}: {text}")
+            report(tally.share, f"{done}. {job.name}: {text}")
 
         task = Task(
             load=load,
@@ -304,6 +304,7 @@ class BatchActions(Handlers):
 
 def _outcomes(series: Series, jobs: list[Job], task: Task, told: batch_run.Told) -> Iterator[Outcome]:
     with RecordsFile(series.out) as records:
+        # one square a call: visitors take turns, and stop, photo by photo
         yield from batch_run.run(jobs, task, series.out, records, AHEAD, told)
 
 

@@ -91,7 +91,7 @@ class Borrowing(Inpainter):
         self.name, self.size, self.model = model.name, model.size, model
         self._asked, self._lent = (name, options), lent
 
-    def fill(
+    def begin(
         self,
         image: Raster,
         mask_image: Image.Image | np.ndarray,
@@ -99,7 +99,7 @@ class Borrowing(Inpainter):
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
     ) -> Fill:
-        """As `Inpainter.fill`, from the seed that the generator began with."""
+        """The fill itself, from the seed that the generator began with."""
         progress(0.0, "Waiting for the GPU")
         config, mask = (config or SamplingConfig()).for_model(self.name), images.mask_array(mask_image)
         seed = None if generator is None else generator.initial_seed()

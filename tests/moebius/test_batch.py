@@ -21,6 +21,7 @@ from moebius.__main__ import main
 from moebius.batch_records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
 from moebius.inpainter import Cancelled, Inpainter
+from moebius.inpainters.denoiser import DenoiserInpainter
 
 ROOT = Path(__file__).parents[2]
 HOLE = (20, 10, 40, 30)
@@ -316,6 +317,29 @@ def test_the_student_fills_a_batch(tmp_path, mask, capfd, monkeypatch):
         report = json.loads(capfd.readouterr().out)
         assert (report["model"], report["filled"], report["finished_before"]) == ("moebius", filled, 2 - filled)
     residency.release()
+
+
+def test_photos_that_share_a_call_come_out_as_they_do_alone(tmp_path, mask, capfd, monkeypatch):
+    weights, photos = write_published(tmp_path / "weights", small=True), folder_of(tmp_path, 3)
+    calls, real = [], DenoiserInpainter.fill_squares
+
+    def counted(self, pictures, *rest):
+        calls.append(len(pictures))
+        return real(self, pictures, *rest)
+
+    monkeypatch.setattr(DenoiserInpainter, "fill_squares", counted)
+    filled = {}
+    for size in (1, 2):
+        out = tmp_path / f"out{size}"
+        arguments = ["batch", f"{photos}", "--masks", f"{mask}", "-o", f"{out}", "--weights", f"{weights}"]
+        assert main([*arguments, "--steps", "2", "--seed", "3", "--batch-size", f"{size}", "--json"]) == 0
+        report = json.loads(capfd.readouterr().out)
+        assert (report["model"], report["filled"], report["failed"]) == ("moebius", 3, [])
+        filled[size] = {name: np.asarray(Image.open(out / name)).astype(int) for name in results(out)}
+    residency.release()
+    assert calls == [1, 1, 1, 2, 1] and len(filled[1]) == 3
+    for name, alone in filled[1].items():
+        assert np.abs(filled[2][name] - alone).max() <= 2, name  # a batch sums in another order; then JPEG
 
 
 # ---- threads ----

@@ -87,6 +87,26 @@ def test_it_fills_the_hole_and_says_what_it_is(model):
     assert fill.step_ms > 0
 
 
+def test_several_holes_in_one_call_are_filled_as_one_by_one(model, monkeypatch):
+    photo, mask = Image.fromarray(picture(4, 700)), Image.new("L", (700, 700))
+    for left, top in ((20, 30), (600, 40), (60, 610), (580, 600)):
+        mask.paste(255, (left, top, left + 30, top + 40))
+    calls, real = [], MoebiusInpaintPipeline.__call__
+
+    def counted(self, image, *rest, **settings):
+        calls.append(len(image))
+        return real(self, image, *rest, **settings)
+
+    monkeypatch.setattr(MoebiusInpaintPipeline, "__call__", counted)
+    config = SamplingConfig(num_inference_steps=2)
+    one, together = (
+        model.fill(photo, mask, config, torch.Generator().manual_seed(1), batch_size=size) for size in (1, 4)
+    )
+    assert calls == [1, 1, 1, 1, 4] and one.squares == together.squares
+    difference = np.abs(np.asarray(one.raster).astype(int) - np.asarray(together.raster).astype(int))
+    assert difference.max() <= 1 and np.array_equal(one.changed, together.changed)
+
+
 def test_its_own_guidance_is_the_published_one(model):
     assert MODEL_DEFAULTS["pixelhacker"].guidance_scale == 4.5 and MODEL_DEFAULTS["moebius"].guidance_scale == 2.0
 
@@ -111,11 +131,11 @@ class Short(DenoiserInpainter):
         self._said.append(f"smaller {self.tried[-1]}")
         return self._said[-1]
 
-    def fill_square(self, image, mask, config, generator, progress):
-        torch.randn(5, generator=generator)  # what was drawn before memory ran out must not change the fill
+    def fill_squares(self, pictures, masks, config, generators, progress):
+        torch.randn(5, generator=generators[0])  # what was drawn before memory ran out must not change the fill
         if len(self.tried) < 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return super().fill_square(image, mask, config, generator, progress)
+        return super().fill_squares(pictures, masks, config, generators, progress)
 
 
 def test_memory_that_runs_out_is_reported_and_the_fill_is_done(model):
@@ -135,9 +155,9 @@ def test_memory_that_runs_out_with_nothing_left_to_shrink_is_an_error(model, mon
     def short(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory")
 
-    monkeypatch.setattr(model, "fill_square", short)
+    monkeypatch.setattr(model, "fill_squares", short)
     with pytest.raises(MemoryError, match="not enough memory for pixelhacker"):
         model.fill(PHOTO, MASK)
-    monkeypatch.setattr(model, "fill_square", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    monkeypatch.setattr(model, "fill_squares", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         model.fill(PHOTO, MASK)

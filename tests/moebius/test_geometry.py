@@ -159,3 +159,31 @@ def test_a_large_photo_is_planned_in_no_time():
     started = time.perf_counter()
     geometry.plan_squares(mask, 1.75, 6, 512)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("feather_px", [0, 4])
+def test_squares_meet_where_one_sees_what_is_pasted_of_the_other(feather_px):
+    """By paint: the pasted pixels of one lie under the square of the other, or the other way round."""
+    met = 0
+    for _ in range(300):
+        squares = []
+        for _ in range(2):
+            x, y, side = RNG.integers(0, 150), RNG.integers(0, 150), RNG.integers(20, 50)
+            left, top = x + RNG.integers(0, side - 10), y + RNG.integers(0, side - 10)
+            core = (left, top, left + RNG.integers(1, 10), top + RNG.integers(1, 10))
+            squares.append(geometry.Square(*map(int, (x, y, side)), tuple(map(int, core))))
+        sees = []
+        for pasted, other in (squares, squares[::-1]):
+            todo = np.zeros((220, 220), bool)
+            todo[pasted.core[1] : pasted.core[3], pasted.core[0] : pasted.core[2]] = True
+            canvas, changed = np.zeros((220, 220, 3), np.uint8), np.zeros_like(todo)
+            whole = geometry.Square(0, 0, 220, pasted.core)
+            geometry.paste(canvas, changed, todo, np.full((220, 220, 3), 255, np.float32), whole, feather_px)
+            sees.append(changed[other.y : other.y + other.side, other.x : other.x + other.side].any())
+        meet = geometry.meet(*squares, feather_px)
+        assert meet == geometry.meet(*squares[::-1], feather_px)
+        assert meet or not any(sees), squares
+        if feather_px == 0:
+            assert meet == any(sees), squares  # with a feather, corners are round and this may be too careful
+        met += meet
+    assert 20 < met < 280
