@@ -123,11 +123,11 @@ class FillingSquares(Filling):
         size: int | None,
         generator: torch.Generator | None,
         progress: Progress,
+        started: float,
     ) -> None:
         """rgb: `image` as (H, W, 3) uint8 or uint16. mask: (H, W) bool, neither empty nor full. size: side of the
-        model's squares; None: any."""
+        model's squares; None: any. started: when work on the photo began, by `time.perf_counter`."""
         super().__init__(progress)
-        started = time.perf_counter()
         self.image, self.shape, self._size, self._feather_px = image, size and (size, size), size, config.feather_px
         self._canvas, self._todo = rgb.copy(), mask.copy()
         self._changed = np.zeros(mask.shape, bool)

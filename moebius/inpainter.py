@@ -163,7 +163,7 @@ class Inpainter(ABC):
                 seconds={"model": 0.0, "geometry": time.perf_counter() - started},
                 notes=("The mask is empty: nothing was painted, so the picture is unchanged.",),
             )
-        return FillingSquares(image, rgb, mask, config, self.size, generator, progress)
+        return FillingSquares(image, rgb, mask, config, self.size, generator, progress, started)
 
     def fill_pieces(self, pieces: Sequence[Piece], config: SamplingConfig | None) -> list[np.ndarray | Exception]:
         """Fill pieces of photos in one call, or say what was wrong with each.
