@@ -3,6 +3,7 @@ at which the machine multiplies. Random weights."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +21,11 @@ from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 Progress = Callable[[float, str], None]
 
 
-FORMS = {"cpu": ("trained", "fast"), "cuda": ("trained", "fast", "compiled", "triton", "triton-compiled")}
+PLAIN = "plain"
+"""The trained form as any caller of a network runs it, without the pipeline: freed memory goes back to the system. The
+yardstick on a CPU; on a GPU torch keeps its memory anyway."""
+
+FORMS = {"cpu": (PLAIN, "trained", "fast"), "cuda": ("trained", "fast", "compiled", "triton", "triton-compiled")}
 """What can be timed on a kind of device."""
 
 
@@ -43,10 +48,12 @@ def ways(
         minutes: nothing new is begun after them, but for the first round.
 
     Returns:
-        `rows`, one per way: median, least and greatest seconds of a step, GFLOP that it computes (counted in the
-        trained and in the fast form), GFLOP/s of a large product measured in the same rounds, and the share of that
-        rate that is reached; `whole`: what `bench_whole.whole` returns, None where there was no time; a total_s that
-        was not measured is computed as encode + 20 steps + decode (`computed`). `rounds`: how many there was time for.
+        `rows`, one per way: median, least and greatest seconds of a step; `times`, how many times as fast as the
+        yardstick, the first of `FORMS` in float32 with the same batch, that is (median over the rounds); GFLOP that it
+        computes (counted in the trained and in the fast form), GFLOP/s of a large product measured in the same rounds,
+        and the share of that rate that is reached; `whole`: what `bench_whole.whole` returns, None where there was no
+        time; a total_s that was not measured is computed as encode + 20 steps + decode (`computed`). `rounds`: how
+        many there was time for.
         `left_out`: why a form could not run.
     """
     device = device or devices.best_device()
@@ -68,13 +75,13 @@ def ways(
         trained = bench.network("moebius", device, kind, tiny)
         for form in FORMS.get(kind_of_device, ("trained", "fast")):
             try:
-                network = forms.as_form(trained, form)
+                network = trained if form == PLAIN else forms.as_form(trained, form)
             except ValueError as error:  # Triton is not installed
                 left_out.append(f"{form}: {error}")
                 continue
             for batch in batches:
                 runs[form, name, batch] = step = _step(network, form, batch)
-                if form in ("trained", "fast"):
+                if form in (PLAIN, "trained", "fast"):
                     operations[form, name, batch] = count_operations(step)
                 else:  # the same work, by kernels that cannot be counted
                     operations[form, name, batch] = operations["fast", name, batch]
@@ -85,8 +92,8 @@ def ways(
             break
         for index, (key, run) in enumerate(runs.items()):
             progress((turn + index / len(runs)) / (rounds + 1), f"Round {turn} of {rounds}: {key[0]}, {key[1]}")
-            # As the pipeline runs its steps: what the first one freed is there for the second. Both forms alike.
-            with devices.keep_freed():
+            # As the pipeline runs its steps: what the first one freed is there for the second.
+            with contextlib.nullcontext() if key[0] == PLAIN else devices.keep_freed():
                 run()
                 devices.synchronize(device)
                 started = time.perf_counter()
@@ -95,7 +102,12 @@ def ways(
                 if turn:
                     seconds[key].append(time.perf_counter() - started)
     rates = {key[1]: operations[key] / min(all_) for key, all_ in seconds.items() if key[0] == "product"}
-    rows = [_row(key, seconds[key], operations[key], rates[key[1]]) for key in runs if key[0] != "product"]
+    yardstick = FORMS.get(kind_of_device, ("trained",))[0]
+    rows = [
+        _row(key, seconds[key], seconds[yardstick, "float32", key[2]], operations[key], rates[key[1]])
+        for key in runs
+        if key[0] != "product"
+    ]
     runs.clear()
     del run, step, network, trained
     devices.let_go()
@@ -103,7 +115,7 @@ def ways(
         form, kind_name, batch = row["form"], row["dtype"], row["batch"]
         progress(index / len(rows), f"Whole fill {index + 1} of {len(rows)}: {form}, {kind_name}, batch {batch}")
         row["whole"] = None
-        if time.monotonic() < end:
+        if form != PLAIN and time.monotonic() < end:
             row["whole"] = found = bench_whole.whole(form, kind_name, batch, device, tiny)
             found["computed"] = found["total_s"] is None
             if found["computed"]:
@@ -129,7 +141,7 @@ def _step(network: torch.nn.Module, form: str, batch: int) -> Callable[[], Tenso
     side, dtype, device = network.config.sample_size, network.dtype, network.device
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(batch, network.config.in_channels, side, side, generator=generator).to(device, dtype)
-    sample = sample.repeat(2, 1, 1, 1) if form == "trained" else sample
+    sample = sample.repeat(2, 1, 1, 1) if form in (PLAIN, "trained") else sample
     ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS], device=device).repeat_interleave(batch, dim=0)
 
     def run() -> Tensor:
@@ -139,7 +151,10 @@ def _step(network: torch.nn.Module, form: str, batch: int) -> Callable[[], Tenso
     return run
 
 
-def _row(key: tuple[str, str, int], seconds: list[float], operations: int, rate: float) -> dict[str, Any]:
+def _row(
+    key: tuple[str, str, int], seconds: list[float], yardstick: list[float], operations: int, rate: float
+) -> dict[str, Any]:
+    """yardstick: seconds of the form that all are compared with, in the same rounds."""
     median = statistics.median(seconds)
     return {
         "form": key[0],
@@ -148,6 +163,7 @@ def _row(key: tuple[str, str, int], seconds: list[float], operations: int, rate:
         "step_s": median,
         "least_s": min(seconds),
         "most_s": max(seconds),
+        "times": statistics.median(other / own for other, own in zip(yardstick, seconds, strict=True)),
         "gflop": operations / 1e9,
         "product_gflops": rate / 1e9,
         "share_of_product": operations / median / rate,
@@ -159,18 +175,19 @@ def describe(report: dict[str, Any]) -> str:
     lines = [
         f"the student on {report['device']}, {report['threads']} threads, torch {report['torch']}; random weights, "
         f"{report['rounds']} interleaved rounds",
-        f"{'form':<16}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'GFLOP':>8}{'reached':>9} of GFLOP/s"
-        f"{'fill s':>9}{'encode':>8}{'decode':>8}{'peak GiB':>10}",
+        f"{'form':<16}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'times':>8}"
+        f"{'GFLOP':>8}{'reached':>9} of GFLOP/s{'fill s':>9}{'encode':>8}{'decode':>8}{'peak GiB':>10}",
     ]
     for row in report["rows"]:
         line = (
             f"{row['form']:<16}{row['dtype']:<10}{row['batch']:>6}{row['step_s']:>9.3f}{row['least_s']:>8.3f}"
-            f"{row['most_s']:>8.3f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}{row['product_gflops']:>11.0f}"
+            f"{row['most_s']:>8.3f}{row['times']:>8.2f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}{row['product_gflops']:>11.0f}"
         )
         if found := row.get("whole"):
             total = f"{'~' if found['computed'] else ''}{found['total_s']:.1f}"
             line += f"{total:>9}{found['encode_s']:>8.2f}{found['decode_s']:>8.2f}{found['peak_gib']:>10.2f}"
         lines.append(line)
+    lines.append(f"Times: as fast as {report['rows'][0]['form']} in float32, by the round.")
     lines.append(
         "Reached: of a large product's rate. Fill: encode, 20 steps, decode; ~ computed from 2 steps. Peak: of the"
     )

@@ -29,7 +29,9 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
     assert main(["bench", "--ways", "--no-whole", "--rounds", "2", "--device", "cpu", "--json"]) == 0
     report = json.loads(capfd.readouterr().out)
     rows = {(row["form"], row["dtype"], row["batch"]): row for row in report["rows"]}
-    assert set(rows) == {(f, d, b) for f in ("trained", "fast") for d in ("float32", "bfloat16") for b in (1, 2)}
+    assert set(rows) == {
+        (f, d, b) for f in ("plain", "trained", "fast") for d in ("float32", "bfloat16") for b in (1, 2)
+    }
     for row in rows.values():
         assert 0 < row["least_s"] <= row["step_s"] <= row["most_s"]
         reached = row["gflop"] / row["step_s"]
@@ -37,6 +39,12 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
     one, two = (rows["trained", "float32", batch]["gflop"] for batch in (1, 2))
     assert two == pytest.approx(2 * one, rel=0.02)
     assert rows["fast", "float32", 1]["gflop"] > 0
+    assert rows["plain", "float32", 1]["gflop"] == rows["trained", "float32", 1]["gflop"]
+    for (_, _, batch), row in rows.items():
+        plain = rows["plain", "float32", batch]
+        assert (
+            plain["times"] == 1 and plain["least_s"] / row["most_s"] <= row["times"] <= plain["most_s"] / row["least_s"]
+        )
     assert main(["bench", "--ways", "--rounds", "0", "--device", "cpu"]) == 2
 
 
@@ -51,7 +59,8 @@ def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypa
     found = {"encode_s": 2.0, "step_s": 9.0, "decode_s": 3.0, "total_s": None, "peak_gib": 1.5}
     monkeypatch.setattr(bench_whole, "whole", lambda *way: dict(found))
     report = bench_ways.ways("cpu", (1,), rounds=1)
-    for row in report["rows"]:
+    assert [row["whole"] for row in report["rows"] if row["form"] == "plain"] == [None, None]
+    for row in [row for row in report["rows"] if row["form"] != "plain"]:
         assert row["whole"]["computed"] and row["whole"]["total_s"] == 5 + 20 * row["step_s"]
     assert "~5." in bench_ways.describe(report)
     report = bench_ways.ways("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
