@@ -22,11 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CODE = (
     "moebius/config.py",
+    "moebius/filling.py",
     "moebius/inpainter.py",
     "moebius/geometry.py",
     "moebius/images.py",
     "moebius/masks.py",
     "moebius/pipeline.py",
+    "moebius/together.py",
     "moebius/models/*.py",
     "moebius/inpainters/*.py",
     "eval/data.py",
