@@ -54,7 +54,8 @@ def name(device: str) -> str:
 
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    return f"{processor()}, {count} thread{'' if count == 1 else 's'}"
 
 
 def processor() -> str:
