@@ -68,10 +68,11 @@ class TruthInpainter(Inpainter):
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
     ) -> Fill:
         """The fill itself, because what stands under the hole is used."""
         mask = images.mask_array(mask_image)
-        truth = images.to_rgb(image)
+        truth = images.to_rgb(image) if rgb is None else rgb
         filled = np.where(mask[..., None], self.change(truth), truth)
         raster = images.put_back(image, filled, mask)
         return Fill(raster=raster, changed=mask, squares=(), seconds={"model": 0.0, "geometry": 0.0}, notes=())

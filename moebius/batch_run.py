@@ -79,11 +79,12 @@ class Outcome:
     """Of its parts: `read` (in another thread), `model`, `geometry`, `write` (in another thread)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Ready:
-    """A photo that is open, with its mask (H, W) bool."""
+    """A photo that is open, its colours until the model has them, and its mask (H, W) bool."""
 
     photo: photos.Photo
+    rgb: np.ndarray | None
     mask: np.ndarray
     key: str
     seconds: float
@@ -142,10 +143,10 @@ def run(
                     continue
                 seed = task.seed_for(job.name)
                 name, report = (job, ready, seed), partial(told, job)
-                photo, mask = ready.photo.raster, ready.mask
+                photo, mask, rgb, ready.rgb = ready.photo.raster, ready.mask, ready.rgb, None
                 del ready
-                yield from written(together.add(name, photo, mask, _generator(seed), report))
-                del name, photo, mask
+                yield from written(together.add(name, photo, mask, _generator(seed), report, rgb))
+                del name, photo, mask, rgb
             yield from written(together.rest())
             while writing:
                 yield writing.popleft().result()
@@ -209,9 +210,10 @@ def _read(job: Job, task: Task, out: Path, before: Records, open_mask: Callable)
             )
         photo = photos.open_photo(data, job.photo.name)
         images.check_mask(mask, photo.size[::-1])
+        rgb = images.to_rgb(photo.raster)
     except Exception as error:  # whatever it is, the other photos go on
         return _failed(job, error)
-    return _Ready(photo, mask, key, time.perf_counter() - started)
+    return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
 
 
 def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:

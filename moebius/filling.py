@@ -125,11 +125,11 @@ class FillingSquares(Filling):
         progress: Progress,
         started: float,
     ) -> None:
-        """rgb: `image` as (H, W, 3) uint8 or uint16. mask: (H, W) bool, neither empty nor full. size: side of the
-        model's squares; None: any. started: when work on the photo began, by `time.perf_counter`."""
+        """rgb: `image` as (H, W, 3) uint8 or uint16, which is painted in. mask: (H, W) bool, neither empty nor full.
+        size: side of the model's squares; None: any. started: when work on the photo began, by `time.perf_counter`."""
         super().__init__(progress)
         self.image, self.shape, self._size, self._feather_px = image, size and (size, size), size, config.feather_px
-        self._canvas, self._todo = rgb.copy(), mask.copy()
+        self._canvas, self._todo = rgb, mask.copy()
         self._changed = np.zeros(mask.shape, bool)
         self.squares = tuple(geometry.plan_squares(mask, config.context, config.max_squares, size))
         self._left = dict(enumerate(self.squares))  # by place; what the model has is still among them

@@ -24,7 +24,7 @@ _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601 in 1/65536: grey 
 
 
 def to_rgb(raster: Raster) -> np.ndarray:
-    """The colours of a picture, alpha left aside: (H, W, 3) uint8, or uint16 where the picture has 16 bits.
+    """The colours of a picture, alpha left aside: (H, W, 3) uint8, or uint16 where the picture has 16 bits; a copy.
 
     CMYK goes through the embedded ICC profile (`info["icc_profile"]`) to sRGB where there is one.
 
@@ -34,7 +34,7 @@ def to_rgb(raster: Raster) -> np.ndarray:
     if isinstance(raster, np.ndarray):
         _check_array(raster)
         colours = raster[..., :3] if raster.shape[2] > 2 else raster[..., :1].repeat(3, axis=2)
-        return np.ascontiguousarray(colours)
+        return np.array(colours, order="C")
     mode = raster.mode
     if mode not in MODES:
         raise ValueError(

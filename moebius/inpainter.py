@@ -148,11 +148,15 @@ class Inpainter(ABC):
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
     ) -> Filling | Fill:
-        """A photo ready for `fill_pieces`, or its result where the model need not be asked. Arguments as for `fill`."""
+        """A photo ready for `fill_pieces`, or its result where the model need not be asked. Arguments as for `fill`.
+
+        rgb: `images.to_rgb(image)`, if the caller has it and leaves it to us.
+        """
         started = time.perf_counter()
         config = (config or SamplingConfig()).for_model(self.name)
-        rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
+        rgb = images.to_rgb(image) if rgb is None else rgb  # (H, W, 3) uint8 or uint16
         mask = images.mask_array(mask_image)  # (H, W) bool
         images.check_mask(mask, rgb.shape[:2])
         if not mask.any():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from moebius.filling import Cancelled, Fill, Filling, Piece, Progress, Raster
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from moebius.config import SamplingConfig
@@ -53,15 +54,18 @@ class Together:
         mask_image: Raster,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
     ) -> Iterator[Result]:
         """Take a photo; then the model works as long as there are squares enough for a call. An error is its photo's.
+
+        rgb: see `Inpainter.begin`.
 
         Raises:
             Cancelled: a photo's `progress` raised it.
         """
         self._model = self._load()
         try:
-            photo = self._model.begin(image, mask_image, self._config, generator, progress)
+            photo = self._model.begin(image, mask_image, self._config, generator, progress, rgb)
         except Cancelled:
             raise
         except Exception as error:

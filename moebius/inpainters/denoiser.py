@@ -98,10 +98,11 @@ class DenoiserInpainter(Inpainter):
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
     ) -> Filling | Fill:
         """As `Inpainter.begin`; the `published` recipe gives an RGB picture at the model's size, all of it changed."""
         if not RECIPES[(config or SamplingConfig()).recipe].whole_picture:
-            return super().begin(image, mask_image, config, generator, progress)
+            return super().begin(image, mask_image, config, generator, progress, rgb)
         return WholePicture(self.pipeline, image, mask_image, generator, progress)
 
     def fill_square(

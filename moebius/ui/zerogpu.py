@@ -98,6 +98,7 @@ class Borrowing(Inpainter):
         config: SamplingConfig | None = None,
         generator: torch.Generator | None = None,
         progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
     ) -> Fill:
         """The fill itself, from the seed that the generator began with."""
         progress(0.0, "Waiting for the GPU")
