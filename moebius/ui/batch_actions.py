@@ -33,7 +33,7 @@ LAST_WORD_S = 5
 class BatchActions(Handlers):
     """Shares visitors, the photo in the editor and options with the rest of the page.
 
-    What there is to show is a list: the heading, the pictures, the archive, the button that empties the list. What
+    What there is to show is a list: the heading, the pictures, the archive, the buttons that take photos off. What
     stands where photos are painted is another: the chooser, its upload, the editor.
     """
 
@@ -118,6 +118,35 @@ class BatchActions(Handlers):
         if entry and before[0] != series.mask_of(entry)[0]:  # or strokes of the meantime would be lost
             opened = self._opened(session, series, entry)
         return *opened, *self._shown(session)
+
+    @plainly
+    def remove_photo(self, name: str, layers: list[str] | None, request: gr.Request) -> tuple:
+        """Take one photo off the list, with its masks and its result; if it is in the editor, the next one comes there.
+
+        `name`: as the list has it; "": the one in the editor.
+        """
+        session = self._session(request)
+        series = self._series(session)
+        name = name or session.of_series
+        if not name:
+            raise ValueError("none of your photos is chosen; click one first")
+        if name not in series.entries:
+            raise ValueError(f"there is no photo {name[:80]!r} among yours")
+        _not_while_running(series)
+        self._keep(session, layers)
+        names = [entry.name for entry in series.listed()]
+        place = names.index(name) if name in names else 0
+        series.remove(name)
+        if not series.listed():
+            return "", *self.clear_photos(request)
+        opened = (gr.skip(),) * 3
+        if name == session.of_series:
+            session.of_series = ""
+            opened = (gr.update(visible=True), None, None)
+            around = [*series.listed()[place:], *series.listed()[:place][::-1]]
+            if left := next((entry for entry in around if not entry.refused), None):
+                opened = self._opened(session, series, left)
+        return "", *opened, *self._shown(session)
 
     @plainly
     def clear_photos(self, request: gr.Request) -> tuple:

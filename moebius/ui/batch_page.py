@@ -20,6 +20,8 @@ class Panel:
     heading: gr.HTML
     pictures: gr.Gallery
     archive: gr.DownloadButton
+    off: gr.Row
+    remove: gr.Button
     clear: gr.Button
     mask_for: gr.Radio
     picked: gr.Textbox
@@ -28,7 +30,7 @@ class Panel:
 
     @property
     def shown(self) -> list:
-        return [self.heading, self.pictures, self.archive, self.clear]
+        return [self.heading, self.pictures, self.archive, self.off]
 
 
 def drop() -> gr.File:
@@ -61,9 +63,11 @@ def panel() -> Panel:
     go = gr.Button("Fill all", variant="primary", elem_id="many-go")
     stop = gr.Button("Stop", visible=False, elem_id="many-stop")
     archive = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="many-zip")
-    clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="many-clear")
+    with gr.Row(visible=False, elem_id="many-off") as off:
+        remove = gr.Button("Remove this photo", size="sm", min_width=120, elem_id="many-remove")
+        clear = gr.Button("Remove all photos", size="sm", min_width=120, elem_id="many-clear")
     picked = gr.Textbox(visible="hidden", label="Name")
-    return Panel(heading, pictures, archive, clear, mask_for, picked, go, stop)
+    return Panel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
 
 
 def wire(
@@ -103,6 +107,13 @@ def wire(
         opened,
         api_name="choose_mask_for",
         show_progress="hidden",
+        show_progress_on=panel.heading,
+    )
+    panel.remove.click(None, brush, layers, js=LAYERS).then(
+        actions.remove_photo,
+        [panel.picked, layers],
+        [panel.picked, *opened],
+        api_name="remove_photo",
         show_progress_on=panel.heading,
     )
     panel.clear.click(

@@ -179,8 +179,8 @@
         i: () => change("invert"),
         "+": () => change("grow"),
         "-": () => change("shrink"),
-        Enter: () => press("#go button, button#go") || press("#compare-go button, button#compare-go"),
-        Escape: () => press("#stop button, button#stop") || press("#compare-stop button, button#compare-stop"),
+        Enter: () => press("#go button, button#go") || press("#compare-go button, button#compare-go") || press("#many-go button, button#many-go"),
+        Escape: () => press("#stop button, button#stop") || press("#compare-stop button, button#compare-stop") || press("#many-stop button, button#many-stop"),
         " ": () => hold(true),
     };
 
@@ -204,6 +204,11 @@
             event.preventDefault();
             KEYS[key]();
         } else if (key === " ") event.preventDefault();
+    });
+    document.addEventListener("keydown", (event) => {
+        if (!["Delete", "Backspace"].includes(event.key) || !event.target.closest?.("#many-photos .thumbnail-item.selected")) return;
+        event.preventDefault();
+        press("#many-remove button, button#many-remove");
     });
     document.addEventListener("keyup", (event) => event.key === " " && hold(false));
     window.addEventListener("blur", () => hold(false));

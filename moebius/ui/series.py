@@ -185,6 +185,21 @@ class Series:
             self._jobs = {}
         self._forget_archive()
 
+    def remove(self, name: str) -> None:
+        """Take a photo off the list, with its masks and its result; KeyError if there is none of that name."""
+        entry, job = self.entries[name], self._jobs.get(name)
+        mask = self.entries.get(job.mask.name) if job and job.mask else None
+        for one in (entry, mask):
+            if one and one.refused:
+                del self.entries[one.name]
+            elif one:
+                self._forget(one)
+        for path in (entry.painted, self.out / entry.output):
+            if path:
+                path.unlink(missing_ok=True)
+        self.pair()
+        self.end()  # what is filled is put into an archive again
+
     def _count(self, masks: bool) -> int:
         return sum(entry.name.rpartition(".")[0].endswith(MASK_ENDING) == masks for entry in self.entries.values())
 

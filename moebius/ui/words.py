@@ -62,6 +62,7 @@ KEYS = """
 <dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd></dt><dd>grow, shrink, invert the mask</dd>
 <dt><kbd>S</kbd></dt><dd>a click selects an object; with Alt it goes again</dd>
 <dt><kbd>X</kbd></dt><dd>hide the mask, show it</dd><dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
+<dt><kbd>Del</kbd></dt><dd>in a list of photos: take the chosen one off</dd>
 <dt>hold <kbd>Space</kbd></dt><dd>see the original</dd></dl><p>Two fingers zoom and move the photo.</p></details>
 """
 

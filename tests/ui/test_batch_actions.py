@@ -352,3 +352,72 @@ def test_who_came_meanwhile_is_served_before_the_next_photo(actions, tmp_path):
         thread.join(20)
     assert order == ["fill", "batch"]
     batch.close()
+
+
+# ---- taken off ----
+
+
+def take_off(actions, name="", layers=None, visitor=VISITOR):
+    return actions.remove_photo(name, layers, visitor)
+
+
+def test_one_photo_is_taken_off_with_its_mask_and_result(actions, tmp_path):
+    paths = [photo(tmp_path / f"{name}.png", index) for index, name in enumerate("abc")]
+    Image.fromarray(np.eye(40, 60, dtype=bool)).save(tmp_path / "b_mask.png")
+    drop(actions, *paths, tmp_path / "b_mask.png")
+    fill(actions, [layer(tmp_path / "layer.png")])
+    series = session(actions).series
+    before = series._bytes
+    picked, chooser, _, value, *shown = take_off(actions, "b.png")
+    assert picked == "" and all("value" not in (update or {}) for update in (chooser, value)), (
+        "a.png stays in the editor"
+    )
+    assert captions(shown) == ["a.png: ✓ filled", "c.png: ✓ filled"] and session(actions).of_series == "a.png"
+    assert archive(shown).namelist() == ["a_filled.png", "c_filled.png"]
+    left = {path.name for folder in (series.photos, series.out) for path in folder.iterdir()}
+    assert not any(name.startswith("b") for name in left) and "b_mask.png" not in series.entries
+    assert before - series._bytes == paths[1].stat().st_size + (tmp_path / "b_mask.png").stat().st_size
+    drop(actions, paths[1])  # it may come again, and is a new one, without a mask of its own
+    last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
+    assert "2 were finished before" in last[0] and archive(last).namelist()[1] == "b_filled.png"
+    inside = differs(paths[1], archive(last), "b_filled.png")
+    assert inside[BOX[1] : BOX[3], BOX[0] : BOX[2]].mean() > 0.8
+
+
+def test_the_next_photo_comes_into_the_editor_and_the_mask_for_all_stays(actions, tmp_path):
+    paths = [photo(tmp_path / f"{index}.png", index) for index in range(3)]
+    (tmp_path / "9.png").write_bytes(b"no photo")
+    drop(actions, *paths, tmp_path / "9.png")
+    actions.open_photo("1.png", None, "all", VISITOR)
+    painted = [layer(tmp_path / "layer.png")]
+    *_, value, heading, gallery, _, off = take_off(actions, "", painted)
+    assert session(actions).of_series == "2.png" and np.asarray(session(actions).mask()).sum() == (BOX[2] - BOX[0]) * (
+        BOX[3] - BOX[1]
+    )
+    assert "3 photos</b>, 2 with a mask" in heading and gallery["selected_index"] == 1 and off["visible"] is True
+    take_off(actions)
+    assert session(actions).of_series == "0.png", "the last of the list is followed by the one before it"
+    take_off(actions, "9.png")
+    assert session(actions).of_series == "0.png", "what could not be taken is only struck off"
+    folder = session(actions).series.folder
+    picked, chooser, photo_, value, heading, gallery, zip_, off = take_off(actions)
+    assert (picked, chooser["visible"], value, off["visible"]) == (
+        "",
+        True,
+        None,
+        False,
+    ) and "Drop your photos" in heading
+    assert session(actions).series is None and not folder.exists()
+
+
+def test_nothing_is_taken_off_that_is_not_there_or_while_a_run_goes_on(actions, tmp_path):
+    assert "click one first" in message(take_off, actions)
+    drop(actions, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
+    for name in ("c.png", "../a.png", "x" * 5000):
+        assert "there is no photo" in message(take_off, actions, name)
+    run = actions.fill_photos(
+        [layer(tmp_path / "layer.png")], "all", "classical", **SETTINGS, request=VISITOR, progress=quiet
+    )
+    next(run), next(run)
+    assert "press Stop first" in message(take_off, actions, "b.png")
+    assert "2 of 2" in list(run)[-1][0] and len(session(actions).series.entries) == 2

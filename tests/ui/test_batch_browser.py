@@ -152,6 +152,45 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         expect(page.locator("#many-heading")).to_contain_text("Drop your photos")
 
 
+def test_photos_are_taken_off_and_the_keys_work_as_for_one_photo(browser, server, photos):
+    from playwright.sync_api import expect
+
+    with visit(browser, server, DESKTOP) as page:
+        open_tab(page)
+        drop(page, photos, 4)
+        canvas = ready_to_paint(page)
+        heading, listed = page.locator("#many-heading"), page.locator("#many-photos .thumbnail-item")
+        size = page.locator("#brush-size + output")
+        page.locator("body").press("]")
+        before = int(size.inner_text().split()[0])
+        page.locator("body").press("]")
+        assert before < int(size.inner_text().split()[0]) < SIZE[1]
+        paint(page, canvas, STROKE)
+        page.locator("body").press("Control+z")
+        page.locator("#brush button[aria-label=Undo][disabled]").wait_for()
+        page.locator("body").press("Control+y")
+        page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+
+        page.click("#many-remove")  # a.jpg; what was painted on it is for all
+        expect(listed).to_have_count(3)
+        expect(heading).to_contain_text("3 photos, 1 with a mask")  # c.webp has another size, d.jpg is broken
+        assert [caption.split("\n")[0] for caption in captions(page)] == ["b.png", "c.webp", "d.jpg"]
+        listed.nth(1).click()
+        page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width === 400")
+        listed.nth(1).press("Delete")
+        expect(listed).to_have_count(2)
+        page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width === 900")
+        page.locator("#many-go").press("Delete")  # somewhere else it means nothing
+        page.click("#many-remove")
+        expect(listed).to_have_count(1)
+        page.locator("#paint").wait_for(state="hidden")
+        listed.first.click()  # what could not be taken is opened with a word, and can be struck off
+        page.get_by_text("d.jpg").first.wait_for()
+        page.click("#many-remove")
+        expect(listed).to_have_count(0)
+        expect(heading).to_contain_text("Drop your photos")
+
+
 def test_stopped_in_the_middle_and_gone_on_with(browser, server_with_weights, tmp_path):
     from playwright.sync_api import expect
 
