@@ -159,7 +159,9 @@
         const manager = window.editor?.command_manager;
         if (!manager) return requestAnimationFrame(watch);
         manager.current_history.subscribe((at) => {
-            if (!at.previous || ["Draw", "Mask"].includes(at.command?.name)) return;
+            if (["Draw", "Mask"].includes(at.command?.name)) return;
+            requestAnimationFrame(() => size()); // a brush that suits the picture, and says how large it is
+            if (!at.previous) return;
             at.previous = null;
             queueMicrotask(() => manager.current_history.update((same) => same));
         });

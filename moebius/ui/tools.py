@@ -15,18 +15,21 @@ from types import SimpleNamespace
 
 import gradio as gr
 import gradio.mcp
+import numpy as np
 from gradio.utils import get_upload_folder
+from PIL import Image
 
-from moebius import compare, photos, registry
+from moebius import compare, photos, registry, selection, selection_files
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
-from moebius.ui import sent_files, words
+from moebius.ui import sent_files, turns, words
 from moebius.ui.actions import Actions
 from moebius.ui.compare_actions import CompareActions
-from moebius.ui.handlers import Handlers, plainly
+from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.selecting import device
 from moebius.ui.session import IDLE_S, Session
 
 MOST_STEPS = 100
-ENDPOINTS = ("/inpaint", "/compare_models", "/models")
+ENDPOINTS = ("/inpaint", "/compare_models", "/select_object", "/models")
 
 
 class Tools(Handlers):
@@ -65,7 +68,7 @@ class Tools(Handlers):
         Returns:
             The filled photo in its own format.
         """
-        visitor, session = self._visitor(image, mask_image)
+        visitor, session = self._with_mask(image, mask_image)
         card, _ = registry.resolve(model, self.options)
         own = MODEL_DEFAULTS.get(card.name, MODEL_DEFAULTS["moebius"])
         default = SamplingConfig()
@@ -111,7 +114,7 @@ class Tools(Handlers):
         Returns:
             Photo, hole and all results as one labelled PNG, with the reasons of models that cannot run there.
         """
-        visitor, session = self._visitor(image, mask_image)
+        visitor, session = self._with_mask(image, mask_image)
         default = SamplingConfig()
         settings = (default.recipe, num_inference_steps, seed, default.scheduler, feather_px, "", "")
         for _ in self._comparison.compare(None, models, "", *settings, request=visitor, progress=progress):
@@ -120,6 +123,44 @@ class Tools(Handlers):
         if seen.sheet is None:
             raise ValueError("; ".join(f"{seen.title(name)}: {why}" for name, why in seen.reasons.items()))
         return str(seen.sheet)
+
+    @plainly
+    def select_object(
+        self,
+        image: str,
+        x: float,
+        y: float,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> str:
+        """Find the object at a place of a photo and make the mask that removes it, for the tool `inpaint`.
+
+        Args:
+            image: the photo: JPEG, PNG, WebP, TIFF or another format of photos.
+            x: pixels from the left edge of the photo as it is shown.
+            y: pixels from its upper edge.
+
+        Returns:
+            A PNG of the photo's size: white = the object and a little around it, black = everything else.
+        """
+        if not all(isinstance(one, int | float) for one in (x, y)):
+            raise ValueError("the place is lacking; give x and y in pixels of the photo")
+        visitor, session, photo = self._visitor(image)
+        try:
+            files = selection_files.locate(selection_files.chosen_folder(self.options.weights))
+        except ValueError as error:
+            raise ValueError(words.without_folders(str(error))) from None
+        selection.check_points([(x, y)], photo.size)
+        report = Stoppable(progress, session, "select", most_seconds())
+        with turns.take(report):
+            report(0.0, "Looking at the photo")
+            selector = selection.load(files, device())
+            mask = selector.find(selector.look(photo.raster), [(x, y)])
+        if not mask.any():
+            raise ValueError("nothing was found there; try another place")
+        path = session.folder / f"{Path(photo.name).stem}_mask.png"
+        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        return str(path)
 
     def models(self) -> list[dict]:
         """List the models for filling holes in photos: names, licences, and which of them can run there now.
@@ -141,17 +182,22 @@ class Tools(Handlers):
             for card, state in states
         ]
 
-    def _visitor(self, image: str | None, mask_image: str | None) -> tuple[SimpleNamespace, Session]:
-        """A new visitor, with photo and mask in place, and the session. Gradio has checked the paths."""
-        for given, what in ((image, "image: the photo"), (mask_image, "mask_image: white = repaint")):
-            if not given:
-                raise ValueError(f"a file is lacking; give {what}")
+    def _visitor(self, image: str | None) -> tuple[SimpleNamespace, Session, photos.Photo]:
+        """A new visitor, with the photo in place, and the session. Gradio has checked the path."""
+        if not image:
+            raise ValueError("a file is lacking; give image: the photo")
         visitor = SimpleNamespace(session_hash=f"call-{uuid.uuid4().hex}")
         photo = photos.open_photo(Path(image), Path(image).name)
-        mask = photos.open_mask(Path(mask_image), photo.size)
         session = self._session(visitor)
         session.keep_photo(photo.data, photo.name, photo.size)
-        session.keep_mask(mask)
+        return visitor, session, photo
+
+    def _with_mask(self, image: str | None, mask_image: str | None) -> tuple[SimpleNamespace, Session]:
+        """`_visitor` with a mask of the photo's size."""
+        if image and not mask_image:
+            raise ValueError("a file is lacking; give mask_image: white = repaint")
+        visitor, session, photo = self._visitor(image)
+        session.keep_mask(photos.open_mask(Path(mask_image), photo.size))
         return visitor, session
 
 
@@ -180,12 +226,14 @@ def wire(tools: Tools) -> None:
         chosen = gr.Dropdown(
             names, value=compare.fastest_first(["moebius", "classical"]), multiselect=True, label="models"
         )
+        x, y = gr.Number(label="x"), gr.Number(label="y")
         result, table, call = gr.File(label="result"), gr.JSON(label="models"), gr.Button()
     computes = {"concurrency_id": "compute", "concurrency_limit": 1}
     one = [image, mask_image, model, steps, guidance, seed, feather, prompt]
     call.click(tools.inpaint, one, result, api_name="inpaint", **computes)
     several = [image, mask_image, chosen, steps, seed, feather]
     call.click(tools.compare_models, several, result, api_name="compare_models", **computes)
+    call.click(tools.select_object, [image, x, y], result, api_name="select_object", **computes)
     call.click(tools.models, None, table, api_name="models", queue=False)
     gradio.mcp.GradioMCPServer = OnlyTools
     gradio.mcp.DEFAULT_TEMP_DIR = str(_sent())

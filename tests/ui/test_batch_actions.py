@@ -414,7 +414,7 @@ def test_nothing_is_taken_off_that_is_not_there_or_while_a_run_goes_on(actions, 
     assert "click one first" in message(take_off, actions)
     drop(actions, photo(tmp_path / "a.png"), photo(tmp_path / "b.png"))
     for name in ("c.png", "../a.png", "x" * 5000):
-        assert "there is no photo" in message(take_off, actions, name)
+        assert "here is no photo" in message(take_off, actions, name)
     run = actions.fill_photos(
         [layer(tmp_path / "layer.png")], "all", "classical", **SETTINGS, request=VISITOR, progress=quiet
     )

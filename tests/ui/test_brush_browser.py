@@ -158,6 +158,9 @@ def test_the_brush_goes_from_one_pixel_to_a_third_of_the_picture(browser, server
     with visit(browser, server, DESKTOP) as page:
         canvas = load(page, photo)
         slider = page.locator("#brush-size")
+        expect(page.locator("#brush-size + output")).to_have_text(
+            re.compile(r"^\d+ px$")
+        )  # said before anything is done
         slider.fill("0")
         expect(page.locator("#brush-size + output")).to_have_text("1 px")
         assert 1 <= dab().sum() <= 4

@@ -14,7 +14,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from serving import serve
+from standin_select import write_selector
 
+from moebius import selection, selection_files
 from moebius.ui import tools
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ def check_filled(before: bytes, after: Image.Image) -> None:
 
 def test_the_tools_are_those_that_need_no_visitor_and_say_what_they_take(server):
     tools = {tool.name: tool for tool in agent(server.url, lambda session: session.list_tools()).tools}
-    assert set(tools) == {"inpaint", "compare_models", "models"}
+    assert set(tools) == {"inpaint", "compare_models", "select_object", "models"}
     taken = tools["inpaint"].inputSchema
     assert set(taken["required"]) == {"image", "mask_image"}
     assert all(one.get("description") and one.get("type") for one in taken["properties"].values()), taken
@@ -115,6 +117,26 @@ def test_an_agent_reads_no_file_of_the_machine_and_no_other_server(server, canar
     assert server.process.poll() is None
 
 
+def test_an_object_is_selected_in_one_call(server, photo, tmp_path):
+    """By a stand-in network, whose objects mean nothing: they are compared with its own."""
+    folder, place = write_selector(tmp_path / "selector"), {"x": 40, "y": 20}
+    selector = selection.load(selection_files.locate(folder), "cpu")
+    picture = Image.open(io.BytesIO(photo))
+    expected = selector.find(selector.look(picture), [(40.0, 20.0)])
+    assert 0 < expected.mean() < 1
+    with serve(tmp_path / "page", MOEBIUS_SELECT_WEIGHTS=str(folder)) as selecting:
+        told = calls(selecting.url, "select_object", image=sent(photo), **place)
+        assert not told.isError, told.content
+        found = next(Image.open(io.BytesIO(base64.b64decode(one.data))) for one in told.content if one.type == "image")
+        assert found.size == picture.size
+        np.testing.assert_array_equal(np.asarray(found.convert("L")) > 127, expected)
+        for wrong, why in (({"x": 64, "y": 20}, "64×48"), ({"x": -1, "y": 20}, "-1,20"), ({"y": 20}, "")):
+            told = calls(selecting.url, "select_object", image=sent(photo), **wrong)
+            assert told.isError and why in told.content[0].text, wrong
+    told = calls(server.url, "select_object", image=sent(photo), **place)
+    assert told.isError and "weights" in told.content[0].text and str(tmp_path) not in told.content[0].text
+
+
 def test_an_agent_cannot_call_what_belongs_to_a_visitor(server):
     for name in ("fill", "load_photo", "load_sample", "load_mask", "use_result", "stop", "leave", "compare", "look"):
         told = calls(server.url, name)
@@ -135,7 +157,7 @@ def test_a_script_needs_one_call(server, photo, mask, tmp_path):
         client.predict(**files, model="nonesuch", api_name="/inpaint")
     assert any(one["name"] == "classical" and one["can_run"] for one in client.predict(api_name="/models"))
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/inpaint", "/models", "/compare_models", "/fill", "/load_photo"} <= set(named)
+    assert {"/inpaint", "/models", "/compare_models", "/select_object", "/fill", "/load_photo"} <= set(named)
 
 
 @pytest.mark.parametrize(
