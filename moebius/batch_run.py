@@ -123,7 +123,9 @@ def run(
             """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
             for (job, ready, seed), fill in results:
                 if isinstance(fill, Exception):
-                    yield _failed(job, fill)
+                    outcome = _failed(job, fill)
+                    del ready, fill
+                    yield outcome
                     continue
                 if len(writing) >= together.batch_size:
                     yield writing.popleft().result()

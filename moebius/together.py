@@ -5,6 +5,7 @@ A photo alone, with one square a call, goes the same way.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ Result = tuple[Any, Fill | Exception]
 class Together:
     """Photos go in one by one, and come out as soon as they are filled.
 
-    At most `batch_size` - 1 photos wait for others to fill up a call with.
+    At most `batch_size` - 1 photos wait for others to fill up a call with. While none waits the model is not held, so
+    that another one may take its place in memory.
     """
 
     def __init__(self, load: Callable[[], Inpainter], config: SamplingConfig | None, batch_size: int = 1) -> None:
@@ -38,14 +40,11 @@ class Together:
         """
         if batch_size < 1:
             raise ValueError(f"the batch size must be at least 1, got {batch_size}")
-        self._load, self._config, self._asked = load, config, batch_size
+        self.batch_size = batch_size
+        """What was asked for, or less where memory ran out with it."""
+        self._load, self._config = load, config
         self._model: Inpainter | None = None
         self._open: list[tuple[Any, Filling]] = []
-
-    @property
-    def batch_size(self) -> int:
-        """What was asked for, or less where memory ran out with it."""
-        return min(self._asked, self._model.fits or self._asked) if self._model else self._asked
 
     def add(
         self,
@@ -69,13 +68,15 @@ class Together:
         except Cancelled:
             raise
         except Exception as error:
-            yield name, error
+            photo = error
+        if isinstance(photo, Filling):
+            self._open.append((name, photo))
+            yield from self._work(self.batch_size)
             return
-        if isinstance(photo, Fill):
-            yield name, photo
-            return
-        self._open.append((name, photo))
-        yield from self._work(self.batch_size)
+        self._rest()
+        results = deque([(name, photo)])
+        del photo
+        yield from _handed_over(results)
 
     def rest(self) -> Iterator[Result]:
         """Fill what is still waiting."""
@@ -83,12 +84,18 @@ class Together:
 
     def _work(self, least: int) -> Iterator[Result]:
         while self._open and sum(photo.ready() for _, photo in self._open) >= least:
-            failed = self._call(self._pieces())
-            for name, photo in list(self._open):
-                result = failed.get(photo) or (photo.ready() == 0 and _finished(photo, self._model.remarks()))
-                if result:
-                    self._open.remove((name, photo))
-                    yield name, result
+            failed, notes = self._call(self._pieces()), self._model.remarks()
+            self.batch_size = min(self.batch_size, self._model.fits or self.batch_size)
+            done = [(name, photo) for name, photo in self._open if photo in failed or photo.ready() == 0]
+            self._open = [one for one in self._open if one not in done]
+            self._rest()
+            results = deque((name, failed.get(photo) or _finished(photo, notes)) for name, photo in done)
+            del failed, done
+            yield from _handed_over(results)
+
+    def _rest(self) -> None:
+        if not self._open:
+            self._model = None
 
     def _pieces(self) -> list[Piece]:
         """For the next call: of the photo that came first, and of others with pieces of that shape."""
@@ -111,6 +118,12 @@ class Together:
             except Exception as error:
                 failed[piece.photo] = error
         return failed
+
+
+def _handed_over(results: deque[Result]) -> Iterator[Result]:
+    """One after the other, and nothing of it is kept here: an error has the model in its frames."""
+    while results:
+        yield results.popleft()
 
 
 def _finished(photo: Filling, notes: tuple[str, ...]) -> Fill | Exception:

@@ -1,6 +1,8 @@
 """Squares of several holes and photos in one call: the same fills as alone, and everyone answers for their own."""
 
+import gc
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -143,6 +145,30 @@ def test_few_photos_wait_and_a_photo_comes_out_when_it_is_done():
     empty = np.zeros(PHOTOS[0][1].shape, bool)
     ((name, fill),) = together.add("empty", Image.fromarray(PHOTOS[0][0]), empty)
     assert name == "empty" and "mask is empty" in fill.notes[0], "it waits for nobody"
+
+
+def test_no_model_is_held_while_nobody_waits():
+    """Or the page would have two in memory when another visitor wants another one between two photos."""
+    models = []
+
+    def load() -> Noisy:
+        model = Noisy()
+        models.append(weakref.ref(model))
+        return model
+
+    together, broken = Together(load, CONFIG), np.zeros((5, 5), bool)
+    for picture, mask in (*PHOTOS[:2], (PHOTOS[0][0], broken)):
+        results = together.add(0, Image.fromarray(picture), mask, seeded(0))
+        next(results)  # and the rest of it is not asked for yet
+        gc.collect()
+        assert models[-1]() is None
+    together = Together(load, CONFIG, 3)
+    assert list(together.add(0, Image.fromarray(PHOTOS[3][0]), PHOTOS[3][1], seeded(0))) == []
+    gc.collect()
+    held = models[-1]() is not None
+    assert held and len(list(together.rest())) == 1
+    gc.collect()
+    assert models[-1]() is None
 
 
 def test_everyone_is_told_their_own_progress():
