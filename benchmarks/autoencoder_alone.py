@@ -3,7 +3,7 @@
 No fill can be better than this on average, so it says before a student is trained whether its autoencoder lets it beat
 another filler. Distance in the hole and PSNR as `python -m eval` measures them.
 
-    PYTHONPATH=. python benchmarks/autoencoder_alone.py PIPELINE [PIPELINE ...]   # folders of save_pretrained
+    PYTHONPATH=. python benchmarks/autoencoder_alone.py FOLDER [FOLDER ...]   # of train-vae, or a pipeline's
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from eval import data, intervals, perceptual, pixels
-from moebius.pipeline import MoebiusInpaintPipeline
+from moebius.training.config import Weights
+from moebius.training.networks import autoencoder
 
 HELDOUT = Path(__file__).parents[1] / "samples/heldout"
 
@@ -31,12 +32,12 @@ def there_and_back(vae: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pipelines", nargs="+", type=Path)
+    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path)
     dataset = data.scan(data.Request(data=str(HELDOUT)), quiet=True)
     bootstrap = intervals.Bootstrap([sample.group for sample in dataset.samples])
     network = perceptual.make("efficientnet-lite0", "cpu")
-    for folder in parser.parse_args().pipelines:
-        vae = MoebiusInpaintPipeline.from_pretrained(folder).vae.float().eval()
+    for folder in parser.parse_args().folders:
+        vae = autoencoder(Weights(weights=folder))
         rows: list[tuple[float, float, float]] = []
         for sample in dataset.samples:
             picture, mask = dataset.load(sample)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from moebius import devices, geometry, images
 from moebius.config import RECIPES, SamplingConfig
-from moebius.models.patch_autoencoder import pixels_per_latent
+from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
@@ -85,7 +85,12 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
     model_cpu_offload_seq = "unet->vae"
     _callback_tensor_inputs = ["latents"]
 
-    def __init__(self, unet: MoebiusUNet | PixelHackerUNet, vae: AutoencoderKL, scheduler: SchedulerMixin):
+    def __init__(
+        self,
+        unet: MoebiusUNet | PixelHackerUNet,
+        vae: AutoencoderKL | BlockAutoencoder,
+        scheduler: SchedulerMixin,
+    ):
         super().__init__()
         self.register_modules(unet=unet, vae=vae, scheduler=scheduler)
 

@@ -145,10 +145,10 @@ def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> Au
     """The autoencoder in eval mode on the CPU, as `load_denoiser`."""
     from diffusers import AutoencoderKL
 
-    from moebius.models.patch_autoencoder import PatchAutoencoder
+    from moebius.models.block_autoencoder import BlockAutoencoder
 
     config = read_json(files.autoencoder.with_name("config.json"))
-    kind = PatchAutoencoder if config.get("_class_name") == PatchAutoencoder.__name__ else AutoencoderKL
+    kind = BlockAutoencoder if config.get("_class_name") == BlockAutoencoder.__name__ else AutoencoderKL
     return _load(kind, config, files.autoencoder, convert_autoencoder, dtype)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from PIL import Image
 
 from moebius import devices, images, precision, weights
@@ -213,7 +214,7 @@ def load_autoencoder(files: weights.WeightFiles, device: str, dtype: torch.dtype
     """The same for the autoencoder, which is never in float16."""
     with devices.return_freed():
         vae = weights.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
-        if torch.device(device).type == "cpu":
+        if torch.device(device).type == "cpu" and isinstance(vae, AutoencoderKL):
             from moebius.models.fused_autoencoder import fuse
 
             return fuse(vae)

@@ -23,7 +23,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from moebius import images, masks
-from moebius.models.patch_autoencoder import PatchAutoencoder, pixels_per_latent
+from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.training import checkpoints, counter, networks, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
 from moebius.training.data import Sample, Samples, ahead
@@ -32,33 +32,32 @@ from moebius.training.resident import Resident
 
 MEASURED = 64
 """Training squares over which the scaling factor is measured."""
+FITTED = 512
+"""Training squares whose blocks a `BlockAutoencoder` takes its components from."""
 
 
-def build(table: Mapping[str, Any], seed: int) -> AutoencoderKL:
-    """diffusers' autoencoder of the widths in `table`, with random weights from `seed`.
-
-    `patch_size` above 1 makes it a `PatchAutoencoder`, which works on squares of so many pixels a side.
+def build(table: Mapping[str, Any], seed: int) -> AutoencoderKL | BlockAutoencoder:
+    """diffusers' autoencoder of the widths in `table`, or where it says `block_size` a `BlockAutoencoder`, with random
+    weights from `seed`.
 
     Raises:
         ConfigError: an argument that it has not, or a value that it refuses.
     """
-    derived = ("self", "down_block_types", "up_block_types", "in_channels", "out_channels")
-    allowed = [name for name in inspect.signature(AutoencoderKL.__init__).parameters if name not in derived]
-    allowed.append("patch_size")
+    kind = BlockAutoencoder if "block_size" in table else AutoencoderKL
+    derived = {"self", "down_block_types", "up_block_types", "in_channels", "out_channels"}  # or measured at the end
+    derived |= {"scaling_factor", "sample_size"}
+    allowed = [name for name in inspect.signature(kind.__init__).parameters if name not in derived]
     if unknown := sorted(set(table) - set(allowed)):
         raise ConfigError(f"unknown key autoencoder.{unknown[0]}; allowed here: {', '.join(allowed)}")
-    table = dict(table)
-    patch = table.pop("patch_size", 1)
-    if type(patch) is not int or patch < 1:
-        raise ConfigError(f"autoencoder.patch_size must be a whole number of pixels from 1 on, got {patch!r}")
-    stages = len(table.get("block_out_channels", (64,)))
-    blocks = {"down_block_types": ["DownEncoderBlock2D"] * stages, "up_block_types": ["UpDecoderBlock2D"] * stages}
-    channels = {"in_channels": 3 * patch**2, "out_channels": 3 * patch**2}
-    kind = PatchAutoencoder if patch > 1 else AutoencoderKL
+    given = dict(table)
+    if kind is AutoencoderKL:
+        stages = len(table.get("block_out_channels", (64,)))
+        blocks = {"down_block_types": ["DownEncoderBlock2D"] * stages, "up_block_types": ["UpDecoderBlock2D"] * stages}
+        given = blocks | {"force_upcast": False} | given
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return kind(**blocks, **channels, **{"force_upcast": False} | table)
+            return kind(**given)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"autoencoder: {error}") from error
 
@@ -115,6 +114,9 @@ class AutoencoderTraining:
             parameters = sum(parameter.numel() for parameter in vae.parameters())
             report(f"autoencoder of {parameters / 1e6:.1f} M parameters, {len(self.samples)} pictures an epoch")
             report(f"perceptual term: {config.loss.perceptual_kind if config.loss.perceptual else 'none'}")
+        if isinstance(vae, BlockAutoencoder):
+            report(f"components of the blocks of {FITTED} squares")
+            vae.fit(images.rgb_to_tensor(self.samples.sample(number).picture[None])[0] for number in range(FITTED))
         self.resident = Resident(self.samples, config.data, device, run.workers) if config.data.on_device else None
         self.judged = copy.deepcopy(vae).to(device).eval().requires_grad_(False)
         if run.gradient_checkpointing:

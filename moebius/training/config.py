@@ -288,8 +288,8 @@ class AutoencoderConfig:
     run: Run
     data: Data
     autoencoder: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of diffusers' `AutoencoderKL`, and `patch_size`: pixels along a side that its first layer takes as one
-    position."""
+    """Arguments of diffusers' `AutoencoderKL`, or where it says `block_size` those of
+    `moebius.models.block_autoencoder.BlockAutoencoder`."""
     loss: AutoencoderLoss = field(default_factory=AutoencoderLoss)
     optimizer: Optimizer = field(default_factory=Optimizer)
 

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from moebius import images
-from moebius.models.patch_autoencoder import pixels_per_latent
+from moebius.models.block_autoencoder import pixels_per_latent
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.photos import write_atomic
 from moebius.training.config import ConfigError, Data, plain

@@ -108,22 +108,48 @@ def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exact
     assert all(torch.equal(states[0][name], tensor) for name, tensor in states[1].items())
 
 
-def test_on_patches_and_on_the_device_it_trains_and_is_read_back(tmp_path):
+BLOCKS = {"block_size": 4, "latent_channels": 3, "refiner_channels": 8, "refiner_layers": 1}
+
+
+def of_blocks(folder, **changes) -> dict:
+    return {**table(folder, **changes), "autoencoder": dict(BLOCKS)}
+
+
+def test_of_blocks_it_begins_with_their_components_and_only_the_rest_learns(tmp_path):
+    made = trainee(of_blocks(tmp_path, loss={"adversarial_from": 0}, run={"accumulate": 2}, data={"validation": 0}))
+    vae = made.learner.vae
+    squares = np.stack([made.samples.sample(number).picture for number in range(autoencoder.FITTED)])
+    blocks = squares.reshape(-1, 8, 4, 8, 4, 3).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 48) / 127.5 - 1
+    values, vectors = np.linalg.eigh(np.cov(blocks.T, bias=True))  # by another library, the greatest last
+    kept = vae.encoder.weight.flatten(1).numpy()
+    kept = kept / np.linalg.norm(kept, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.abs((kept * vectors.T[:-4:-1]).sum(1)), 1, atol=1e-3)
+    before = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
+    made.begin(0)
+    for step in range(2):
+        assert made.step(step)["adversary"] > 0
+    moved = {name for name, tensor in vae.state_dict().items() if not torch.equal(before[name], tensor)}
+    assert moved == {name for name in before if not name.startswith(("encoder.", "decoder.blocks.", "decoder.mean"))}
+
+
+def test_of_blocks_and_on_the_device_it_gets_better_goes_on_exactly_and_is_read_back(tmp_path):
     """The written folder is the averaged network, to whoever loads it."""
-    settings = table(
-        tmp_path,
-        autoencoder={"patch_size": 2, "block_out_channels": [8, 8]},
-        data={"on_device": True, "holes": 4},
-        run={"accumulate": 2},
-    )
-    made = trainee(settings)
-    assert made.shape == (3, 8, 8)  # 2 pixels a position, halved once
+    changes = {"data": {"on_device": True, "holes": 4}, "loss": {"adversarial": 0}, "optimizer": {"ema_decay": 0.8}}
+    made = trainee(of_blocks(tmp_path, run={"steps": 40, "validate_every": 40}, **changes))
+    assert made.shape == (3, 8, 8)
+    begin = made.validate()["heldout_psnr"]
     assert run(made, made.config, made.accelerator)["finished"]
+    assert made.validate()["heldout_psnr"] > begin + 0.3
     vae = networks.autoencoder(Weights(weights=tmp_path / "run" / "autoencoder"))
     pictures = normal(1, 2, 3, 32, 32)
     wanted, got = (v.encode(pictures).latent_dist.mean for v in (made.average.copy_to(made.judged), vae))
     torch.testing.assert_close(got, wanted)
-    assert vae.decode(got).sample.shape == pictures.shape
+    torch.testing.assert_close(vae.decode(got).sample, made.judged.decode(got).sample)
+    for steps in (20, 40):
+        parts = trainee(of_blocks(tmp_path, out="parts", run={"steps": steps, "validate_every": 40}, **changes))
+        run(parts, parts.config, parts.accelerator)
+    for name, tensor in made.average.state.items():
+        assert torch.equal(parts.average.state[name], tensor), name
 
 
 def test_stopped_by_the_clock_it_leaves_what_it_has_and_goes_on(tmp_path):
@@ -146,9 +172,11 @@ def test_pictures_of_a_grid_are_the_held_out_ones_beside_their_reconstruction(tm
 
 
 def test_sizes_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: block_out_channels,.*patch_"):
+    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: .*block_out_channels"):
         trainee(table(tmp_path, autoencoder={"widths": [8]}))
-    with pytest.raises(ConfigError, match="patch_size must be a whole number of pixels from 1 on, got 0"):
-        trainee(table(tmp_path, autoencoder={"patch_size": 0}))
+    with pytest.raises(ConfigError, match="autoencoder: block_size must be a multiple of 4, got 6"):
+        trainee(table(tmp_path) | {"autoencoder": BLOCKS | {"block_size": 6}})
+    with pytest.raises(ConfigError, match="unknown key autoencoder.widths; allowed here: block_size, latent_channels,"):
+        trainee(table(tmp_path) | {"autoencoder": BLOCKS | {"widths": [8]}})
     with pytest.raises(ConfigError, match=r"data.size \(34\) must be divisible by the autoencoder's factor 4"):
         trainee(table(tmp_path, data={"size": 34}))

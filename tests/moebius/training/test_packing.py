@@ -107,10 +107,10 @@ def test_from_photos_to_shipped_weights_by_the_documented_commands(tmp_path):
             "sources": [{"kind": "pictures", "path": "data/photos", "masks": ["object", "shapes"],
                          "shapes": "data/silhouettes"}]}  # fmt: skip
     vae = {"run": {**run, "out": "runs/vae"}, "data": data, "loss": {"adversarial": 0},
-           "autoencoder": {"patch_size": 2, "block_out_channels": [8, 8], "latent_channels": 3, "norm_num_groups": 4,
-                           "layers_per_block": 1}}  # fmt: skip
+           "autoencoder": {"block_size": 4, "latent_channels": 3, "refiner_channels": 8,
+                           "refiner_layers": 1}}  # fmt: skip
     student = table(tmp_path)["student"] | {"sample_size": 8, "in_channels": 7, "out_channels": 3,
-                                            "prediction_type": "v_prediction"}  # fmt: skip
+                                            "prediction_type": "sample"}  # fmt: skip
     plain = {"task": 1.0, "output": 0, "feature": 0, "perceptual": 0, "known": 0.1, "adaptive": False}
     base = {"autoencoder": {"weights": "runs/vae/autoencoder"}, "data": data}
     trainings = {

@@ -1,62 +1,102 @@
-"""The autoencoder on patches: what it is to its parent, its files, its place in a pipeline."""
+"""The autoencoder of blocks: its components, its decoder, its files, its place in a pipeline."""
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from fill import normal, picture
 from PIL import Image
 
 from moebius import weights
 from moebius.inpainters.denoiser import DenoiserInpainter, load_autoencoder
-from moebius.models.patch_autoencoder import PatchAutoencoder, patch_size, pixels_per_latent
+from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.training import autoencoder
 
-SIZES = {"patch_size": 2, "block_out_channels": [8, 8], "latent_channels": 3, "layers_per_block": 1,
-         "norm_num_groups": 4}  # fmt: skip
+SIZES = {"block_size": 4, "latent_channels": 3, "refiner_channels": 8, "refiner_layers": 2}
 
 
-def test_it_is_its_parent_on_squares_of_pixels():
-    made = autoencoder.build(SIZES, seed=1)
-    assert type(made) is PatchAutoencoder and made.config.in_channels == 12
-    parent = AutoencoderKL.from_config(made.config)
-    parent.load_state_dict(made.state_dict())
-    pictures = normal(1, 2, 3, 12, 16)
-    squares = pictures.reshape(2, 3, 6, 2, 8, 2).permute(0, 1, 3, 5, 2, 4).reshape(2, 12, 6, 8)  # by hand
-    latents = made.encode(pictures).latent_dist.mean
-    assert latents.shape == (2, 3, 3, 4)
-    torch.testing.assert_close(latents, parent.encode(squares).latent_dist.mean)
-    direct = parent.decode(latents).sample.reshape(2, 3, 2, 2, 6, 8).permute(0, 1, 4, 2, 5, 3).reshape(2, 3, 12, 16)
-    torch.testing.assert_close(made.decode(latents).sample, direct)
-    torch.testing.assert_close(made.decode(latents, return_dict=False)[0], direct)
+def pictures(count: int = 12) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(picture(seed, 32)) for seed in range(count)]).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def fitted(**changes) -> BlockAutoencoder:
+    made = autoencoder.build(SIZES | changes, seed=1)
+    made.fit(pictures())
+    return made.eval()
+
+
+def psnr(made: torch.Tensor, truth: torch.Tensor) -> float:
+    return -10 * ((made - truth) / 2).square().mean().log10().item()
+
+
+def test_with_all_components_nothing_is_lost_and_with_fewer_the_least_a_linear_map_can():
+    truth = pictures()
+    whole = fitted(latent_channels=48)
+    torch.testing.assert_close(whole.decode(whole.encode(truth).latent_dist.mean).sample, truth, atol=1e-4, rtol=0)
+    few = fitted()
+    blocks = truth.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(-1, 48).double()
+    lost = torch.linalg.svdvals(blocks - blocks.mean(0))[3:].square().sum() / blocks.numel()  # Eckart & Young 1936
+    error = (few.decode(few.encode(truth).latent_dist.mean).sample - truth).square().mean()
+    assert error.item() == pytest.approx(lost.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_latents_have_a_mean_of_zero_and_the_asked_share_of_their_deviation(whitening):
+    """For each component apart, and over all of them a variance of 1."""
+    latents = fitted(whitening=whitening).encode(pictures()).latent_dist.mean.transpose(0, 1).flatten(1)
+    plain = fitted(whitening=0.0).encode(pictures()).latent_dist.mean.transpose(0, 1).flatten(1)
+    torch.testing.assert_close(latents.mean(1), torch.zeros(3), atol=1e-4, rtol=0)
+    wanted = plain.std(1) ** (1 - whitening)
+    torch.testing.assert_close(latents.std(1) / latents.std(1)[0], wanted / wanted[0], atol=1e-3, rtol=1e-3)
+    assert latents.square().mean().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_posterior_has_the_same_small_noise_everywhere():
+    posterior = fitted(latent_std=0.125).encode(pictures(2)).latent_dist
+    torch.testing.assert_close(posterior.std, torch.full((2, 3, 8, 8), 0.125))
+
+
+def test_a_place_of_a_picture_does_not_depend_on_far_ones():
+    made = fitted()
+    torch.nn.init.normal_(made.decoder.conv_out.weight)
+    whole = normal(1, 1, 3, 16, 16)
+    part = made.decode(whole[..., :8, :8]).sample  # (1, 3, 32, 32), six convolutions of 4 pixels a position
+    torch.testing.assert_close(made.decode(whole).sample[..., :8, :8], part[..., :8, :8], atol=1e-4, rtol=1e-4)
+
+
+def test_sizes_that_cannot_be_are_refused():
+    for change, message in (
+        ({"block_size": 0}, "block_size must be a multiple of 4, got 0"),
+        ({"latent_channels": 49}, r"latent_channels must be in \[1, 48\], got 49"),
+        ({"whitening": 1.5}, r"whitening must be in \[0, 1\], got 1.5"),
+        ({"latent_std": 0.0}, "latent_std must be above 0, got 0.0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            BlockAutoencoder(**(SIZES | change))
+    with pytest.raises(ValueError, match="4 blocks are too few for the components of 48 numbers"):
+        autoencoder.build(SIZES, seed=1).fit([torch.zeros(3, 8, 8)])
 
 
 def test_pixels_per_latent_come_from_the_configuration():
     assert pixels_per_latent(autoencoder.build(SIZES, seed=1).config) == 4
-    assert pixels_per_latent({"in_channels": 3, "out_channels": 3, "block_out_channels": [1] * 4}) == 8
-    assert patch_size({"in_channels": 48, "out_channels": 48}) == 4
-    with pytest.raises(ValueError, match="got 5 and 5"):
-        patch_size({"in_channels": 5, "out_channels": 5})
-    with pytest.raises(ValueError, match="got 12 and 3"):
-        patch_size({"in_channels": 12, "out_channels": 3})
+    assert pixels_per_latent({"block_out_channels": [1] * 4}) == 8
 
 
 def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     """As training leaves it; read as page and command line do, in its fast form, and as diffusers does."""
-    vae = autoencoder.build(SIZES, seed=1).eval()
+    vae = fitted()
     torch.manual_seed(2)
     unet = MoebiusUNet(
         sample_size=8, in_channels=7, out_channels=3, block_out_channels=(16, 32), layers_per_block=1,
         num_attention_heads=2, norm_num_groups=8, cross_attention_dim=16, encoder_hid_dim=16, local_window=3,
-        prediction_type="v_prediction",
+        prediction_type="sample",
     ).eval()  # fmt: skip
     pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
     pipeline.set_progress_bar_config(disable=True)
     pipeline.save_pretrained(tmp_path)
     files = weights.locate(None, tmp_path)
-    assert isinstance(load_autoencoder(files, "cpu", torch.float32), PatchAutoencoder)
+    assert isinstance(load_autoencoder(files, "cpu", torch.float32), BlockAutoencoder)
     image, mask = Image.fromarray(picture(3, 32)), np.zeros((32, 32), bool)
     mask[8:20, 10:24] = True
 
@@ -72,7 +112,7 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     expected = filled(pipeline)
     np.testing.assert_allclose(filled(model.pipeline), expected, atol=1e-4)
     again = MoebiusInpaintPipeline.from_pretrained(tmp_path)
-    assert type(again.vae) is PatchAutoencoder
+    assert type(again.vae) is BlockAutoencoder
     np.testing.assert_array_equal(filled(again), expected)
 
 
@@ -80,7 +120,7 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
 def test_a_network_of_v_gives_what_the_same_network_of_noise_gives(sampler):
     """Networks that know the truth, told in three ways, walk alike under every sampler."""
     torch.manual_seed(0)
-    vae = autoencoder.build(SIZES, seed=1).eval()
+    vae = fitted()
     alphas = make_scheduler().alphas_cumprod
     truth = normal(5, 1, 3, 8, 8)
 
