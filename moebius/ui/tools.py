@@ -29,6 +29,7 @@ from moebius.ui.selecting import device
 from moebius.ui.session import IDLE_S, Session
 
 MOST_STEPS = 100
+FILE_FORMAT = "the picture itself as a data URL, data:image/png;base64,…, or a path that this page's upload returned"
 ENDPOINTS = ("/inpaint", "/compare_models", "/select_object", "/models")
 
 
@@ -206,6 +207,13 @@ class OnlyTools(gradio.mcp.GradioMCPServer):
 
     def get_tool_to_endpoint(self) -> dict[str, str]:
         return {tool: name for tool, name in super().get_tool_to_endpoint().items() if name in ENDPOINTS}
+
+    def simplify_filedata_schema(self, schema):
+        """Gradio's words for a file promise addresses of the web, which this page does not fetch."""
+        simple, positions = super().simplify_filedata_schema(schema)
+        for name, *_ in positions:
+            simple["properties"][name]["format"] = FILE_FORMAT
+        return simple, positions
 
     def convert_strings_to_filedata(self, value, filedata_positions):
         sent_files.check_data(value)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, paint, visit
+from browsing import DESKTOP, PHONE, middle, paint, visit
+from editing import toucher
 from fill import picture
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -55,6 +56,18 @@ def ready_to_paint(page):
     canvas.scroll_into_view_if_needed()
     page.locator("#brush button[aria-label=Brush]").wait_for()
     return canvas
+
+
+def paint_with_a_finger(page, canvas) -> None:
+    """The same stroke, by touch alone."""
+    (x0, y0), (x1, y1) = STROKE
+    x, y = middle(canvas)
+    touch = toucher(page)
+    touch("touchStart", (x + x0, y + y0))
+    for part in range(1, 9):
+        touch("touchMove", (x + x0 + (x1 - x0) * part / 8, y + y0 + (y1 - y0) * part / 8))
+    touch("touchEnd")
+    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
 
 
 def captions(page) -> list[str]:
@@ -129,11 +142,11 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         drop(page, photos[:3], 3)
         ready_to_paint(page)
         page.locator("#mask-for label", has_text="Each photo its own").click()
-        paint(page, ready_to_paint(page), STROKE)  # the choice lies below the editor
+        paint_with_a_finger(page, ready_to_paint(page))  # the choice lies below the editor
         page.locator("#many-photos .thumbnail-item").nth(2).click()  # c.webp, while a.jpg's mask is kept
         expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ own mask")
         page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width === 400")
-        paint(page, ready_to_paint(page), STROKE)
+        paint_with_a_finger(page, ready_to_paint(page))
         page.locator("#many-go").scroll_into_view_if_needed()
         page.locator("#many-go").tap()
         expect(page.locator("#many-heading")).to_contain_text("2 of 3 photos filled", timeout=60_000)

@@ -64,6 +64,9 @@ def test_the_tools_are_those_that_need_no_visitor_and_say_what_they_take(server)
     assert set(taken["required"]) == {"image", "mask_image"}
     assert all(one.get("description") and one.get("type") for one in taken["properties"].values()), taken
     assert "classical" in taken["properties"]["model"]["enum"] and "white = repaint" in str(taken)
+    for tool in ("inpaint", "compare_models", "select_object"):  # Gradio would promise to fetch addresses
+        said = tools[tool].inputSchema["properties"]["image"]["format"]
+        assert "data URL" in said and "http" not in said
     assert all("Returns:" in tool.description and len(tool.description) > 100 for tool in tools.values())
 
 
