@@ -34,7 +34,7 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         refiner_layers: its residual layers.
         whitening: a component of standard deviation σ becomes a latent of σ^(1 - whitening), times a common factor
             that makes the latents' mean variance 1. 0 keeps the picture's own proportions, 1 makes all alike.
-        latent_std: of the posterior's noise, in latents; it makes the decoder forgive small errors.
+        latent_std: of the noise that training mode puts on latents, so that the decoder forgives a student's errors.
         scaling_factor: times a latent is what the student sees.
         sample_size: pixels along a side of the training's squares.
     """
@@ -47,7 +47,7 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         refiner_channels: int = 64,
         refiner_layers: int = 4,
         whitening: float = 0.5,
-        latent_std: float = 0.05,
+        latent_std: float = 0.2,
         scaling_factor: float = 1.0,
         sample_size: int = 256,
     ):
@@ -66,10 +66,10 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         self.decoder.blocks.requires_grad_(False)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple:
-        """(B, 3, H, W) in [-1, 1] -> posterior of latents (B, C, h, w): the components, the same noise everywhere."""
+        """(B, 3, H, W) in [-1, 1] -> posterior of latents (B, C, h, w): the components, without noise in eval mode."""
         mean = self.encoder(x)
         logvar = torch.full_like(mean, 2 * math.log(self.config.latent_std))
-        posterior = DiagonalGaussianDistribution(torch.cat([mean, logvar], dim=1))
+        posterior = DiagonalGaussianDistribution(torch.cat([mean, logvar], dim=1), deterministic=not self.training)
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
     def decode(self, z: Tensor, return_dict: bool = True, generator=None) -> DecoderOutput | tuple[Tensor]:
