@@ -2,7 +2,7 @@
 seams out of what they give back.
 
 The components have a closed form (Hotelling 1933), so a training has nothing to learn there, and of all linear maps of
-a block to as many numbers they lose the least. On two cores that is 8 dB more than a convolutional autoencoder of as
+a block to as many numbers they lose the least. On two cores that is 7 dB more than a convolutional autoencoder of as
 many latents learned in half an hour (benchmarks/mini.md).
 """
 
