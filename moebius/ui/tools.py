@@ -29,7 +29,10 @@ from moebius.ui.selecting import device
 from moebius.ui.session import IDLE_S, Session
 
 MOST_STEPS = 100
-FILE_FORMAT = "the picture itself as a data URL, data:image/png;base64,…, or a path that this page's upload returned"
+FILE_FORMAT = (
+    "the picture itself as a data URL, data:image/png;base64,…, or the address of a picture that was uploaded to this "
+    "page or made by it, …/gradio_api/file=…; no other addresses"
+)
 ENDPOINTS = ("/inpaint", "/compare_models", "/select_object", "/models")
 
 
@@ -217,6 +220,10 @@ class OnlyTools(gradio.mcp.GradioMCPServer):
 
     def convert_strings_to_filedata(self, value, filedata_positions):
         sent_files.check_data(value)
+        for name, *_ in filedata_positions:  # Gradio would ask for an address of the web
+            given = value.get(name)
+            if isinstance(given, str) and not given.startswith(("data:", "http://", "https://")):
+                raise ValueError(f"{name} must be {FILE_FORMAT}; got {given[:80]!r}")
         return super().convert_strings_to_filedata(value, filedata_positions)
 
 

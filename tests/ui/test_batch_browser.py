@@ -93,6 +93,19 @@ def changed(before: Image.Image, after: Image.Image) -> tuple[int, int, int, int
     return Image.fromarray(differs).getbbox()
 
 
+def zoomed(page) -> float:
+    """Pixels of the page for one of the photo in the editor."""
+    return int(page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text().rstrip("%")) / 100
+
+
+def check_filled_at_the_stroke(before: Image.Image, after: Image.Image, zoom: float) -> None:
+    left, top, right, bottom = changed(before, after)
+    (x0, y0), (x1, y1) = STROKE
+    x, y = before.width / 2, before.height / 2
+    assert x + x0 / zoom - SLACK < left < x < right < x + x1 / zoom + SLACK
+    assert y + y0 / zoom - SLACK < top < y < bottom < y + y1 / zoom + SLACK
+
+
 def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
     from playwright.sync_api import expect
 
@@ -102,7 +115,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
         canvas = ready_to_paint(page)
         assert "d.jpg" in page.locator("#many-heading .failed").inner_text()
         paint(page, canvas, STROKE)
-        zoom = int(page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text().rstrip("%")) / 100
+        zoom = zoomed(page)
         page.click("#many-go")
         expect(page.locator("#many-heading")).to_contain_text("2 of 4 photos filled", timeout=60_000)
         page.locator("#many-go").wait_for()
@@ -119,10 +132,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
     for name in ("a.jpg", "b.png"):
         before, after = Image.open(photos[0].parent / name), opened(results, name.replace(".", "_filled."))
         assert (after.format, after.size, after.mode) == (before.format, before.size, before.mode)
-        left, top, right, bottom = changed(before, after)
-        (x0, y0), (x1, y1) = STROKE
-        assert SIZE[0] / 2 + x0 / zoom - SLACK < left < SIZE[0] / 2 < right < SIZE[0] / 2 + x1 / zoom + SLACK
-        assert SIZE[1] / 2 + y0 / zoom - SLACK < top < SIZE[1] / 2 < bottom < SIZE[1] / 2 + y1 / zoom + SLACK
+        check_filled_at_the_stroke(before, after, zoom)
         if name == "a.jpg":
             assert dict(after.getexif()) == dict(before.getexif())
             assert after.info["icc_profile"] == before.info["icc_profile"]
@@ -143,6 +153,7 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         ready_to_paint(page)
         page.locator("#mask-for label", has_text="Each photo its own").click()
         paint_with_a_finger(page, ready_to_paint(page))  # the choice lies below the editor
+        zoom = zoomed(page)
         page.locator("#many-photos .thumbnail-item").nth(2).click()  # c.webp, while a.jpg's mask is kept
         expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ own mask")
         page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width === 400")
@@ -159,6 +170,7 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         assert "b.png: nothing is painted on it" in page.locator("#many-heading").inner_text()
         results = archive(page)
         assert sorted(results.namelist()) == ["a_filled.jpg", "c_filled.webp", "not filled.txt"]
+        check_filled_at_the_stroke(Image.open(photos[0]), opened(results, "a_filled.jpg"), zoom)  # WebP is all new
 
         page.locator("#many-clear").tap()
         expect(page.locator("#many-photos .thumbnail-item")).to_have_count(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from calling import agent, calls, sent
+from calling import agent, calls, sent, upload
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -18,6 +18,7 @@ from standin_select import write_selector
 
 from moebius import selection, selection_files
 from moebius.ui import tools
+from moebius.ui.sent_files import UPLOADED
 
 ROOT = Path(__file__).parents[2]
 HOLE = (20, 20, 40, 30)
@@ -66,7 +67,7 @@ def test_the_tools_are_those_that_need_no_visitor_and_say_what_they_take(server)
     assert "classical" in taken["properties"]["model"]["enum"] and "white = repaint" in str(taken)
     for tool in ("inpaint", "compare_models", "select_object"):  # Gradio would promise to fetch addresses
         said = tools[tool].inputSchema["properties"]["image"]["format"]
-        assert "data URL" in said and "http" not in said
+        assert "data URL" in said and "gradio_api/file=" in said and "http" not in said
     assert all("Returns:" in tool.description and len(tool.description) > 100 for tool in tools.values())
 
 
@@ -79,6 +80,19 @@ def test_an_agent_gets_the_filled_picture(server, photo, mask):
     link = next(text.split(": ", 1)[1] for text in texts if text.startswith("Image URL"))
     assert link.endswith("_filled.png") and link.startswith(server.url)
     check_filled(photo, Image.open(io.BytesIO(httpx.get(link, trust_env=False).content)))
+
+
+def test_a_picture_may_be_given_in_the_ways_that_the_tools_name_and_in_no_other(server, photo, mask):
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        path = upload(client, photo)["path"]
+    told = calls(server.url, "inpaint", image=f"{server.url}{UPLOADED}{path}", mask_image=sent(mask), model="classical")
+    assert not told.isError, told.content
+    picture = next(one for one in told.content if one.type == "image")
+    check_filled(photo, Image.open(io.BytesIO(base64.b64decode(picture.data))))
+    for wrong in (path, "photo.png", ""):
+        told = calls(server.url, "inpaint", image=wrong, mask_image=sent(mask), model="classical")
+        assert told.isError and "image must be the picture itself as a data URL" in told.content[0].text
+        assert "provide a url" not in told.content[0].text
 
 
 def test_an_agent_compares_and_asks_what_there_is(server, photo, mask):
