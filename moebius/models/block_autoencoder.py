@@ -97,9 +97,7 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         mean = total / count
         variances, vectors = torch.linalg.eigh(squares / count - mean.outer(mean))
         variances, vectors = variances.flip(0)[:channels].clamp(min=1e-12), vectors.flip(1)[:, :channels].T
-        vectors = vectors * torch.where(
-            vectors.sum(1, keepdim=True) < 0, -1.0, 1.0
-        )  # of two signs one
+        vectors = torch.where(vectors.sum(1, keepdim=True) < 0, -vectors, vectors)  # eigenvectors come with either sign
         scale = variances ** (-self.config.whitening / 2)
         scale = scale / (variances * scale.square()).mean().sqrt()
         analysis, synthesis = vectors * scale[:, None], vectors / scale[:, None]

@@ -80,6 +80,8 @@ def test_an_agent_gets_the_filled_picture(server, photo, mask):
     link = next(text.split(": ", 1)[1] for text in texts if text.startswith("Image URL"))
     assert link.endswith("_filled.png") and link.startswith(server.url)
     check_filled(photo, Image.open(io.BytesIO(httpx.get(link, trust_env=False).content)))
+    told = calls(server.url, "inpaint", image=link, mask_image=sent(mask), model="classical")  # goes on with it
+    assert not told.isError, told.content
 
 
 def test_a_picture_may_be_given_in_the_ways_that_the_tools_name_and_in_no_other(server, photo, mask):
