@@ -23,7 +23,11 @@ _LOSSY = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
-    "HEIF": {"quality": 95, "chroma": 444},
+    "HEIF": {
+        "quality": 95,
+        "chroma": 444,
+        "enc_params": {"preset": "ultrafast"},
+    },  # x265's own: 6 times as long, 6 % smaller
 }
 _MODES = {
     "JPEG": ("L", "RGB", "CMYK"),
@@ -72,8 +76,12 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     notes = _mark(options, mark)
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
-    note = f"{kind} cannot be edited in part: the whole photo was compressed anew, at high quality."
-    return _save(raster, kind, options | _LOSSY[kind]), (note, *notes)
+    notes = (f"{kind} cannot be edited in part: the whole photo was compressed anew, at high quality.", *notes)
+    if kind == "HEIF":
+        options |= {"nclx_profile": info["nclx_profile"]} if "nclx_profile" in info else {}
+        if info.get("depth_images") or info.get("aux"):
+            notes += ("Its depth map and gain map were left out: they still show what was there.",)
+    return _save(raster, kind, options | _LOSSY[kind]), notes
 
 
 def _mark(options: dict, mark: str | None) -> tuple[str, ...]:

@@ -29,12 +29,12 @@ SUFFIXES = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "AVIF": (".avif",),
-    "HEIF": (".heic", ".heif"),
+    "HEIF": (".heic", ".heif", ".hif"),
 }
 """The formats that are read and written, with the suffixes of their files, the usual one first."""
 
 _READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
-_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
+_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
 _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
@@ -59,6 +59,8 @@ _BEGINNINGS = (
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
 )
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+"""Brands of HEIF files (ISO/IEC 23008-12), 8 bytes from the start."""
 
 
 class PhotoError(ValueError):
@@ -94,10 +96,6 @@ class Photo:
         own = Path(self.name).suffix
         return own if own.lower() in SUFFIXES[self.format] else SUFFIXES[self.format][0]
 
-    @property
-    def mime(self) -> str:
-        return f"image/{self.format.lower()}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
@@ -130,6 +128,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     kind = "JPEG" if image.format == "MPO" else image.format
     if image.format == "MPO":
         notes += ("The file holds several pictures; the first one is used.",)
+    if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
+        notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
     raster = _raster(image, data, name, orientation)
     return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
 
@@ -261,8 +261,9 @@ def _guess(data: bytes) -> str:
         if start[: len(magic)].lower() == magic.lower() or data.startswith(magic):
             return f"is {what}"
     if data[4:8] == b"ftyp":
-        if data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-            return "is a HEIC photo, for which the package pillow-heif is missing"
+        if data[8:12] in _HEIC:
+            what = "a damaged HEIC photo" if "HEIF" in _formats() else "a HEIC photo, for which pillow-heif is missing"
+            return f"is {what}"
         return "is a damaged AVIF photo" if data[8:12] in (b"avif", b"avis") else "is a video"
     if jpeg.bits_per_sample(data) not in (None, 8):
         return f"is a JPEG with {jpeg.bits_per_sample(data)} bits a channel, which is not supported"

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pillow_heif
 from PIL import Image, PngImagePlugin
+
+pillow_heif.register_heif_opener()
 
 WIDTH, HEIGHT = 64, 48
 
@@ -119,6 +122,7 @@ def _good_photos() -> dict[str, bytes]:
         "gif": _save(picture.quantize(64), "GIF"),
         "bmp": _save(picture, "BMP"),
         "avif": _save(picture, "AVIF"),
+        "heic": _save(picture, "HEIF"),
     }
 
 

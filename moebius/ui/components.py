@@ -19,6 +19,9 @@ BRUSH_JS = Path(__file__).with_name("brush.js").read_text(encoding="utf-8").repl
 SELECT_JS = Path(__file__).with_name("select.js").read_text(encoding="utf-8")
 """JavaScript for the page's start: a click that selects an object."""
 
+INCOMING_JS = Path(__file__).with_name("incoming.js").read_text(encoding="utf-8")
+"""JavaScript for the page's start: pasted photos, and those whose kind the browser does not know."""
+
 DOWNLOAD = """
 (file) => { Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name}).click(); return []; }
 """

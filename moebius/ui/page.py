@@ -12,24 +12,21 @@ from moebius.ui import batch_page, comparison, results, samples, selecting, them
 from moebius.ui.actions import Actions
 from moebius.ui.batch_actions import BatchActions
 from moebius.ui.compare_actions import CompareActions
-from moebius.ui.components import BRUSH_JS, BUSY, DOWNLOAD, HIDE, IDLE, LAYERS, SELECT_JS, mask_editor, thumbnails
+from moebius.ui.components import (
+    BRUSH_JS,
+    BUSY,
+    DOWNLOAD,
+    HIDE,
+    IDLE,
+    INCOMING_JS,
+    LAYERS,
+    SELECT_JS,
+    mask_editor,
+    thumbnails,
+)
 from moebius.ui.sent_files import Page
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
-
-PASTE = """
-() => document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-    const many = document.querySelector("#many-tab-button[aria-selected=true]");
-    const input = document.querySelector(many ? "#many-files input[type=file]" : "#photo input[type=file]");
-    if (!file || !input) return;
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
-    input.dispatchEvent(new Event("change", {bubbles: true}));
-})
-"""
-"""A picture pasted anywhere on the page is taken as the photo while there is none, or as one of many."""
 
 
 def build_app(weights_folder: Path | None = None) -> gr.Blocks:
@@ -182,7 +179,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         selecting.wire(page, selecting.Selecting(actions), *select)
         compare_actions = CompareActions(actions)
         comparison.wire(page, compare_actions, brush, layers, choice, compared)
-        page.load(None, js=PASTE)
+        page.load(None, js=INCOMING_JS)
         page.load(None, js=BRUSH_JS)
         page.load(None, js=SELECT_JS)
         page.unload(actions.leave)

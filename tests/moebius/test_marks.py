@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import jpeglib
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from fill import picture
@@ -18,6 +19,8 @@ from moebius import jpeg, marks, photos, png
 from moebius.__main__ import main
 from moebius.xmp import IPTC_EXT, RDF
 
+pillow_heif.register_heif_opener()
+KINDS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF")
 MAKER = "Maker & Söhne"
 PACKET = f"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">
 <rdf:RDF xmlns:rdf="{RDF}">
@@ -63,7 +66,7 @@ def properties(packet: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("before", [None, PACKET], ids=["no XMP", "XMP"])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_mark_is_read_back_and_what_was_there_stays(kind, before):
     done = edit(encoded(kind, before), marks.TRAINED)
     found = properties(packet_in(done.data))
@@ -76,7 +79,7 @@ def test_the_mark_is_read_back_and_what_was_there_stays(kind, before):
     assert packet_in(again.data).count(b"<Iptc4xmpExt:DigitalSourceType>") == 1
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif", ".heic"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_the_mark_in_another_format(kind, suffix):
     done = edit(encoded(kind, PACKET), marks.TRAINED, suffix)
@@ -84,7 +87,7 @@ def test_the_mark_in_another_format(kind, suffix):
     assert found["DigitalSourceType"] == marks.TRAINED and found["rights"] == "Zoë"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("before", [None, PACKET], ids=["no XMP", "XMP"])
 def test_pixels_and_all_else_are_as_without_the_mark(kind, before):
     data = encoded(kind, before)
@@ -161,7 +164,7 @@ def test_tiffs_of_every_layout_keep_their_tags_and_pages(byteorder, bigtiff, tmp
 
 
 def test_damaged_xmp_is_left_alone_and_told():
-    for kind in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF"):
+    for kind in KINDS:
         for broken in (PACKET[:200], b"<!DOCTYPE a [<!ENTITY b 'b'>]>" + PACKET):
             done = edit(encoded(kind, broken), marks.TRAINED)
             assert packet_in(done.data).strip(b"\0") == broken

@@ -1,0 +1,67 @@
+"""A phone's own format in a browser that does not know it: chosen, dropped, filled, downloaded."""
+
+import base64
+import io
+
+import numpy as np
+import pillow_heif
+import pytest
+from browsing import DESKTOP, paint, visit
+from PIL import Image
+
+pillow_heif.register_heif_opener()
+SIZE = (1600, 1200)
+DROP = """(data) => {
+    const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0)), files = new DataTransfer();
+    files.items.add(new File([bytes], "IMG_1234.HEIC"));
+    return files;
+}"""
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[271] = "A maker"
+    Image.fromarray(noise).resize(SIZE, Image.Resampling.BICUBIC).save(out, "HEIF", quality=90, exif=exif)
+    return out.getvalue()
+
+
+def wait_for_photo(page):
+    page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 1000")
+    page.locator("#brush button[aria-label=Brush]").wait_for()
+    return page.locator("#brush .pixi-target canvas")
+
+
+def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
+    (tmp_path / "IMG_1234.HEIC").write_bytes(photo)
+    with visit(browser, server, DESKTOP) as page:
+        with page.expect_file_chooser() as chooser:
+            page.locator("#photo button").first.click()
+        assert ".heic" in chooser.value.element.get_attribute("accept")
+        chooser.value.set_files(tmp_path / "IMG_1234.HEIC")
+        paint(page, wait_for_photo(page), ((-40, 0), (40, 30)))
+        page.click("#go")
+        page.locator("#slider img").first.wait_for(timeout=60_000)
+        page.locator("#go").wait_for()
+        shown = page.locator("#slider img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
+        assert all(width > 1000 for width in shown), "both pictures are such that the browser shows them"
+        assert "compressed anew" in page.locator("#facts").inner_text()
+        with page.expect_download() as download:
+            page.click("#download")
+        assert download.value.suggested_filename == "IMG_1234_filled.HEIC"
+        download.value.save_as(tmp_path / "filled.heic")
+    before, after = Image.open(io.BytesIO(photo)), Image.open(tmp_path / "filled.heic")
+    assert (after.format, after.size, after.getexif()[271]) == ("HEIF", SIZE, "A maker")
+    moved = np.abs(np.asarray(before).astype(int) - np.asarray(after)).max(axis=2)
+    x, y = SIZE[0] // 2, SIZE[1] // 2
+    assert moved[y - 60 : y + 100, x - 60 : x + 60].max() > 8
+    assert np.percentile(np.concatenate([moved[:300].ravel(), moved[-300:].ravel()]), 99) <= 4
+
+
+def test_a_heic_is_dropped(browser, server, photo):
+    with visit(browser, server, DESKTOP) as page:
+        files = page.evaluate_handle(DROP, base64.b64encode(photo).decode())
+        page.locator("#photo button").first.dispatch_event("drop", {"dataTransfer": files})
+        wait_for_photo(page)
+        assert page.locator(".toast-body").count() == 0
