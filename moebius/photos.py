@@ -35,7 +35,12 @@ SUFFIXES = {
 
 _READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
 _KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
+_RAW = "a camera's raw file, not developed yet"
 _OTHERS = (
+    *(
+        (magic, _RAW)
+        for magic in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0")
+    ),
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
     (b"8BPS", "a Photoshop document"),
@@ -212,6 +217,8 @@ def _decode(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
+        if image.format == "TIFF" and _is_raw(image, data):
+            raise PhotoError(f"{name} is {_RAW}; it must be a photo: {_KNOWN}")
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if frames > 1:
             raise PhotoError(
@@ -244,6 +251,14 @@ def _check_pixels(pixels: int, name: str, size: str) -> None:
         raise PhotoError(f"{name} has no pixels{size}; copy or download it again")
 
 
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Whether a TIFF is a camera's raw file (DNG, NEF, ARW, CR2), of which Pillow would read a small preview.
+
+    That is so where its first picture says that it is a smaller copy of another one (TIFF 6.0, NewSubfileType).
+    """
+    return data[8:10] == b"CR" or 50706 in image.tag_v2 or bool(image.tag_v2.get(254, 0) & 1)  # 50706: DNGVersion
+
+
 def _formats() -> tuple[str, ...]:
     """Pillow's names of the formats that are read; HEIF only where pillow_heif is installed."""
     try:
@@ -261,6 +276,8 @@ def _guess(data: bytes) -> str:
         if start[: len(magic)].lower() == magic.lower() or data.startswith(magic):
             return f"is {what}"
     if data[4:8] == b"ftyp":
+        if data[8:12] == b"crx ":
+            return f"is {_RAW}"
         if data[8:12] in _HEIC:
             what = "a damaged HEIC photo" if "HEIF" in _formats() else "a HEIC photo, for which pillow-heif is missing"
             return f"is {what}"

@@ -2,6 +2,7 @@ import functools
 import io
 import os
 import stat
+import struct
 import sys
 import threading
 import time
@@ -345,6 +346,42 @@ def test_properties():
 
 
 # ---- what is refused ----
+
+
+def two_pictures(version: list) -> bytes:
+    """A preview, and below it what the sensor saw, as DNG and NEF have it. `version`: more tags of the preview."""
+    import tifffile
+
+    out, sensor = io.BytesIO(), RNG.integers(0, 4096, (4 * H, 4 * W)).astype(np.uint16)
+    pattern = [(33421, "H", 2, (2, 2), True), (33422, "B", 4, (0, 1, 1, 2), True)]
+    with tifffile.TiffWriter(out) as file:
+        preview = {"subfiletype": 0 if version else 1, "subifds": 1, "extratags": version}
+        file.write(np.asarray(scene()), photometric="rgb", metadata=None, **preview)
+        file.write(sensor, photometric="CFA", metadata=None, extratags=pattern)
+    return out.getvalue()
+
+
+def canon_raw() -> bytes:
+    """A CR2: a TIFF whose header goes on, here of one grey picture of 8 × 8."""
+    tags = ((256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 200), (277, 1), (278, 8), (279, 64))
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return (b"II*\0" + struct.pack("<I", 16) + b"CR\2\0" + bytes(4) + directory).ljust(200, b"\0") + bytes(64)
+
+
+def test_a_raw_file_is_refused_and_its_preview_not_taken_for_the_photo():
+    dng, nef = two_pictures([(50706, "B", 4, (1, 4, 0, 0), True)]), two_pictures([])
+    for data, seen in ((dng, (W, H)), (nef, (W, H)), (canon_raw(), (8, 8))):
+        assert Image.open(io.BytesIO(data)).size == seen, "Pillow reads the preview"
+        with pytest.raises(PhotoError, match=r"IMG_1 is a camera's raw file, not developed yet; .*TIFF"):
+            open_photo(data, "IMG_1")
+
+
+@pytest.mark.parametrize(
+    "start", [b"\0\0\0\x18ftypcrx ", b"FUJIFILMCCD-RAW 0201", b"IIRO\x08\0\0\0", b"IIU\0\x18\0\0\0"]
+)
+def test_other_raw_files_are_called_so(start):
+    with pytest.raises(PhotoError, match="is a camera's raw file"):
+        open_photo(start + bytes(500))
 
 
 def test_every_malformed_input_gives_a_clear_error_or_a_result(tmp_path, capfd):
