@@ -212,9 +212,12 @@ def _parameters(card: registry.ModelCard, load_options: registry.LoadOptions) ->
 
     Not counted in the loaded model: its form for inference holds products of weights.
     """
-    if not card.network:
+    if card.network:
+        file = weight_files.locate(load_options.variant, load_options.weights, network=card.network).denoiser
+    elif card.parameters or not (folder := card.folder(load_options)):
         return card.parameters
-    file = weight_files.locate(load_options.variant, load_options.weights, network=card.network).denoiser
+    else:  # a student of one's own
+        file = weight_files.locate(None, folder).denoiser
     return _count(file) if (file.parent / "config.json").is_file() else card.parameters
 
 

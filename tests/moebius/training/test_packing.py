@@ -15,6 +15,7 @@ from tiny_training import ROOT, photos, table, toml
 
 from moebius import heldout
 from moebius.__main__ import main
+from moebius.models.unet import MoebiusUNet
 from moebius.training import card, packing, pictures
 from moebius.training.config import ConfigError
 
@@ -163,7 +164,12 @@ def _check_card(folder: Path) -> None:
     assert loss is None and "| teacher | 2 | 8 | not measured | 0 min | " in text
     assert "| student | 1 | 4 | not measured | 0 min | " in text and "| autoencoder | 2 | 8 | " in text
     results = json.loads((folder / "results" / "results.json").read_text())
-    mini = next(model for model in results["models"] if model["name"] == "moebius-mini")["composited"]
+    mini = next(model for model in results["models"] if model["name"] == "moebius-mini")
+    assert mini["parameters"] == sum(
+        weight.numel()
+        for weight in MoebiusUNet.from_pretrained(folder / "weights" / "moebius-mini" / "unet").parameters()
+    )
+    mini = mini["composited"]
     figure = mini["pictures"]["effnet_lite0_distance_hole"]
     assert f"| **Moebius mini, a small stand-in** | {figure['mean']:.3f} [" in text
     assert f"{mini['sets']['fd_effnet_lite0']['value']:.4g} |" in text
