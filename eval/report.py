@@ -37,6 +37,7 @@ def shown_tables(results: dict, times: dict | None) -> list[tables.Table]:
         tables.all_figures(results, "composited"),
         tables.all_figures(results, "raw"),
         tables.bin_table(results),
+        tables.bin_difference_table(results),
         tables.timing_table(times) if times else None,
     ]
     return [table for table in found if table is not None]

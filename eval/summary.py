@@ -129,8 +129,8 @@ def verdict(interval: Interval, higher_is_better: bool) -> str:
     return "better" if (interval.low > 0) == higher_is_better else "worse"
 
 
-def bins(metrics: Metrics, dataset: DataSet, rows: list[dict]) -> list[dict]:
-    """Means by size of the hole; empty bins are left out."""
+def bins(metrics: Metrics, dataset: DataSet, rows: list[dict], reference: list[dict]) -> list[dict]:
+    """Means and differences to the reference by size of the hole; empty bins are left out."""
     holes = np.array([sample.hole for sample in dataset.samples])
     found = []
     for low, high in zip(BINS, BINS[1:], strict=False):
@@ -140,7 +140,8 @@ def bins(metrics: Metrics, dataset: DataSet, rows: list[dict]) -> list[dict]:
         here = [rows[index] for index in inside]
         bootstrap = Bootstrap([dataset.samples[index].group for index in inside])
         values = picture_figures(metrics, here, bootstrap)
-        found.append({"from": low, "to": high, "pictures": len(inside), "figures": values})
+        against = differences(metrics, here, [reference[index] for index in inside], bootstrap)
+        found.append({"from": low, "to": high, "pictures": len(inside), "figures": values, "difference": against})
     return found
 
 
@@ -200,7 +201,7 @@ def contestant_figures(
             "sets": set_figures(metrics, real, scores.composited),
             "pictures": picture_figures(metrics, composited, bootstrap),
             "difference": differences(metrics, composited, reference, bootstrap),
-            "bins": bins(metrics, dataset, composited),
+            "bins": bins(metrics, dataset, composited, reference),
         },
         "raw": None,
         "gallery": gallery(metrics, dataset, composited),

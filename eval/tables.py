@@ -92,10 +92,7 @@ def difference_table(results: dict) -> Table | None:
     rows = [
         (
             arrow(figure),
-            *(
-                f"{with_interval(told)} {told['verdict']}"
-                for told in (model["composited"]["difference"][figure["key"]] for model in others)
-            ),
+            *(_verdict(model["composited"]["difference"][figure["key"]]) for model in others),
         )
         for figure in results["figures"]["pictures"]
     ]
@@ -114,6 +111,20 @@ def bin_table(results: dict) -> Table:
         values = (model["composited"]["bins"][index]["figures"][figure["key"]] for model in results["models"])
         rows.append((bin_name(told), str(told["pictures"]), *(with_interval(value) for value in values)))
     return Table(f"{figure['name']} by size of the hole", header, tuple(rows))
+
+
+def bin_difference_table(results: dict) -> Table | None:
+    """The same, every model minus the reference, paired by picture."""
+    others = [model for model in results["models"] if model["name"] != results["reference"]]
+    if not others:
+        return None
+    figure = results["figures"]["pictures"][0]
+    rows = []
+    for told in zip(*(model["composited"]["bins"] for model in others), strict=True):
+        values = (part["difference"][figure["key"]] for part in told)
+        rows.append((bin_name(told[0]), str(told[0]["pictures"]), *map(_verdict, values)))
+    title = f"{figure['name']} by size of the hole, difference to {results['reference']}"
+    return Table(title, ("Hole", "Pictures", *(_named(model) for model in others)), tuple(rows))
 
 
 def timing_table(times: dict) -> Table:
@@ -164,6 +175,10 @@ def paper_table(paper: dict) -> Table:
     )
     note = f"Copied from {paper['source']}; not measured here. {paper['open_points'].capitalize()}."
     return Table("The paper's figures", ("Model", "FID ↓", "LPIPS ↓", "Parameters", "Seconds a picture"), rows, note)
+
+
+def _verdict(told: dict) -> str:
+    return f"{with_interval(told)} {told['verdict']}"
 
 
 def bin_name(told: dict) -> str:

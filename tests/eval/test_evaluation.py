@@ -87,10 +87,22 @@ def test_differences_are_paired_with_the_reference(done):
     assert told["verdict"] == "better" and told["low"] <= told["mean"] <= told["high"] < 0
 
 
-def test_bins_cover_every_picture(done):
-    _, results = done
+def test_bins_cover_every_picture_and_are_compared_too(done):
+    folder, results = done
+    theirs = model(results, "telea")["composited"]["bins"]
     for told in results["models"]:
-        assert sum(part["pictures"] for part in told["composited"]["bins"]) == 9
+        bins = told["composited"]["bins"]
+        assert sum(part["pictures"] for part in bins) == 9
+        for part, other in zip(bins, theirs, strict=True):
+            apart = part["difference"]["psnr_hole"]["mean"]
+            if told["name"] == "truth":
+                assert apart is None  # endlessly far
+            else:
+                expected = part["figures"]["psnr_hole"]["mean"] - other["figures"]["psnr_hole"]["mean"]
+                assert apart == pytest.approx(expected, abs=1e-4)
+    table = (folder / "results.md").read_text().split("by size of the hole, difference to telea")[1]
+    first = model(results, "truth-blurred")["composited"]["bins"][0]["difference"][KEY]
+    assert f"{first['mean']:.4f} [" in table and f"] {first['verdict']} |" in table
 
 
 def test_unusable_pictures_and_small_numbers_are_said(done):
