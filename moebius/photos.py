@@ -133,6 +133,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     kind = "JPEG" if image.format == "MPO" else image.format
     if image.format == "MPO":
         notes += ("The file holds several pictures; the first one is used.",)
+    elif image.format == "HEIF" and image.n_frames > 1:
+        notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
     if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
         notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
     raster = _raster(image, data, name, orientation)
@@ -219,7 +221,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
         if image.format == "TIFF" and _is_raw(image, data):
             raise PhotoError(f"{name} is {_RAW}; it must be a photo: {_KNOWN}")
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
         if frames > 1:
             raise PhotoError(
                 f"{name} holds {frames} pictures (an animation, or several pages); save the one you want as a "

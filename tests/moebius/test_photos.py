@@ -229,6 +229,20 @@ def test_a_heic_of_10_bits_says_that_8_are_used():
     assert open_photo(save(scene(), "HEIF")).notes == ()
 
 
+def test_of_several_pictures_in_a_heic_the_main_one_is_taken():
+    file = pillow_heif.HeifFile()
+    for picture in (Image.new("RGB", (50, 40), "red"), scene(), Image.new("RGB", (40, 50), "blue")):
+        file.add_from_pillow(picture)
+    out = io.BytesIO()
+    file.save(out, primary_index=1, quality=95, chroma=444)
+    photo = open_photo(out.getvalue())
+    assert photo.size == (W, H) and "holds 3 pictures; the main one is used" in photo.notes[0]
+    assert np.asarray(photo.raster).std() > 20
+    raster, changed = edited(photo)
+    again = open_photo(encode_photo(photo, raster, changed).data)
+    assert again.notes == () and np.median(abs(np.asarray(again.raster).astype(int) - np.asarray(raster))) <= 3
+
+
 def test_without_its_package_heic_is_refused_in_words(monkeypatch):
     data, photo = save(scene(), "HEIF"), open_photo(save(scene(), "PNG"))
     with pytest.raises(PhotoError, match="is a damaged HEIC photo"):
