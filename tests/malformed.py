@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pillow_heif
 from PIL import Image, PngImagePlugin
-
-pillow_heif.register_heif_opener()
 
 WIDTH, HEIGHT = 64, 48
 

@@ -17,7 +17,7 @@
     const photo = () => find("#photo input[type=file]");
 
     document.addEventListener("paste", (event) => {
-        const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+        const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/") || isUnknown(one));
         const input = find("#many-tab-button[aria-selected=true]") ? find("#many-files input[type=file]") : photo();
         if (file && input) give(input, [file]);
     });

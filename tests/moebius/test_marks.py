@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import jpeglib
 import numpy as np
-import pillow_heif
 import pytest
 import tifffile
 from fill import picture
@@ -19,7 +18,6 @@ from moebius import jpeg, marks, photos, png
 from moebius.__main__ import main
 from moebius.xmp import IPTC_EXT, RDF
 
-pillow_heif.register_heif_opener()
 KINDS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF")
 MAKER = "Maker & Söhne"
 PACKET = f"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">

@@ -1,21 +1,20 @@
-"""A phone's own format in a browser that does not know it: chosen, dropped, filled, downloaded."""
+"""A phone's own format in a browser that does not know it: chosen, dropped, pasted, filled, downloaded."""
 
 import base64
 import io
 
 import numpy as np
-import pillow_heif
 import pytest
 from browsing import DESKTOP, paint, visit
 from PIL import Image
 
-pillow_heif.register_heif_opener()
 SIZE = (1600, 1200)
-DROP = """(data) => {
+FILES = """([data, name, type]) => {
     const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0)), files = new DataTransfer();
-    files.items.add(new File([bytes], "IMG_1234.HEIC"));
+    files.items.add(new File([bytes], name, {type}));
     return files;
 }"""
+PASTE = "(files) => document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: files, bubbles: true}))"
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +58,27 @@ def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
     assert np.percentile(np.concatenate([moved[:300].ravel(), moved[-300:].ravel()]), 99) <= 4
 
 
+def handed(page, data: bytes, name: str, kind: str):
+    """A file as the browser hands it over; HEIC has no `kind` there."""
+    return page.evaluate_handle(FILES, [base64.b64encode(data).decode(), name, kind])
+
+
 def test_a_heic_is_dropped(browser, server, photo):
     with visit(browser, server, DESKTOP) as page:
-        files = page.evaluate_handle(DROP, base64.b64encode(photo).decode())
+        files = handed(page, photo, "IMG_1234.HEIC", "")
         page.locator("#photo button").first.dispatch_event("drop", {"dataTransfer": files})
+        wait_for_photo(page)
+        assert page.locator(".toast-body").count() == 0
+
+
+@pytest.mark.parametrize("name", ["IMG_1234.HEIC", "picture.png"])
+def test_a_picture_is_pasted_anywhere_on_the_page(browser, server, photo, name):
+    data, kind = photo, ""
+    if name == "picture.png":
+        out, kind = io.BytesIO(), "image/png"
+        Image.open(io.BytesIO(photo)).save(out, "PNG")
+        data = out.getvalue()
+    with visit(browser, server, DESKTOP) as page:
+        page.evaluate(PASTE, handed(page, data, name, kind))
         wait_for_photo(page)
         assert page.locator(".toast-body").count() == 0
