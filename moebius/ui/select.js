@@ -21,8 +21,9 @@
     /** Where in the picture, as shares of its width and height; null: beside it. */
     function inside(event) {
         const {app, width, height, image_container} = moebius.editor();
-        const {left, top} = app.canvas.getBoundingClientRect(), {scale, x, y} = image_container;
-        const at = {x: (event.clientX - left - x) / scale.x / width, y: (event.clientY - top - y) / scale.y / height};
+        const {left, top} = app.canvas.getBoundingClientRect();
+        const pixel = image_container.toLocal({x: event.clientX - left, y: event.clientY - top});
+        const at = {x: pixel.x / width, y: pixel.y / height};
         return Math.min(at.x, at.y) >= 0 && Math.max(at.x, at.y) < 1 ? at : null;
     }
 

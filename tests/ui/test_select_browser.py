@@ -19,9 +19,12 @@ from serving import Server, serve
 from standin_select import write_selector
 
 BUSY_MS = 120_000
-ZOOM = """() => {
-    const {scale, x, y} = window.editor.image_container;
-    window.editor.set_image_properties({scale: 2.5 * scale.x, position: {x: x - 270, y: y - 160}, animate: false});
+# Gradio zooms, and sees where a pointer is, with the next picture it draws: on a busy machine that may take a while.
+ZOOM = """async () => {
+    const {image_container: picture, app} = window.editor, {scale, x, y} = picture, wanted = 2.5 * scale.x;
+    window.editor.set_image_properties({scale: wanted, position: {x: x - 270, y: y - 160}, animate: false});
+    while (Math.abs(picture.scale.x - wanted) > 1e-6) await new Promise(requestAnimationFrame);
+    await new Promise((drawn) => app.renderer.runners.postrender.add({postrender: drawn}));
 }"""
 
 
