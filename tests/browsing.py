@@ -4,6 +4,16 @@ from contextlib import contextmanager
 
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+# Gradio fits a photo into the editor, 30 pixels from its nearer edges, with the next picture that it draws: on a slow
+# machine what is painted before that goes somewhere else.
+FITTED = """(width) => {
+    const picture = window.editor?.image_container;
+    if (window.editor?.width !== width || !(picture?.getLocalBounds().width >= width)) return false;
+    const {app: {screen}, height} = window.editor, scale = picture.scale.x, drawn = picture.worldTransform;
+    const left = (screen.width - width * scale) / 2, top = (screen.height - height * scale) / 2;
+    const off = [Math.min(left, top) - 30, drawn.a - scale, drawn.tx - left, drawn.ty - top];
+    return off.every((one) => Math.abs(one) < 0.01);
+}"""
 
 
 @contextmanager
@@ -26,6 +36,20 @@ def visit(browser, server, device: dict, scheme: str = "light"):
     assert not complaints and not elsewhere, (complaints, elsewhere)
     written = server.lines[before:]  # without what other tests, which ask for it, made the server say
     assert not any("Traceback" in line for line in written), "".join(written)
+
+
+def wait_for_photo(page, width: int):
+    """Until a photo, `width` pixels wide in the editor, can be painted on; returns the canvas."""
+    page.wait_for_function(FITTED, arg=width)
+    page.locator("#brush button[aria-label=Brush]").wait_for()
+    canvas = page.locator("#brush .pixi-target canvas")
+    canvas.scroll_into_view_if_needed()
+    return canvas
+
+
+def two_frames(page) -> None:
+    """Until what the page has begun is drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def middle(place) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from browsing import wait_for_photo
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -20,21 +21,16 @@ def photo_file(path: Path) -> Path:
 
 def load(page, path: Path):
     page.set_input_files("#photo input[type=file]", path)
-    canvas = page.locator("#brush .pixi-target canvas")
-    ready(page)
-    canvas.scroll_into_view_if_needed()
-    return canvas
+    return ready(page)
 
 
-def ready(page) -> None:
-    """The photo is in the editor, with nothing painted on it."""
-    page.wait_for_function(
-        f"() => window.editor?.width === {WIDTH} && window.editor.image_container.getLocalBounds().width >= {WIDTH}"
-    )
-    page.locator("#brush button[aria-label=Brush]").wait_for()
+def ready(page):
+    """The photo is in the editor, with nothing painted on it; returns the canvas."""
+    canvas = wait_for_photo(page, WIDTH)
     expect(page.locator("#brush button[aria-label=Undo]")).to_be_disabled()
     page.wait_for_function("() => window.editor.layer_manager.get_active_layer()")
     assert painted(page).sum() == 0
+    return canvas
 
 
 def painted(page) -> np.ndarray:

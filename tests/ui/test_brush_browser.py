@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, middle, visit
+from browsing import DESKTOP, PHONE, middle, two_frames, visit
 from editing import HEIGHT, load, painted, photo_file, ready, snapshot, toucher, wait_for_mask
 from PIL import Image
 from playwright.sync_api import expect
@@ -244,7 +244,7 @@ def test_a_hidden_mask_is_filled_all_the_same_and_painting_shows_it(browser, ser
         before = canvas.screenshot()
         page.locator("body").press("x")
         expect(hide).to_have_attribute("aria-pressed", "true")
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        two_frames(page)
         assert canvas.screenshot() != before
         np.testing.assert_array_equal(painted(page), mask)
         page.click("#go")

@@ -1,7 +1,7 @@
 """The comparison as people use it: models chosen, one press, results, tables, sliders, one sheet of it all."""
 
 import numpy as np
-from browsing import DESKTOP, PHONE, visit
+from browsing import DESKTOP, PHONE, two_frames, visit
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
@@ -17,13 +17,14 @@ def open_comparison(page, without: tuple[str, ...], steps: int = 2) -> None:
     """The smallest sample in the tab, some models unticked, few steps."""
     page.get_by_role("tab", name="Compare").click()
     page.locator("#compare-go").wait_for()
+    two_frames(page)  # Gradio closes what is opened before it has drawn the tab
     page.click("#compare-settings > button")
     for name in without:
         page.locator("#compare-models label", has_text=registry.MODELS[name].title).locator("input").uncheck()
     page.locator("#samples .thumbnail-item").nth(samples.load().index(SAMPLE)).click()
     page.locator("#paint").wait_for()
     page.wait_for_function("() => window.editor?.width > 100")
-    # Last: in the moment in which the settings open, Gradio's slider sets its number once more.
+    two_frames(page)  # in the moment in which the settings open, Gradio's slider sets its number once more
     number = page.locator("#compare-settings input[type=number]").first
     number.fill(str(steps))
     number.press("Tab")

@@ -5,10 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, paint, visit
+from browsing import DESKTOP, paint, visit, wait_for_photo
 from PIL import Image
 
 SIZE = (1600, 1200)
+PREVIEW = 1536
 FILES = """([data, name, type]) => {
     const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0)), files = new DataTransfer();
     files.items.add(new File([bytes], name, {type}));
@@ -26,12 +27,6 @@ def photo() -> bytes:
     return out.getvalue()
 
 
-def wait_for_photo(page):
-    page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 1000")
-    page.locator("#brush button[aria-label=Brush]").wait_for()
-    return page.locator("#brush .pixi-target canvas")
-
-
 def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
     (tmp_path / "IMG_1234.HEIC").write_bytes(photo)
     with visit(browser, server, DESKTOP) as page:
@@ -39,7 +34,7 @@ def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
             page.locator("#photo button").first.click()
         assert ".heic" in chooser.value.element.get_attribute("accept")
         chooser.value.set_files(tmp_path / "IMG_1234.HEIC")
-        paint(page, wait_for_photo(page), ((-40, 0), (40, 30)))
+        paint(page, wait_for_photo(page, PREVIEW), ((-40, 0), (40, 30)))
         page.click("#go")
         page.locator("#slider img").first.wait_for(timeout=60_000)
         page.locator("#go").wait_for()
@@ -67,7 +62,7 @@ def test_a_heic_is_dropped(browser, server, photo):
     with visit(browser, server, DESKTOP) as page:
         files = handed(page, photo, "IMG_1234.HEIC", "")
         page.locator("#photo button").first.dispatch_event("drop", {"dataTransfer": files})
-        wait_for_photo(page)
+        wait_for_photo(page, PREVIEW)
         assert page.locator(".toast-body").count() == 0
 
 
@@ -80,5 +75,5 @@ def test_a_picture_is_pasted_anywhere_on_the_page(browser, server, photo, name):
         data = out.getvalue()
     with visit(browser, server, DESKTOP) as page:
         page.evaluate(PASTE, handed(page, data, name, kind))
-        wait_for_photo(page)
+        wait_for_photo(page, PREVIEW)
         assert page.locator(".toast-body").count() == 0

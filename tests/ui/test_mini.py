@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, paint, visit
+from browsing import DESKTOP, paint, visit, wait_for_photo
 from PIL import Image
 from serving import ROOT, serve
 
@@ -40,10 +40,7 @@ def test_auto_takes_it_says_that_it_is_a_stand_in_and_fills(browser, server_with
         assert notice.first.locator("code").inner_text() == "python -m moebius download"
         expect(page.get_by_role("button", name=re.compile(r"Get the Moebius weights \(\d+ MB\)"))).to_be_visible()
         page.set_input_files("#photo input[type=file]", photo)
-        canvas = page.locator("#brush .pixi-target canvas")
-        page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 600")
-        canvas.scroll_into_view_if_needed()
-        paint(page, canvas, ((-40, 0), (40, 30)))
+        paint(page, wait_for_photo(page, 640), ((-40, 0), (40, 30)))
         page.click("#go")
         page.locator("#slider img").first.wait_for(timeout=120_000)
         facts = page.locator("#facts")
