@@ -33,12 +33,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def fetch_weights() -> None:
     """For a Space: get the weights while the page already answers."""
-    from moebius import weights
+    from moebius.weights import load
 
     log = logging.getLogger("moebius")
     try:
-        log.info("Moebius's weights: %s", weights.fetch().where)
-    except weights.WeightsError as error:
+        log.info("Moebius's weights: %s", load.fetch().where)
+    except load.WeightsError as error:
         log.warning("%s", error)
 
 
@@ -67,16 +67,16 @@ def main(argv: list[str] | None = None) -> None:
     if os.environ.get("SPACE_ID"):  # strangers' pictures go from here into the world
         os.environ.setdefault("MOEBIUS_MARK", "1")
 
-    from moebius import marks
+    from moebius.photo import ai_mark
     from moebius.registry import LoadOptions
     from moebius.ui import zerogpu
+    from moebius.ui.batch.photo_batch import most_bytes, most_photos
     from moebius.ui.handlers import most_seconds
     from moebius.ui.page import build_app, launch_options
-    from moebius.ui.series import most_bytes, most_photos
 
     try:
         (
-            marks.wanted(os.environ),
+            ai_mark.wanted(os.environ),
             most_seconds(),
             most_photos(),
             most_bytes(),

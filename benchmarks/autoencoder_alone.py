@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eval import data, intervals, perceptual, pixels
+from eval.data import dataset as data
+from eval.metrics import intervals, perceptual, pixels
 from moebius.training.config import Weights
 from moebius.training.networks import autoencoder
 

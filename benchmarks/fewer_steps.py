@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from eval.plots import Point, lines
-from moebius import weights
+from eval.report.plots import Point, lines
 from moebius.config import SCHEDULERS
-from moebius.inpainters.denoiser import load_autoencoder, load_denoiser
+from moebius.inpainters.diffusion import load_autoencoder, load_denoiser
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
+from moebius.weights import load as weights
 
 STEPS = (4, 6, 8, 10, 14, 20)
 SHARES = (0.0, 0.25, 0.5, 0.75)

@@ -16,8 +16,9 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from moebius import bench, bench_ways, devices
-from moebius.models import fused, fused_lambda, products
+from moebius import devices
+from moebius.bench import modes, timing
+from moebius.models.fused import lambda_layers, ops, unet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
 
@@ -32,7 +33,7 @@ class AsTrained(nn.Module):
         return self.part[0](x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
 
 
-def with_trained(trained: MoebiusUNet, change: Callable[[fused.Stage, nn.Module], None]) -> fused.FusedMoebiusUNet:
+def with_trained(trained: MoebiusUNet, change: Callable[[unet.Stage, nn.Module], None]) -> unet.FusedMoebiusUNet:
     """The fast form after `change` of each of its stages and the trained one."""
     fast = trained.fuse()
     stages = ((*fast.down_blocks, *fast.up_blocks), (*trained.down_blocks, *trained.up_blocks))
@@ -41,22 +42,22 @@ def with_trained(trained: MoebiusUNet, change: Callable[[fused.Stage, nn.Module]
     return fast
 
 
-def local_lambda(ours: fused.Stage, theirs: nn.Module) -> None:
+def local_lambda(ours: unet.Stage, theirs: nn.Module) -> None:
     for fast, trained in zip(ours.attentions, theirs.attentions, strict=True):
         fast.local_lambda = AsTrained(trained.block.local_lambda)
 
 
-def mix_ffn(ours: fused.Stage, theirs: nn.Module) -> None:
+def mix_ffn(ours: unet.Stage, theirs: nn.Module) -> None:
     for fast, trained in zip(ours.attentions, theirs.attentions, strict=True):
         fast.ff = AsTrained(trained.block.ff)
 
 
-def separable(ours: fused.Stage, theirs: nn.Module) -> None:
+def separable(ours: unet.Stage, theirs: nn.Module) -> None:
     for fast, trained in zip(ours.resnets, theirs.resnets, strict=True):
         fast.conv1, fast.conv2 = AsTrained(trained.conv1), AsTrained(trained.conv2)
 
 
-def doubling(ours: fused.Stage, theirs: nn.Module) -> None:
+def doubling(ours: unet.Stage, theirs: nn.Module) -> None:
     if (trained := getattr(theirs, "upsampler", None)) is not None:
         ours.step = AsTrained(lambda x: trained(x, (2 * x.shape[2], 2 * x.shape[3])))
 
@@ -64,7 +65,7 @@ def doubling(ours: fused.Stage, theirs: nn.Module) -> None:
 class Forgetful(nn.Module):
     """The fast form, which computes again what it has kept from the step before."""
 
-    def __init__(self, fast: fused.FusedMoebiusUNet):
+    def __init__(self, fast: unet.FusedMoebiusUNet):
         super().__init__()
         self.fast = [fast]
 
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed steps, each after one that warms up")
     options = parser.parse_args()
     kind = devices.named_dtype(options.dtype)
-    trained = bench.network("moebius", "cpu", kind, tiny=False)
+    trained = timing.network("moebius", "cpu", kind, tiny=False)
     fast = trained.fuse()
     keep = devices.keep_freed
     ways = {  # name: network, samples for two conditions, context managers around a step
@@ -90,11 +91,11 @@ def main() -> None:
         "freed memory kept during the steps": (fast, 1, ()),
         "what the branches share computed once": (fast, 2, (keep,)),
         "Local-λ as attention in tiles, without (k, v, n)": (with_trained(trained, local_lambda), 1, (keep,)),
-        "tiles in Local-λ": (fast, 1, (keep, lambda: mock.patch.dict(fused_lambda._TILES, {True: 1, False: 1}))),
+        "tiles in Local-λ": (fast, 1, (keep, lambda: mock.patch.dict(lambda_layers._TILES, {True: 1, False: 1}))),
         "Mix-FFN in (B, H, W, C) and in pieces": (with_trained(trained, mix_ffn), 1, (keep,)),
         "separable convolutions with BatchNorm folded": (with_trained(trained, separable), 1, (keep,)),
         "nearest ×2 and 3×3 as four 2×2": (with_trained(trained, doubling), 1, (keep,)),
-        "products by oneDNN": (fast, 1, (keep, lambda: mock.patch.object(products, "_onednn_dtypes", lambda: ()))),
+        "products by oneDNN": (fast, 1, (keep, lambda: mock.patch.object(ops, "_onednn_dtypes", lambda: ()))),
         "constants of condition and time kept": (Forgetful(fast), 1, (keep,)),
     }
     side, channels = trained.config.sample_size, trained.config.in_channels
@@ -112,15 +113,13 @@ def main() -> None:
             return taken
 
     large = torch.ones(2048, 2048, dtype=kind)
-    gflop = {
-        name: bench_ways.count_operations(lambda way=way: step(*way, repeats=1)) / 1e9 for name, way in ways.items()
-    }
+    gflop = {name: modes.count_operations(lambda way=way: step(*way, repeats=1)) / 1e9 for name, way in ways.items()}
     seconds, rates = {name: [] for name in ways}, []
     for _ in range(options.rounds):
         for name, way in ways.items():
             seconds[name].append(step(*way))
         started = time.perf_counter()
-        products.product(large, large)
+        ops.product(large, large)
         rates.append(2 * 2048**3 / 1e9 / (time.perf_counter() - started))
     rate, base = max(rates), statistics.median(seconds["all"])
     print(f"{options.dtype}, torch {torch.__version__}, {torch.get_num_threads()} threads, N = {options.rounds}: ")  # noqa: T201

@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 import torch
-from fill import picture
 from PIL import Image
-from standin import write_published
 
 from moebius.training.config import TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import accelerator
+from tests.helpers.deterministic import picture
+from tests.helpers.standin_weights import write_published
 
 PAPER_STEPS = 200_000
 

@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval.names import FEATURES, PERCEPTUAL
-from eval.protocols import PROTOCOLS
+from eval.data.protocols import PROTOCOLS
+from eval.metrics.names import FEATURES, PERCEPTUAL
 from moebius.config import RECIPES, SCHEDULERS
 
 SAMPLING = {
@@ -186,7 +186,7 @@ def _overrides(texts: list[str]) -> dict[str, dict]:
 
 
 def _tell(results: dict, out: Path) -> None:
-    from eval import tables
+    from eval.report import tables
 
     for model in results["models"]:
         for said in model["suspicious"]:

@@ -12,26 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval import store
-from moebius import registry, weight_files
+from moebius import registry
 from moebius.config import RECIPES, SamplingConfig
+from moebius.weights import locate
 
 if TYPE_CHECKING:
-    from moebius.inpainter import Inpainter
+    from moebius.inpainters.base import Inpainter
 
 ROOT = Path(__file__).resolve().parents[1]
 
 CODE = (
     "moebius/config.py",
-    "moebius/filling.py",
-    "moebius/inpainter.py",
-    "moebius/geometry.py",
-    "moebius/images.py",
+    "moebius/fill/job.py",
+    "moebius/inpainters/base.py",
+    "moebius/fill/geometry.py",
+    "moebius/photo/images.py",
     "moebius/masks.py",
     "moebius/pipeline.py",
-    "moebius/together.py",
+    "moebius/fill/scheduler.py",
     "moebius/models/*.py",
     "moebius/inpainters/*.py",
-    "eval/data.py",
+    "eval/data/dataset.py",
     "eval/controls.py",
     "eval/generate.py",
 )
@@ -193,7 +194,7 @@ def _registered(name: str, options: Options) -> Contestant:
 def _identity(card: registry.ModelCard, load_options: registry.LoadOptions, where: str) -> dict:
     """Hashes of the weight files where they are on this computer, else where they are said to be."""
     if card.network:
-        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
+        files = locate.locate(load_options.variant, load_options.weights, network=card.network)
         return {
             "variant": files.variant,
             "denoiser": _hash(files.denoiser),
@@ -213,11 +214,11 @@ def _parameters(card: registry.ModelCard, load_options: registry.LoadOptions) ->
     Not counted in the loaded model: its form for inference holds products of weights.
     """
     if card.network:
-        file = weight_files.locate(load_options.variant, load_options.weights, network=card.network).denoiser
+        file = locate.locate(load_options.variant, load_options.weights, network=card.network).denoiser
     elif card.parameters or not (folder := card.folder(load_options)):
         return card.parameters
     else:  # a student of one's own
-        file = weight_files.locate(None, folder).denoiser
+        file = locate.locate(None, folder).denoiser
     return _count(file) if (file.parent / "config.json").is_file() else card.parameters
 
 

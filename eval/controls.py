@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from moebius import images
 from moebius.config import SamplingConfig
-from moebius.inpainter import Fill, Inpainter, Progress, Raster
+from moebius.inpainters.base import Fill, Inpainter, Progress, Raster
+from moebius.photo import images
 
 if TYPE_CHECKING:
     import torch

@@ -22,17 +22,17 @@ from PIL import Image
 
 from eval import store
 from eval.contestants import Contestant, code_sha256, parameters_of
-from eval.data import DataSet, Sample
+from eval.data.dataset import DataSet, Sample
 from eval.progress import Progress
 from eval.workers import Workers
-from moebius import geometry
 from moebius.config import RECIPES, SamplingConfig
+from moebius.fill import geometry
 from moebius.masks import seed_of
 
 if TYPE_CHECKING:
     import torch
 
-    from moebius.inpainter import Inpainter
+    from moebius.inpainters.base import Inpainter
 
 LOADED = "loaded.json"
 """Beside the fills: what is only known once the model is loaded."""

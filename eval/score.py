@@ -17,19 +17,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from eval import pixels, store
+from eval import store
 from eval.contestants import ROOT
-from eval.data import DataSet, Sample
+from eval.data.dataset import DataSet, Sample
 from eval.generate import ahead, chunks, composited_path, raw_path
-from eval.names import FEATURES, PERCEPTUAL
+from eval.metrics import pixels
+from eval.metrics.names import FEATURES, PERCEPTUAL
 from eval.progress import Progress
 from eval.workers import Workers
 
 if TYPE_CHECKING:
-    from eval.features import Extractor
-    from eval.perceptual import Perceptual
+    from eval.metrics.features import Extractor
+    from eval.metrics.perceptual import Perceptual
 
-CODE = ("eval/score.py", "eval/pixels.py", "eval/perceptual.py", "eval/features.py", "eval/data.py")
+CODE = (
+    "eval/score.py",
+    "eval/metrics/pixels.py",
+    "eval/metrics/perceptual.py",
+    "eval/metrics/features.py",
+    "eval/data/dataset.py",
+)
 LIBRARIES = ("torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "Pillow")
 BATCH = 8
 
@@ -83,7 +90,7 @@ class Networks:
     """The networks of the metrics, loaded once for all contestants."""
 
     def __init__(self, metrics: Metrics, device: str) -> None:
-        from eval import features, perceptual
+        from eval.metrics import features, perceptual
 
         self.extractor: Extractor = features.make(
             metrics.features, metrics.antialias, device, allow_download=metrics.allow_download

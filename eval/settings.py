@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eval import store
 from eval.contestants import Options
-from eval.data import Request
+from eval.data.dataset import Request
 from eval.score import Metrics
 from moebius.config import SamplingConfig
 

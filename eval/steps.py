@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from eval import cost, generate, report, score, sheets, store, summary, timing
+from eval import cost, generate, score, store, timing
 from eval.contestants import Contestant, resolve
-from eval.data import DataSet, scan
+from eval.data.dataset import DataSet, scan
+from eval.report import render, sheets, summary
 from eval.settings import Settings
 from eval.workers import Workers
 
@@ -105,7 +106,7 @@ class Evaluation:
         if self.workers.first:
             store.write_json(self.out / RESULTS, results)
             times = store.read_json(self.out / TIMING) if self.timed() else None
-            report.write(self.out, store.read_json(self.out / RESULTS), times, self.dataset,
+            render.write(self.out, store.read_json(self.out / RESULTS), times, self.dataset,
                          {contestant.name: self._fills(contestant) for contestant in self.contestants})  # fmt: skip
         self.workers.wait()
         return results
@@ -235,7 +236,7 @@ class Evaluation:
             "reference": reference,
             "models": told,
             "warnings": summary.warnings(metrics, self.dataset, width),
-            "paper": report.paper(self.dataset.request.protocol),
+            "paper": render.paper(self.dataset.request.protocol),
             "batch": self.settings.batch,
             "hardware": cost.hardware(self.device),
             "versions": cost.versions(),

@@ -17,13 +17,13 @@ import numpy as np
 
 from eval import cost
 from eval.contestants import Contestant, parameters_of
-from eval.data import DataSet
+from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
 from eval.progress import Progress
 from moebius.masks import seed_of
 
 if TYPE_CHECKING:
-    from moebius.inpainter import Inpainter
+    from moebius.inpainters.base import Inpainter
 
 PARTS = ("encode", "step", "decode")
 

@@ -1,7 +1,7 @@
 """Moebius as a diffusers pipeline: `python examples/pipeline.py photo.jpg mask.png -o filled.png`.
 
 For this, and for scripts elsewhere, the package must be installed: `pip install .`.
-The pipeline takes whole pictures. For large photos take an `Inpainter` instead (`moebius.residency.acquire`), which
+The pipeline takes whole pictures. For large photos take an `Inpainter` instead (`moebius.model_cache.acquire`), which
 fills a square around every hole and leaves all other pixels alone.
 """
 

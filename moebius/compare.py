@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from moebius import devices, registry, residency
+from moebius import devices, model_cache, registry
 from moebius.config import SamplingConfig
-from moebius.inpainter import Fill, Progress, Raster
+from moebius.inpainters.base import Fill, Progress, Raster
 
 _BY_SPEED = ("classical", "moebius", "pixelhacker", "flux-fill-pro", "flux-fill")
 
@@ -80,7 +80,7 @@ def _run(
     try:
         with devices.PeakMemory() as peak:
             registry.resolve(card.name, options)
-            model = residency.acquire(card.name, options, progress)
+            model = model_cache.acquire(card.name, options, progress)
             loaded = time.perf_counter()
             generator = None
             if card.seeded:

@@ -25,11 +25,13 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from moebius import devices, geometry, images
+from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
+from moebius.fill import geometry
 from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
+from moebius.photo import images
 
 _DEFAULTS = SamplingConfig()
 _SCHEDULERS = {
@@ -78,7 +80,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
     """Fills the white part of a mask with the student (arXiv:2606.19195) or PixelHacker. There is no prompt.
 
     `pipe.scheduler` may be swapped the diffusers way (`DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)`,
-    UniPC, Euler). `moebius.inpainters.denoiser.DenoiserInpainter` puts squares of photos through it and keeps the rest
+    UniPC, Euler). `moebius.inpainters.diffusion.DenoiserInpainter` puts squares of photos through it and keeps the rest
     of the photo bit-identical; the pipeline itself works on whole pictures.
     """
 
@@ -110,18 +112,18 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         """Build the pipeline from the published files.
 
         Args:
-            source: a folder in the published layout (see `moebius.weights`), or `hustvl/Moebius` or
+            source: a folder in the published layout (see `moebius.weights.load`), or `hustvl/Moebius` or
                 `hustvl/PixelHacker`, which is downloaded.
-            variant: one of `moebius.weights.VARIANTS`.
+            variant: one of `moebius.weights.load.VARIANTS`.
             torch_dtype: None keeps float32.
             revision: of the hub repository.
 
         Raises:
-            moebius.weights.WeightsError: files missing or not what they should be; it names the file and the keys.
+            moebius.weights.load.WeightsError: files missing or not what they should be; it names the file and the keys.
         """
-        from moebius import weights
+        from moebius.weights import load
 
-        unet, vae = weights.load_published(source, variant, revision=revision)
+        unet, vae = load.load_published(source, variant, revision=revision)
         pipeline = cls(unet=unet, vae=vae, scheduler=make_scheduler())
         return pipeline.to(torch_dtype) if torch_dtype is not None else pipeline
 

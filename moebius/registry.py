@@ -13,11 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moebius import flux_files, hosted, hub, weight_files
 from moebius.devices import Memory
+from moebius.inpainters.flux import hosted_access
+from moebius.weights import flux, hub, locate
 
 if TYPE_CHECKING:
-    from moebius.inpainter import Inpainter, Progress
+    from moebius.inpainters.base import Inpainter, Progress
 
 AUTO = "auto"
 
@@ -27,13 +28,13 @@ class LoadOptions:
     """Where a model's weights are and how it runs; None means: decide from what is there."""
 
     weights: Path | None = None
-    """A folder, see `moebius.weight_files.locate` and `moebius.flux_files.locate`."""
+    """A folder, see `moebius.weights.locate.locate` and `moebius.weights.flux.locate`."""
     variant: str | None = None
-    """A name in `weight_files.VARIANTS`; None: what the folder holds, else `places2`."""
+    """A name in `locate.VARIANTS`; None: what the folder holds, else `places2`."""
     device: str | None = None
     dtype: str | None = None
     plan: str | None = None
-    """A name in `moebius.inpainters.flux_plans.PLANS`; only FLUX has plans."""
+    """A name in `moebius.inpainters.flux.memory_plans.PLANS`; only FLUX has plans."""
     allow_download: bool = False
     """Nothing is downloaded without it."""
 
@@ -62,7 +63,7 @@ class ModelCard:
     packages: tuple[str, ...]
     """What must be importable."""
     network: str | None = None
-    """A name in `weight_files.NETWORKS`: it has variants, and `hub.fetch` gets its weights."""
+    """A name in `locate.NETWORKS`: it has variants, and `hub.fetch` gets its weights."""
     seeded: bool = True
     """Whether a seed changes its fills."""
     automatic: bool = False
@@ -103,7 +104,7 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
             reasons.append(f"{candidate.title} is the best that can run here.")
             return candidate, " ".join(reasons)
         if candidate.folder(options):
-            raise weight_files.WeightsError(state.reason)
+            raise locate.WeightsError(state.reason)
         reasons.append(f"{candidate.title} cannot run here: {state.reason}.")
     raise ValueError(" ".join(reasons))
 
@@ -114,7 +115,7 @@ def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
     if named.network:
         return hub.fetch(options.variant, progress, network=named.network).where
     if named.name == "flux-fill":
-        return flux_files.fetch(progress).where
+        return flux.fetch(progress).where
     raise ValueError(f"{named.title} has no weights to download")
 
 
@@ -122,24 +123,24 @@ def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
 
 
 def _denoiser_folder(network: str, options: LoadOptions) -> Path | None:
-    return weight_files.chosen_folder(options.weights, network)
+    return locate.chosen_folder(options.weights, network)
 
 
 def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
     if lacking := _lacking(network):
         return Availability(can_run=False, reason=lacking, weights="")
-    variant, published = options.variant or weight_files.DEFAULT_VARIANT, weight_files.NETWORKS[network]
+    variant, published = options.variant or locate.DEFAULT_VARIANT, locate.NETWORKS[network]
     try:
-        files = weight_files.locate(options.variant, options.weights, network=network)
-    except weight_files.WeightsError as error:
+        files = locate.locate(options.variant, options.weights, network=network)
+    except locate.WeightsError as error:
         if folder := _denoiser_folder(network, options):
             return Availability(can_run=False, reason=str(error), weights=str(options.weights or folder))
-        repositories = dict.fromkeys((published.repo, weight_files.AUTOENCODER_REPO))
+        repositories = dict.fromkeys((published.repo, locate.AUTOENCODER_REPO))
         return Availability(
             can_run=False,
             reason="its weights are not on this computer; "
             f"`{hub.download_command(network, variant)}` fetches them "
-            f"(about {weight_files.download_bytes(network) // 10**6} MB)",
+            f"(about {locate.download_bytes(network) // 10**6} MB)",
             weights=f"{' and '.join(repositories)} on huggingface.co",
         )
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
@@ -147,19 +148,19 @@ def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
 
 def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> Inpainter:
     try:
-        files = weight_files.locate(options.variant, options.weights, network=network)
-    except weight_files.WeightsError:
+        files = locate.locate(options.variant, options.weights, network=network)
+    except locate.WeightsError:
         if not options.allow_download or _denoiser_folder(network, options):
             raise
         files = hub.fetch(options.variant, progress, network=network)
     progress(0.0, "Loading the model")
-    from moebius.inpainters.denoiser import DenoiserInpainter
+    from moebius.inpainters.diffusion import DenoiserInpainter
 
     model = DenoiserInpainter.from_files(files, options.device, options.dtype, progress)
     if network == "pixelhacker" and (kernel := os.environ.get("MOEBIUS_GLA_KERNEL")):
         model.pipeline.unet.set_attention_kernel(kernel)
     if network == "moebius" and (form := os.environ.get("MOEBIUS_FORM")):
-        from moebius.models.forms import as_form
+        from moebius.models.fused.modes import as_form
 
         if "compiled" in form:
             progress(0.0, "The first step will compile the network, which takes minutes")
@@ -179,7 +180,7 @@ def _denoiser_needs(network: str, options: LoadOptions, total: Memory) -> Memory
 
 
 def _mini_folder(options: LoadOptions) -> Path | None:
-    return options.weights or weight_files.mini_folder()
+    return options.weights or locate.mini_folder()
 
 
 def _mini_availability(options: LoadOptions) -> Availability:
@@ -187,16 +188,16 @@ def _mini_availability(options: LoadOptions) -> Availability:
         return Availability(can_run=False, reason=lacking, weights="")
     folder = _mini_folder(options)
     try:
-        files = weight_files.locate(None, folder or weight_files.MINI_FOLDER)
-    except weight_files.WeightsError as error:
+        files = locate.locate(None, folder or locate.MINI_FOLDER)
+    except locate.WeightsError as error:
         return Availability(can_run=False, reason=str(error), weights=str(folder or ""))
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
 def _load_mini(options: LoadOptions, progress: Progress) -> Inpainter:
-    files = weight_files.locate(None, _mini_folder(options) or weight_files.MINI_FOLDER)
+    files = locate.locate(None, _mini_folder(options) or locate.MINI_FOLDER)
     progress(0.0, "Loading the model")
-    from moebius.inpainters.denoiser import DenoiserInpainter
+    from moebius.inpainters.diffusion import DenoiserInpainter
 
     return DenoiserInpainter.from_files(files, options.device, options.dtype, progress, name="moebius-mini")
 
@@ -209,7 +210,7 @@ def _mini_needs(options: LoadOptions, total: Memory) -> Memory:
 
 def _mini_cards() -> tuple[ModelCard, ...]:
     """Its card, if somebody trained one: there is nothing to download, and what cannot be had is not offered."""
-    if weight_files.mini_folder() is None:
+    if locate.mini_folder() is None:
         return ()
     return (
         ModelCard(
@@ -235,41 +236,41 @@ def _mini_cards() -> tuple[ModelCard, ...]:
 
 
 def _flux_folder(options: LoadOptions) -> Path | None:
-    return flux_files.chosen_folder(options.weights)
+    return flux.chosen_folder(options.weights)
 
 
 def _flux_availability(options: LoadOptions) -> Availability:
     if lacking := _lacking("flux-fill"):
         return Availability(can_run=False, reason=lacking, weights="")
     try:
-        files = flux_files.locate(options.weights)
-    except weight_files.WeightsError as error:
-        return Availability(can_run=False, reason=str(error), weights=f"{flux_files.REPO} on huggingface.co")
+        files = flux.locate(options.weights)
+    except locate.WeightsError as error:
+        return Availability(can_run=False, reason=str(error), weights=f"{flux.REPO} on huggingface.co")
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
 def _load_flux(options: LoadOptions, progress: Progress) -> Inpainter:
     from moebius import devices
-    from moebius.inpainters import flux_plans
+    from moebius.inpainters.flux import memory_plans
 
-    if options.plan is not None and options.plan not in flux_plans.PLANS:
-        raise ValueError(f"unknown plan {options.plan!r}; choose from {', '.join(flux_plans.PLANS)}")
+    if options.plan is not None and options.plan not in memory_plans.PLANS:
+        raise ValueError(f"unknown plan {options.plan!r}; choose from {', '.join(memory_plans.PLANS)}")
     try:
-        files = flux_files.locate(options.weights)
-    except weight_files.WeightsError:
+        files = flux.locate(options.weights)
+    except locate.WeightsError:
         if not options.allow_download or _flux_folder(options):
             raise
-        files = flux_files.fetch(progress)
+        files = flux.fetch(progress)
     device = options.device or devices.best_device()
     devices.check_device(device)
-    plans = flux_plans.choose(
+    plans = memory_plans.choose(
         options.plan,
         device.split(":")[0],
         devices.free_memory(device),
         files.bytes_of("transformer"),
         files.gguf.stat().st_size if files.gguf else 0,
     )
-    from moebius.inpainters.flux_fill import FluxFillInpainter
+    from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 
     dtype = devices.named_dtype(options.dtype, "bfloat16")
     return FluxFillInpainter.from_files(files, plans, device, dtype, progress)
@@ -278,19 +279,19 @@ def _load_flux(options: LoadOptions, progress: Progress) -> Inpainter:
 def _flux_needs(options: LoadOptions, total: Memory) -> Memory:
     """Of the best plan that would fit with nothing else loaded."""
     from moebius import devices
-    from moebius.inpainters import flux_plans
+    from moebius.inpainters.flux import memory_plans
 
     try:
-        files = flux_files.locate(options.weights)
-    except weight_files.WeightsError:  # still to be downloaded
-        transformer_bytes, gguf_bytes = flux_files.TRANSFORMER_BYTES, 0
+        files = flux.locate(options.weights)
+    except locate.WeightsError:  # still to be downloaded
+        transformer_bytes, gguf_bytes = flux.TRANSFORMER_BYTES, 0
     else:
         transformer_bytes = files.bytes_of("transformer")
         gguf_bytes = files.gguf.stat().st_size if files.gguf else 0
     kind = (options.device or devices.best_device()).split(":")[0]
-    plans = flux_plans.candidates(kind, total, transformer_bytes, gguf_bytes)
-    if options.plan in flux_plans.PLANS:
-        plans = (flux_plans.PLANS[options.plan],)
+    plans = memory_plans.candidates(kind, total, transformer_bytes, gguf_bytes)
+    if options.plan in memory_plans.PLANS:
+        plans = (memory_plans.PLANS[options.plan],)
     return plans[0].needs(transformer_bytes, gguf_bytes) if plans else Memory(gpu_bytes=0, ram_bytes=0)
 
 
@@ -298,18 +299,18 @@ def _flux_needs(options: LoadOptions, total: Memory) -> Memory:
 
 
 def _hosted_availability(options: LoadOptions) -> Availability:
-    reason = hosted.why_off()
+    reason = hosted_access.why_off()
     return Availability(
         can_run=not reason, reason=reason or "it was turned on", weights="at the maker's, not given out"
     )
 
 
 def _load_hosted(options: LoadOptions, progress: Progress) -> Inpainter:
-    if reason := hosted.why_off():
+    if reason := hosted_access.why_off():
         raise ValueError(f"{MODELS['flux-fill-pro'].title} is off: {reason}")
-    from moebius.inpainters.flux_hosted import HostedFluxInpainter
+    from moebius.inpainters.flux.hosted import HostedFluxInpainter
 
-    return HostedFluxInpainter(hosted.key(), hosted.address())
+    return HostedFluxInpainter(hosted_access.key(), hosted_access.address())
 
 
 # ---- classical ----
@@ -334,8 +335,8 @@ def _lacking(name: str) -> str:
 def _denoiser_card(network: str, **fields) -> ModelCard:
     return ModelCard(
         name=network,
-        title=weight_files.NETWORKS[network].title,
-        download_bytes=weight_files.download_bytes(network),
+        title=locate.NETWORKS[network].title,
+        download_bytes=locate.download_bytes(network),
         packages=("torch", "diffusers", "safetensors"),
         network=network,
         availability=functools.partial(_denoiser_availability, network),
@@ -367,11 +368,11 @@ MODELS = {
             name="flux-fill",
             title="FLUX.1 Fill [dev]",
             parameters=11_902_391_360,
-            download_bytes=flux_files.DOWNLOAD_BYTES,
+            download_bytes=flux.DOWNLOAD_BYTES,
             license="FLUX.1 [dev] Non-Commercial License",
             notice="Non-commercial use only; its pictures may not be used to train a model that competes with it; "
-            f"its pictures are AI-generated and must be called so. Licence: {flux_files.LICENSE_PAGE}",
-            source=f"{flux_files.LICENSE_PAGE} (gated: accept the licence there)",
+            f"its pictures are AI-generated and must be called so. Licence: {flux.LICENSE_PAGE}",
+            source=f"{flux.LICENSE_PAGE} (gated: accept the licence there)",
             packages=("torch", "diffusers", "transformers", "accelerate"),
             availability=_flux_availability,
             load=_load_flux,

@@ -8,9 +8,10 @@ import os
 import secrets
 from pathlib import Path
 
-from moebius import registry, weight_files
+from moebius import registry
 from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
 from moebius.devices import DTYPES
+from moebius.weights import locate
 
 _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConfig))
 
@@ -18,9 +19,9 @@ _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConf
 def add_variant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
-        choices=weight_files.VARIANTS,
+        choices=locate.VARIANTS,
         default=argparse.SUPPRESS,
-        help=f"default: what --weights holds, else {weight_files.DEFAULT_VARIANT}",
+        help=f"default: what --weights holds, else {locate.DEFAULT_VARIANT}",
     )
 
 
@@ -99,10 +100,10 @@ def _add_mark(parser: argparse.ArgumentParser) -> None:
 
 def mark(options: argparse.Namespace, learned: bool) -> str | None:
     """What to mark results with, if at all. ValueError if MOEBIUS_MARK is neither 0 nor 1."""
-    from moebius import marks
+    from moebius.photo import ai_mark
 
-    wanted = marks.wanted(os.environ) if options.mark is None else options.mark
-    return marks.mark_of(learned) if wanted else None
+    wanted = ai_mark.wanted(os.environ) if options.mark is None else options.mark
+    return ai_mark.mark_of(learned) if wanted else None
 
 
 def sampling_config(options: argparse.Namespace) -> SamplingConfig:
@@ -112,7 +113,7 @@ def sampling_config(options: argparse.Namespace) -> SamplingConfig:
 
 def load_options(options: argparse.Namespace, allow_download: bool) -> registry.LoadOptions:
     given = vars(options)
-    weight_files.check_variant(given.get("variant"))
+    locate.check_variant(given.get("variant"))
     named = {field: given.get(field) for field in ("weights", "variant", "device", "dtype", "plan")}
     return registry.LoadOptions(**named, allow_download=allow_download)
 

@@ -9,8 +9,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from moebius import registry, weight_files
+from moebius import registry
 from moebius.commands import arguments, inpaint
+from moebius.weights import locate
 
 SEED = 0
 """Of a batch that names none: it must be the same when the batch goes on."""
@@ -48,23 +49,23 @@ def run(options: argparse.Namespace) -> dict:
     if options.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {options.workers}")
     batch_size = arguments.batch_size(options)
-    from moebius import batch
+    from moebius.batch import plan
 
     given = {"seed": SEED} | vars(options)
     seed = arguments.seed(argparse.Namespace(**given))
-    rank, processes, local_rank = batch.processes(os.environ)
+    rank, processes, local_rank = plan.processes(os.environ)
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
     load_options = _own_device(load_options, processes, local_rank)
     out = options.output
-    jobs = batch.share(batch.plan(options.photos, options.masks, out), rank, processes)
+    jobs = plan.share(plan.plan(options.photos, options.masks, out), rank, processes)
     card, reason = registry.resolve(options.model, load_options)
     if options.dry_run:
         return _dry(jobs, _task(options, card, load_options, seed, lambda share, text: None), out)
 
-    from moebius import batch_run
-    from moebius.batch_records import RecordsFile, part_name
-    from moebius.batch_tally import Tally
-    from moebius.photos import write_atomic
+    from moebius.batch import run as batch_run
+    from moebius.batch.records import RecordsFile, part_name
+    from moebius.batch.tally import Tally
+    from moebius.photo.photo_file import write_atomic
 
     with _terminal() as terminal, ExitStack() as stack:
         task = _task(options, card, load_options, seed, terminal)
@@ -129,8 +130,8 @@ def describe(report: dict) -> str:
 
 def _dry(jobs: list, task, out: Path) -> dict:
     """What would be done, by names, hashes of files, and nothing decoded."""
-    from moebius.batch_records import Records
-    from moebius.batch_run import finished_before
+    from moebius.batch.records import Records
+    from moebius.batch.run import finished_before
 
     before, to_fill, finished, failing = Records.read(out), [], [], []
     for job in jobs:
@@ -154,12 +155,12 @@ def _dry(jobs: list, task, out: Path) -> dict:
 def _task(options: argparse.Namespace, card: registry.ModelCard, load_options, seed: int, progress):
     import functools
 
-    from moebius import residency
-    from moebius.batch_run import Task
+    from moebius import model_cache
+    from moebius.batch.run import Task
 
     mark = arguments.mark(options, card.seeded)
     return Task(
-        load=functools.cache(lambda: residency.acquire(card.name, load_options, progress)),
+        load=functools.cache(lambda: model_cache.acquire(card.name, load_options, progress)),
         config=arguments.sampling_config(options).for_model(card.name),
         seed=seed if card.seeded else None,
         identity={
@@ -179,15 +180,15 @@ def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_r
     if not card.network:
         return card.availability(load_options).weights
     try:
-        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
-    except weight_files.WeightsError:
+        files = locate.locate(load_options.variant, load_options.weights, network=card.network)
+    except locate.WeightsError:
         if dry_run:
             return "not here yet"
         if not load_options.allow_download or card.folder(load_options):
             raise
         registry.fetch(card.name, load_options, progress)
-        files = weight_files.locate(load_options.variant, load_options.weights, network=card.network)
-    from moebius.weight_folder import sha256
+        files = locate.locate(load_options.variant, load_options.weights, network=card.network)
+    from moebius.weights.folder import sha256
 
     progress(0.0, "Looking at the weights")
     return {"denoiser": sha256(files.denoiser), "autoencoder": sha256(files.autoencoder)}
@@ -206,7 +207,7 @@ def _own_device(load_options: registry.LoadOptions, processes: int, local_rank: 
 
 def _terminal():
     """Progress on a terminal's last line; where stderr is no terminal, a line for every photo instead."""
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
 
     class BatchProgress(TerminalProgress):
         def __exit__(self, *error) -> None:

@@ -60,16 +60,16 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
 
     if unknown := [name for name in options.models if name not in MODELS]:
         raise ValueError(f"cannot measure {unknown[0]!r}; choose from {', '.join(MODELS)}")
     with TerminalProgress() as progress:
-        from moebius.bench import bench
+        from moebius.bench.timing import bench
 
         tiny = None if options.size is None else options.size == "tiny"
         if options.ways:
-            from moebius.bench_ways import ways
+            from moebius.bench.modes import ways
 
             return ways(
                 options.device,
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> dict:
 
 def describe(report: dict) -> str:
     if "rows" in report:
-        from moebius.bench_ways import describe as describe_ways
+        from moebius.bench.modes import describe as describe_ways
 
         return describe_ways(report)
     lines = [

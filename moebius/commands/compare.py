@@ -49,7 +49,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Compare, write the folder, and return what stands in its JSON file."""
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
 
     config, seed = arguments.sampling_config(options), arguments.seed(options)
     for name in options.models:
@@ -61,12 +61,13 @@ def run(options: argparse.Namespace) -> dict:
     target = _target(options.output)
 
     with TerminalProgress() as progress:
-        from moebius import compare, photos
-        from moebius.sheet import make_sheet
+        from moebius import compare
+        from moebius.contact_sheet import make_sheet
+        from moebius.photo import photo_file
 
         progress(0.0, "Reading")
-        photo = photos.open_photo(options.photo)
-        mask = photos.open_mask(options.mask, photo.size)
+        photo = photo_file.open_photo(options.photo)
+        mask = photo_file.open_mask(options.mask, photo.size)
         if not mask.any():
             raise ValueError("the mask is empty: nothing is white in it, so there is nothing to compare")
         outcomes, files = [], {}
@@ -81,16 +82,16 @@ def run(options: argparse.Namespace) -> dict:
         ):
             outcomes.append(outcome)
             if outcome.fill:
-                encoded = photos.encode_photo(photo, outcome.fill.raster, outcome.fill.changed)
+                encoded = photo_file.encode_photo(photo, outcome.fill.raster, outcome.fill.changed)
                 path = target / f"{outcome.card.name}{photo.suffix}"
-                photos.write_atomic(path, encoded.data)
+                photo_file.write_atomic(path, encoded.data)
                 files[outcome.card.name] = path.name
         if not files:
             raise ValueError(" ".join(f"{outcome.card.title}: {outcome.error}." for outcome in outcomes))
         footer = f"{photo.name}, {photo.size[0]} x {photo.size[1]} pixels, seed {seed}"
         buffer = io.BytesIO()
         make_sheet(photo.raster, mask, outcomes, footer).save(buffer, "PNG")
-        photos.write_atomic(target / SHEET, buffer.getvalue())
+        photo_file.write_atomic(target / SHEET, buffer.getvalue())
     report = {
         "photo": str(options.photo),
         "size": list(photo.size),
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> dict:
         "output": str(target),
         "sheet": SHEET,
     }
-    photos.write_atomic(target / REPORT, (json.dumps(report, indent=2) + "\n").encode())
+    photo_file.write_atomic(target / REPORT, (json.dumps(report, indent=2) + "\n").encode())
     return report
 
 

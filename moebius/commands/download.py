@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from moebius import selection_files, weight_files
+from moebius.weights import locate, segmenter
 
 
 def add(commands) -> None:
@@ -19,15 +19,15 @@ def add(commands) -> None:
     parser.add_argument(
         "variants",
         nargs="?",
-        choices=(*weight_files.VARIANTS, "all", "select"),
-        default=weight_files.DEFAULT_VARIANT,
+        choices=(*locate.VARIANTS, "all", "select"),
+        default=locate.DEFAULT_VARIANT,
         metavar="VARIANT",
-        help=f"{', '.join(weight_files.VARIANTS)} or all (default: {weight_files.DEFAULT_VARIANT}); or select: "
-        f"{selection_files.TITLE}, for the click that selects an object",
+        help=f"{', '.join(locate.VARIANTS)} or all (default: {locate.DEFAULT_VARIANT}); or select: "
+        f"{segmenter.TITLE}, for the click that selects an object",
     )
     parser.add_argument(
         "--model",
-        choices=(*weight_files.NETWORKS, "flux-fill"),
+        choices=(*locate.NETWORKS, "flux-fill"),
         default="moebius",
         help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
     )
@@ -40,8 +40,9 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Fetch one variant or all; with `--to`, write each as a diffusers folder."""
-    from moebius import hub, weight_folder
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
+    from moebius.weights import folder as weight_folder
+    from moebius.weights import hub
 
     started = time.perf_counter()
     if options.variants == "select":
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> dict:
     if source and not target:
         raise ValueError("--weights DIR says where to take weights from; say with --to where to write them")
     every = options.variants == "all"
-    names = list(weight_files.VARIANTS) if every else [options.variants]
+    names = list(locate.VARIANTS) if every else [options.variants]
     targets = {name: target / name if every else target for name in names} if target else {}
     for folder in targets.values():
         weight_folder.check_target(folder)
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> dict:
                 progress((index + share) / len(names), text)
 
             if source:
-                files = weight_files.locate(name, source, network=options.model)
+                files = locate.locate(name, source, network=options.model)
             else:
                 files = hub.fetch(name, report, getattr(options, "revision", None), network=options.model)
             entry = {"variant": name, "from": files.where}
@@ -81,17 +82,17 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def _download_selector(options: argparse.Namespace, started: float) -> dict:
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
 
     for name in ("weights", "revision"):
         if hasattr(options, name):
-            raise ValueError(f"--{name} has no meaning for {selection_files.TITLE}")
+            raise ValueError(f"--{name} has no meaning for {segmenter.TITLE}")
     if options.model != "moebius":
-        raise ValueError(f"select is {selection_files.TITLE}, whatever the --model; leave it out")
+        raise ValueError(f"select is {segmenter.TITLE}, whatever the --model; leave it out")
     target = getattr(options, "to", None)
     with TerminalProgress() as progress:
-        files = selection_files.fetch(progress, target)
-    entry = {"variant": selection_files.TITLE, "from": files.where}
+        files = segmenter.fetch(progress, target)
+    entry = {"variant": segmenter.TITLE, "from": files.where}
     return {
         "downloaded": [entry | ({"folder": str(files.folder)} if target else {})],
         "seconds": round(time.perf_counter() - started, 3),
@@ -99,14 +100,14 @@ def _download_selector(options: argparse.Namespace, started: float) -> dict:
 
 
 def _download_flux(options: argparse.Namespace, started: float) -> dict:
-    from moebius import flux_files
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
+    from moebius.weights import flux
 
     for name in ("to", "weights", "revision"):
         if hasattr(options, name):
             raise ValueError(f"--{name} has no meaning for flux-fill, which is kept as the hub has it")
     with TerminalProgress() as progress:
-        files = flux_files.fetch(progress)
+        files = flux.fetch(progress)
     return {
         "downloaded": [{"variant": None, "from": files.where}],
         "seconds": round(time.perf_counter() - started, 3),

@@ -31,7 +31,8 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Export, and return what was written."""
-    from moebius import export, weight_files
+    from moebius import export
+    from moebius.weights import locate
 
     if not 1 <= options.batch <= 64:
         raise ValueError(f"--batch must be between 1 and 64, got {options.batch}")
@@ -39,16 +40,16 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError(f"{options.output} is a file; -o needs a folder")
     load_options = arguments.load_options(options, allow_download=False)
     export.check_packages()
-    files = weight_files.locate(load_options.variant, load_options.weights)
-    from moebius import weights
-    from moebius.quiet import without_prints
-    from moebius.terminal import TerminalProgress
+    files = locate.locate(load_options.variant, load_options.weights)
+    from moebius.photo.silence import without_prints
+    from moebius.progress import TerminalProgress
+    from moebius.weights import load
 
     with TerminalProgress() as progress:
         progress(0.0, "Exporting")
         import torch
 
-        network = weights.load_denoiser(files, torch.float32)
+        network = load.load_denoiser(files, torch.float32)
         options.output.mkdir(parents=True, exist_ok=True)
         with without_prints():  # torch tells every step of an export
             difference = export.export(network, options.output, options.batch)

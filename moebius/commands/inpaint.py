@@ -56,7 +56,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Fill one photo, write it, and return what was done."""
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
 
     started = time.perf_counter()
     given = vars(options)
@@ -66,15 +66,16 @@ def run(options: argparse.Namespace) -> dict:
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
 
     with TerminalProgress() as progress:
-        from moebius import photos, residency
+        from moebius import model_cache
+        from moebius.photo import photo_file
 
         progress(0.0, "Reading")
-        photo = photos.open_photo(options.photo)
-        mask = photos.open_mask(options.mask, photo.size)
+        photo = photo_file.open_photo(options.photo)
+        mask = photo_file.open_mask(options.mask, photo.size)
         read = time.perf_counter()
         card, reason = registry.resolve(options.model, load_options)
         mark = arguments.mark(options, card.seeded)
-        model = residency.acquire(card.name, load_options, progress)
+        model = model_cache.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
         generator = None
         if card.seeded:
@@ -84,8 +85,8 @@ def run(options: argparse.Namespace) -> dict:
         fill = model.fill(photo.raster, mask, config, generator, progress, batch_size)
         progress(1.0, "Writing")
         encoding = time.perf_counter()
-        encoded = photos.encode_photo(photo, fill.raster, fill.changed, suffix, mark)
-        photos.write_atomic(output, encoded.data)
+        encoded = photo_file.encode_photo(photo, fill.raster, fill.changed, suffix, mark)
+        photo_file.write_atomic(output, encoded.data)
     done = time.perf_counter()
     notes = [*photo.notes, *fill.notes, *encoded.notes]
     notes += remarks(card, given)
@@ -125,7 +126,7 @@ def remarks(card: registry.ModelCard, given: Container[str]) -> list[str]:
 
 def _output_path(options: argparse.Namespace) -> tuple[Path, str | None]:
     """The file to write, and the suffix that names its format; None: the photo's own format."""
-    from moebius.photos import SUFFIXES
+    from moebius.photo.photo_file import SUFFIXES
 
     output, suffix = options.output, options.output.suffix or None
     if output.is_dir():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from moebius import registry, selection_files, weight_files
+from moebius import registry
 from moebius.commands import arguments
+from moebius.weights import locate, segmenter
 
 
 def add(commands) -> None:
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> dict:
                 "weights": state.weights,
                 "parameters": card.parameters,
                 "download_bytes": card.download_bytes,
-                "variants": list(weight_files.VARIANTS) if card.network else [],
+                "variants": list(locate.VARIANTS) if card.network else [],
                 "license": card.license,
                 "notice": card.notice,
                 "source": card.source,
@@ -43,20 +44,20 @@ def run(options: argparse.Namespace) -> dict:
 def _selector(weights: Path | None) -> dict:
     """What selects objects is no model for holes, but its weights are got and named in the same way."""
     try:
-        where = selection_files.locate(selection_files.chosen_folder(weights)).where
+        where = segmenter.locate(segmenter.chosen_folder(weights)).where
         told = {"can_run": True, "reason": "its weights are here", "weights": where}
-    except weight_files.WeightsError as error:
-        told = {"can_run": False, "reason": str(error), "weights": selection_files.SOURCE}
+    except locate.WeightsError as error:
+        told = {"can_run": False, "reason": str(error), "weights": segmenter.SOURCE}
     return {
         "name": "select",
-        "title": f"{selection_files.TITLE}, for the click that selects an object",
+        "title": f"{segmenter.TITLE}, for the click that selects an object",
         **told,
-        "parameters": selection_files.PARAMETERS,
-        "download_bytes": selection_files.DOWNLOAD_BYTES,
+        "parameters": segmenter.PARAMETERS,
+        "download_bytes": segmenter.DOWNLOAD_BYTES,
         "variants": [],
-        "license": selection_files.LICENSE,
+        "license": segmenter.LICENSE,
         "notice": "",
-        "source": selection_files.SOURCE,
+        "source": segmenter.SOURCE,
     }
 
 

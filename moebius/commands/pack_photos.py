@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> dict:
     for name, low, high in (("short", 64, 8192), ("quality", 1, 100), ("most_mb", 0, 10_000)):
         if not low <= getattr(options, name) <= high:
             raise ValueError(f"--{name.replace('_', '-')} must be between {low} and {high}")
-    from moebius.training import packing
+    from moebius.training.data import packing
 
     most = int(options.most_mb * 1e6)
     return packing.pack(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from moebius import weight_files
+from moebius.weights import locate
 
 
 def add(commands) -> None:
@@ -17,7 +17,7 @@ def add(commands) -> None:
     )
     parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
     parser.add_argument(
-        "-o", "--output", type=Path, default=weight_files.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
+        "-o", "--output", type=Path, default=locate.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--most-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
     parser.add_argument(
@@ -31,12 +31,12 @@ def run(options: argparse.Namespace) -> dict:
     """Convert, check, write, and return what was written."""
     import torch
 
-    from moebius import weight_folder
     from moebius.training import card
+    from moebius.weights import folder
 
-    files = weight_files.locate(None, options.pipeline)
+    files = locate.locate(None, options.pipeline)
     results = card.read_results(options.results) if options.results else None
-    manifest = weight_folder.save(
+    manifest = folder.save(
         files,
         options.output,
         dtype=torch.float16,

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from moebius import selection_files
+from moebius.weights import segmenter
 
 
 def add(commands) -> None:
@@ -16,7 +16,7 @@ def add(commands) -> None:
         "select",
         help="the mask of the objects under points of a photo",
         description=f"Write a mask of the objects under points of PHOTO, white = repaint, found by "
-        f"{selection_files.TITLE} ({selection_files.LICENSE}). `{selection_files.COMMAND}` fetches its weights.",
+        f"{segmenter.TITLE} ({segmenter.LICENSE}). `{segmenter.COMMAND}` fetches its weights.",
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument(
@@ -39,7 +39,7 @@ def add(commands) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help=f"folder with {' and '.join(selection_files.NAMES)} (default: {selection_files.VARIABLE}, else the "
+        help=f"folder with {' and '.join(segmenter.NAMES)} (default: {segmenter.VARIABLE}, else the "
         "Hugging Face cache)",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
@@ -61,20 +61,20 @@ def run(options: argparse.Namespace) -> dict:
     """Find the objects, write their mask and return what was done."""
     from PIL import Image
 
-    from moebius import photos
-    from moebius.terminal import TerminalProgress
+    from moebius.photo import photo_file
+    from moebius.progress import TerminalProgress
 
     started = time.perf_counter()
     output = _output(options)
     with TerminalProgress() as progress:
         progress(0.0, "Reading")
-        files = selection_files.locate(options.weights or selection_files.chosen_folder(None))
-        photo = photos.open_photo(options.photo)
-        from moebius import selection
+        files = segmenter.locate(options.weights or segmenter.chosen_folder(None))
+        photo = photo_file.open_photo(options.photo)
+        from moebius import segment
 
-        selection.check_points(options.points, photo.size)
+        segment.check_points(options.points, photo.size)
         progress(0.1, "Loading the model")
-        selector = selection.load(files, options.device)
+        selector = segment.load(files, options.device)
         progress(0.3, "Looking at the photo")
         look = selector.look(photo.raster)
         progress(0.9, "Selecting")
@@ -83,8 +83,8 @@ def run(options: argparse.Namespace) -> dict:
             raise ValueError("nothing was found at these points; give others, or paint the mask")
         encoded = io.BytesIO()
         Image.fromarray(mask.astype("uint8") * 255).save(encoded, "PNG")
-        photos.write_atomic(output, encoded.getvalue())
-    grown = selection.margin(photo.size) if options.grow is None else options.grow
+        photo_file.write_atomic(output, encoded.getvalue())
+    grown = segment.margin(photo.size) if options.grow is None else options.grow
     return {
         "output": str(output),
         "size": list(photo.size),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from moebius import registry, weight_files
+from moebius import registry
+from moebius.weights import locate
 
 RIGHT = "--i-have-the-right-to"
 
@@ -28,7 +29,7 @@ def add(commands) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps")
     parser.add_argument("--guidance", type=float, metavar="X")
     parser.add_argument("--weights", type=Path, metavar="DIR")
-    parser.add_argument("--variant", choices=weight_files.VARIANTS)
+    parser.add_argument("--variant", choices=locate.VARIANTS)
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     parser.add_argument(
@@ -46,17 +47,17 @@ def run(options: argparse.Namespace) -> dict:
     card = registry.card(options.model)
     if options.count is not None and options.count < 1:
         raise ValueError(f"--count must be at least 1, got {options.count}")
-    from moebius.training import fills
+    from moebius.training.data import fills
 
     reason = fills.forbidden(card.name, card.license)
     if reason and not options.right:
         raise ValueError(reason)
 
-    from moebius import residency
+    from moebius import model_cache
     from moebius.config import SamplingConfig
-    from moebius.terminal import TerminalProgress
+    from moebius.progress import TerminalProgress
     from moebius.training.config import Data, Source
-    from moebius.training.data import Samples
+    from moebius.training.data.samples import Samples
 
     chosen = {"num_inference_steps": options.steps, "guidance_scale": options.guidance}
     settings = SamplingConfig(**{name: value for name, value in chosen.items() if value is not None})
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> dict:
         progress(0.0, "Looking through the pictures")
         samples = Samples(data, options.seed)
         _, why = registry.resolve(card.name, load)
-        model = residency.acquire(card.name, load, progress)
+        model = model_cache.acquire(card.name, load, progress)
         facts = {
             "model": card.name,
             "license": card.license,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moebius import geometry
 from moebius.config import SamplingConfig
-from moebius.inpainter import Inpainter, Progress
+from moebius.fill import geometry
+from moebius.inpainters.base import Inpainter, Progress
 
 if TYPE_CHECKING:
     import torch

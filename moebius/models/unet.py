@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from moebius.models.blocks import DownStage, ResidualBlock, SeparableConv, Transformer, Upsampler, UpStage
 
 if TYPE_CHECKING:
-    from moebius.models.fused import FusedMoebiusUNet
+    from moebius.models.fused.unet import FusedMoebiusUNet
 
 PUBLISHED_RENAMES = (
     ("diff_model.", ""),
@@ -201,7 +201,7 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
         release: False: a copy, and this network is left as it is: train it, save it, fuse it again. True: its weights
             are let go of on the way, so that both forms are never in memory; only the fast one can be used then.
         """
-        from moebius.models.fused import FusedMoebiusUNet
+        from moebius.models.fused.unet import FusedMoebiusUNet
 
         if self.training:
             raise ValueError("a network in training mode cannot be fused; call eval() first")

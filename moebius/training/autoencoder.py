@@ -22,13 +22,14 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from moebius import images, masks
+from moebius import masks
 from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
+from moebius.photo import images
 from moebius.training import checkpoints, counter, networks, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
-from moebius.training.data import Sample, Samples, ahead
+from moebius.training.data.gpu_dataset import Resident
+from moebius.training.data.samples import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
-from moebius.training.resident import Resident
 
 MEASURED = 64
 """Training squares over which the scaling factor is measured."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from moebius.training.checkpoints import RECORD
 from moebius.training.config import ConfigError
-from moebius.training.packing import SOURCES
+from moebius.training.data.packing import SOURCES
 
 USE = """\
 For filling holes in photos without a network and without the published weights: to try the page, to see what the method
@@ -27,7 +27,7 @@ def card(pipeline: Path, manifest: dict[str, Any], results: dict[str, Any] | Non
 
     Args:
         pipeline: the folder that `train` wrote; paths in its record are relative to the working folder, as they were.
-        manifest: of the packed files, see `moebius.weight_folder`.
+        manifest: of the packed files, see `moebius.weights.folder`.
         results: of `python -m eval`, of these very weights.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from moebius.photos import write_atomic
+from moebius.photo.photo_file import write_atomic
 
 STATE, FACTS = "state.pt", "facts.json"
 RECORD = "training.json"

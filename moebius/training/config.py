@@ -189,7 +189,7 @@ class Weights:
     """A network that is already trained."""
 
     weights: Path | None = None
-    """A folder, see `moebius.weight_files.locate`; None: the network's environment variable or the Hugging Face
+    """A folder, see `moebius.weights.locate.locate`; None: the network's environment variable or the Hugging Face
     cache."""
     variant: str | None = None
 

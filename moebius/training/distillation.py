@@ -20,11 +20,11 @@ from moebius import masks
 from moebius.training import checkpoints, losses, networks, optimizers, perceptual, teachers
 from moebius.training.batchnorm import over_all_processes
 from moebius.training.config import TrainConfig
-from moebius.training.data import Samples, ahead
+from moebius.training.data.gpu_dataset import Resident
+from moebius.training.data.latents import Batch, Cached, Encoder, Fresh, build_cache
+from moebius.training.data.samples import Samples, ahead
 from moebius.training.diffusion import Draws, Schedule, draw
-from moebius.training.latents import Batch, Cached, Encoder, Fresh, build_cache
 from moebius.training.loop import Diverged, Report, positions
-from moebius.training.resident import Resident
 
 
 class Distillation:

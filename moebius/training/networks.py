@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 
-from moebius import weight_files
 from moebius.models.blocks import ResidualBlock, Transformer
 from moebius.models.unet import MoebiusUNet
 from moebius.training.config import ConfigError, Weights
+from moebius.weights import locate
 
 
 def student(table: Mapping[str, Any], seed: int) -> MoebiusUNet:
@@ -22,13 +22,13 @@ def student(table: Mapping[str, Any], seed: int) -> MoebiusUNet:
     Raises:
         ConfigError: an argument that `MoebiusUNet` has not, or a value that it refuses.
     """
-    from moebius import weights
+    from moebius.weights import load
 
     if "init" in table:
         if len(table) > 1:
             raise ConfigError(f"student.init brings its own sizes; drop {', '.join(set(table) - {'init'})}")
-        files = weight_files.locate(None, Path(table["init"]))
-        return weights.load_denoiser(files, torch.float32).requires_grad_(True).train()
+        files = locate.locate(None, Path(table["init"]))
+        return load.load_denoiser(files, torch.float32).requires_grad_(True).train()
     allowed = [name for name in inspect.signature(MoebiusUNet.__init__).parameters if name != "self"]
     if unknown := sorted(set(table) - set(allowed)):
         raise ConfigError(f"unknown key student.{unknown[0]}; allowed here: init, {', '.join(allowed)}")
@@ -49,21 +49,21 @@ def autoencoder(config: Weights) -> AutoencoderKL:
     Raises:
         ConfigError, weight_files.WeightsError: it is not there or cannot be read.
     """
-    from moebius import weights
+    from moebius.weights import load
 
     if config.weights is None:
-        files = weight_files.locate(config.variant, network="pixelhacker")
-        return weights.load_autoencoder(files, torch.float32)
+        files = locate.locate(config.variant, network="pixelhacker")
+        return load.load_autoencoder(files, torch.float32)
     for folder in (config.weights, config.weights / "vae"):
-        path = weight_files.network_file(folder)
+        path = locate.network_file(folder)
         if path is not None and (folder / "config.json").is_file():
             break
     else:
         raise ConfigError(f"autoencoder.weights: {config.weights} holds no autoencoder (config.json and its weights)")
-    files = weight_files.WeightFiles(
+    files = locate.WeightFiles(
         network="moebius", variant=None, denoiser=path, autoencoder=path, layout="diffusers", where=str(folder)
     )
-    return weights.load_autoencoder(files, torch.float32)
+    return load.load_autoencoder(files, torch.float32)
 
 
 def compile_blocks(network: torch.nn.Module) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from moebius import weight_files
 from moebius.training.config import ConfigError, Loss, Teacher
+from moebius.weights import locate
 
 
 def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float32) -> nn.Module | None:
@@ -21,9 +21,9 @@ def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float
     """
     if config.kind == "none":
         return None
-    from moebius import weights
+    from moebius.weights import load as weights
 
-    files = weight_files.locate(config.variant, config.weights, network=config.kind)
+    files = locate.locate(config.variant, config.weights, network=config.kind)
     teacher = weights.load_denoiser(files, dtype).to(device)
     if config.shard:
         _shard(teacher)

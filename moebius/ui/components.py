@@ -13,13 +13,14 @@ BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
 LAYERS = "(value) => [value?.layers ?? []]"
 """JavaScript: of the editor's value only the uploaded layers."""
 
-BRUSH_JS = Path(__file__).with_name("brush.js").read_text(encoding="utf-8").replace("(tint)", f"(tint = {list(TINT)})")
+STATIC = Path(__file__).parent / "static"
+BRUSH_JS = (STATIC / "brush.js").read_text(encoding="utf-8").replace("(tint)", f"(tint = {list(TINT)})")
 """JavaScript for the page's start: what Gradio's editor lacks."""
 
-SELECT_JS = Path(__file__).with_name("select.js").read_text(encoding="utf-8")
+SELECT_JS = (STATIC / "select.js").read_text(encoding="utf-8")
 """JavaScript for the page's start: a click that selects an object."""
 
-INCOMING_JS = Path(__file__).with_name("incoming.js").read_text(encoding="utf-8")
+INCOMING_JS = (STATIC / "incoming.js").read_text(encoding="utf-8")
 """JavaScript for the page's start: pasted photos, and those whose kind the browser does not know."""
 
 DOWNLOAD = """

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-from moebius import images
-from moebius.inpainter import Raster
+from moebius.inpainters.base import Raster
+from moebius.photo import images
 
 PREVIEW_SIDE = 1536
 """Longest side, in pixels, of the picture that is painted on."""

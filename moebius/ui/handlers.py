@@ -18,9 +18,10 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from moebius import photos, registry
-from moebius.inpainter import Cancelled
-from moebius.ui import editor, words
+from moebius import registry
+from moebius.inpainters.base import Cancelled
+from moebius.photo import photo_file
+from moebius.ui import editor, html
 from moebius.ui.session import Session, Sessions
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,13 @@ class Handlers:
     def _session(self, request: gr.Request) -> Session:
         return self.sessions.get(key(request))
 
-    def _photo(self, request: gr.Request) -> tuple[Session, photos.Photo]:
+    def _photo(self, request: gr.Request) -> tuple[Session, photo_file.Photo]:
         session = self._session(request)
         if session.photo is None:
             raise ValueError("choose a photo first")
-        return session, photos.open_photo(session.photo, session.name)
+        return session, photo_file.open_photo(session.photo, session.name)
 
-    def _painted(self, layers: list[str] | None, request: gr.Request) -> tuple[photos.Photo, np.ndarray]:
+    def _painted(self, layers: list[str] | None, request: gr.Request) -> tuple[photo_file.Photo, np.ndarray]:
         """The photo and its hole, (H, W) bool, not empty.
 
         `layers`: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
@@ -62,7 +63,7 @@ class Handlers:
         """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
         if len(layers or ()) > MOST_LAYERS:
             raise ValueError(f"the mask has {len(layers)} layers; at most {MOST_LAYERS} are taken")
-        return editor.strokes([photos.open_photo(Path(layer)).raster for layer in layers or ()])
+        return editor.strokes([photo_file.open_photo(Path(layer)).raster for layer in layers or ()])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)
@@ -174,7 +175,7 @@ def _told_plainly(name: str) -> Iterator[None]:
 
 
 def _told(message: str) -> gr.Error:
-    told = words.without_folders(message)
+    told = html.without_folders(message)
     if told != message:
         log.warning("%s", message)  # whoever runs the page may know the folder
     message = told

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import gradio as gr
 
-from moebius import photos, registry
-from moebius.ui import batch_page, comparison, results, samples, selecting, theme, tools, words
-from moebius.ui.actions import Actions
-from moebius.ui.batch_actions import BatchActions
-from moebius.ui.compare_actions import CompareActions
+from moebius import registry
+from moebius.photo import photo_file
+from moebius.ui import api, html, results, samples, theme
+from moebius.ui.batch import page as batch_page
+from moebius.ui.batch.actions import BatchActions
+from moebius.ui.compare import page as comparison
+from moebius.ui.compare.actions import CompareActions
 from moebius.ui.components import (
     BRUSH_JS,
     BUSY,
@@ -24,18 +26,20 @@ from moebius.ui.components import (
     mask_editor,
     thumbnails,
 )
-from moebius.ui.sent_files import Page
+from moebius.ui.fill import select as selecting
+from moebius.ui.fill.actions import Actions
 from moebius.ui.session import IDLE_S, MOST_SESSIONS
 from moebius.ui.settings import fill_settings
+from moebius.ui.uploads import Page
 
 
 def build_app(weights_folder: Path | None = None) -> gr.Blocks:
     """The whole page, not yet served. `weights_folder`: as `registry.LoadOptions.weights`."""
     actions = Actions(weights_folder)
     atexit.register(actions.sessions.close_all)
-    actions.sessions.keep_forgetting(also=tools.forget_sent)
+    actions.sessions.keep_forgetting(also=api.forget_sent)
     with Page(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
-        gr.HTML(words.HEADER, elem_id="header", padding=False)
+        gr.HTML(html.HEADER, elem_id="header", padding=False)
         with gr.Row(elem_id="work", equal_height=False):
             with gr.Column(elem_id="photo-side", min_width=340):
                 many = batch_page.drop()
@@ -57,7 +61,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                         buttons=["fullscreen"],
                         elem_id="brush",
                     )
-                    gr.HTML(words.MASK_TOOLS, padding=False)
+                    gr.HTML(html.MASK_TOOLS, padding=False)
                     select = selecting.panel()
                     with gr.Row(elem_classes="quiet"):
                         change = gr.Button("Change photo", size="sm", min_width=80, elem_id="change")
@@ -69,10 +73,10 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                     layers = gr.File(file_count="multiple", visible="hidden", label="Mask layers")
                     go = gr.Button("Fill", variant="primary", elem_id="go")
                     stop = gr.Button("Stop", visible=False, elem_id="stop")
-                    gr.HTML(words.KEYS, padding=False)
+                    gr.HTML(html.KEYS, padding=False)
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab("Fill", elem_id="fill-tab"):
-                    waiting = gr.HTML(words.STEPS, elem_id="waiting", padding=False)
+                    waiting = gr.HTML(html.STEPS, elem_id="waiting", padding=False)
                     with gr.Column(elem_id="result", visible=False) as result:
                         slider = gr.ImageSlider(
                             type="filepath",
@@ -82,7 +86,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                             buttons=["fullscreen"],
                             elem_id="slider",
                         )
-                        gr.HTML(words.ORIGINAL, padding=False)
+                        gr.HTML(html.ORIGINAL, padding=False)
                         with gr.Row():
                             download = gr.DownloadButton("Download", variant="primary", elem_id="download")
                             again = gr.Button("Go on with this one", min_width=120, elem_id="again")
@@ -95,7 +99,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
                 with gr.Tab("Results", elem_id="results-tab"):
                     results.tab(page)
             with gr.Column(elem_id="how"):
-                model = gr.Radio(words.choices(), value=registry.AUTO, label="Model", elem_id="model")
+                model = gr.Radio(html.choices(), value=registry.AUTO, label="Model", elem_id="model")
                 about = gr.HTML(elem_id="about", padding=False)
                 get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
                 stop_getting = gr.Button("Stop the download", visible=False, size="sm")
@@ -183,7 +187,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         page.load(None, js=BRUSH_JS)
         page.load(None, js=SELECT_JS)
         page.unload(actions.leave)
-        tools.wire(tools.Tools(actions, compare_actions))
+        api.wire(api.Tools(actions, compare_actions))
     return page
 
 
@@ -192,7 +196,7 @@ def launch_options() -> dict:
     return {
         "theme": theme.make_theme(),
         "css_paths": theme.STYLE,
-        "max_file_size": photos.max_bytes(),
+        "max_file_size": photo_file.max_bytes(),
         # Gradio keeps the page's whole configuration for every visitor, 0.2 MB, and by default for the last 10,000
         "state_session_capacity": MOST_SESSIONS,
         "footer_links": [],
@@ -222,7 +226,7 @@ def _gallery() -> gr.Gallery | None:
     shown = [(samples.thumbnail(sample), sample.title) for sample in samples.load()]
     if not shown:
         return None
-    gr.HTML(words.photo_credits(samples.load()), padding=False)
+    gr.HTML(html.photo_credits(samples.load()), padding=False)
     return thumbnails(
         shown,
         label="Samples",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from moebius.ui import words
+from moebius.ui import html as words
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from moebius.selection import Look
-    from moebius.ui.compared import Compared
-    from moebius.ui.series import Series
+    from moebius.segment import Look
+    from moebius.ui.batch.photo_batch import Series
+    from moebius.ui.compare.state import Compared
 
 IDLE_S = 3600
 """A visitor who did nothing for so long is forgotten, files and all."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import gradio as gr
 
-from moebius import weight_files
 from moebius.config import MODEL_DEFAULTS, RECIPES, REMOVAL_PROMPT, SCHEDULERS, SamplingConfig
-from moebius.inpainters import flux_plans
+from moebius.inpainters.flux import memory_plans
+from moebius.weights import locate
 
 PROMPTED, PLANNED = ("flux-fill", "flux-fill-pro"), ("flux-fill",)
 """The models that read a prompt, and those that memory plans are for."""
@@ -59,7 +59,7 @@ def _flux(shown_for: Iterable[str]) -> Settings:
     prompted, planned = _flux_shown(shown_for)
     plans = [
         ("Automatic: the best that fits", ""),
-        *((f"{p.name}: {p.text}", p.name) for p in flux_plans.PLANS.values()),
+        *((f"{p.name}: {p.text}", p.name) for p in memory_plans.PLANS.values()),
     ]
     return [
         gr.Textbox(
@@ -77,7 +77,7 @@ def _flux(shown_for: Iterable[str]) -> Settings:
 
 def _network() -> Settings:
     default = SamplingConfig()
-    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in weight_files.VARIANTS.values())]
+    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in locate.VARIANTS.values())]
     variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
     with gr.Row():
         recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)

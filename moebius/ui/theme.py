@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).with_name("style.css")
+STYLE = Path(__file__).parent / "static" / "style.css"
 
 
 def make_theme() -> gr.themes.Base:

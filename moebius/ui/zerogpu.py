@@ -17,9 +17,11 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from moebius import geometry, images, paper, registry, residency
+from moebius import model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
-from moebius.inpainter import Fill, Inpainter, Progress, Raster
+from moebius.fill import geometry
+from moebius.inpainters.base import Fill, Inpainter, Progress, Raster
+from moebius.photo import images
 from moebius.ui.handlers import most_seconds
 
 if TYPE_CHECKING:
@@ -42,10 +44,10 @@ def start(options: registry.LoadOptions) -> None:
     import spaces
 
     lent = spaces.GPU(duration=seconds_for)(run)
-    residency.lend_through(lambda name, options, model: Borrowing(name, options, model, lent))
+    model_cache.lend_through(lambda name, options, model: Borrowing(name, options, model, lent))
     card, why = registry.resolve(registry.AUTO, options)
     log.info("ZeroGPU: %s", why)
-    residency.acquire(card.name, options)
+    model_cache.acquire(card.name, options)
 
 
 def seconds_for(
@@ -74,7 +76,7 @@ def run(
     progress = gr.Progress()
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     try:
-        model = residency.acquire(name, options)
+        model = model_cache.acquire(name, options)
         model = model.model if isinstance(model, Borrowing) else model
         return model.fill(image, mask, config, generator, lambda share, text: progress(share, desc=text)), ""
     except (ValueError, MemoryError) as error:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic import picture
+
+from tests.helpers.synthetic import picture
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import picture
 
 from eval import contestants, generate
 from moebius.config import SamplingConfig
 from moebius.masks import make
+from tests.helpers.synthetic import picture
 
 DATA = Path(__file__).parents[1] / "data"
 MASKS = tuple(make("object", seed, 64) for seed in range(3))
@@ -22,7 +22,7 @@ def student():
     """A tiny student of random weights for squares of 64×64."""
     from diffusers import AutoencoderKL
 
-    from moebius.inpainters.denoiser import DenoiserInpainter
+    from moebius.inpainters.diffusion import DenoiserInpainter
     from moebius.models.unet import MoebiusUNet
     from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic import picture
 
-from eval import sheets, store
+from eval import store
+from eval.report import sheets
+from eval.report.summary import Figure
 from eval.settings import Settings
 from eval.steps import Evaluation
-from eval.summary import Figure
+from tests.helpers.synthetic import picture
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("telea", "truth", "truth-blurred", "truth-colour-shifted", "navier-stokes")

@@ -8,11 +8,11 @@ from PIL import Image
 
 from eval import contestants, generate, store
 from eval.controls import CONTROLS, OpenCvInpainter
-from eval.data import Request, scan
+from eval.data.dataset import Request, scan
 from eval.workers import Workers
 from moebius.config import SamplingConfig
-from moebius.geometry import HOLE_GREY
-from moebius.inpainter import Inpainter
+from moebius.fill.geometry import HOLE_GREY
+from moebius.inpainters.base import Inpainter
 
 
 class Painter(Inpainter):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from eval import contestants, cost, timing
-from eval.data import Request, scan
+from eval.data.dataset import Request, scan
 from moebius.config import SamplingConfig
-from moebius.inpainter import Inpainter
+from moebius.inpainters.base import Inpainter
 
 
 class Autoencoder(torch.nn.Linear):

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fill import picture
 from PIL import Image
-from standin import write_published
-from standin_flux import write_flux
 
-from moebius import residency
+from moebius import model_cache
 from moebius.__main__ import main
 from moebius.compare import compare, fastest_first, table
 from moebius.config import SamplingConfig
-from moebius.inpainter import Cancelled
+from moebius.contact_sheet import CELL_PX, make_sheet
+from moebius.inpainters.base import Cancelled
 from moebius.registry import LoadOptions
-from moebius.sheet import CELL_PX, make_sheet
+from tests.helpers.deterministic import picture
+from tests.helpers.standin_flux import write_flux
+from tests.helpers.standin_weights import write_published
 
 PHOTO = Image.fromarray(picture(3, 128))
 MASK = Image.new("L", PHOTO.size)
@@ -54,9 +54,9 @@ def alone(tmp_path_factory, monkeypatch):
     for name in ("MOEBIUS_WEIGHTS", "MOEBIUS_PIXELHACKER_WEIGHTS", "MOEBIUS_FLUX_FILL_WEIGHTS", "MOEBIUS_HOSTED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
-    residency.release()
+    model_cache.release()
     yield
-    residency.release()
+    model_cache.release()
 
 
 def run(names, weights, progress=lambda share, text: None):
@@ -109,9 +109,9 @@ def test_a_teacher_that_cannot_run_gives_its_reason_and_the_student_is_not_delay
 
 def test_models_stay_in_memory_for_the_next_comparison(weights):
     list(run(["moebius", "pixelhacker"], weights))
-    held = residency.residents()
+    held = model_cache.residents()
     list(run(["moebius", "pixelhacker"], weights))
-    assert [model.name for model in held] == ["moebius", "pixelhacker"] and residency.residents() == held
+    assert [model.name for model in held] == ["moebius", "pixelhacker"] and model_cache.residents() == held
 
 
 def test_cancelling_ends_the_comparison(weights):

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from fill import fill_
 
 from moebius import export
 from moebius.__main__ import main
 from moebius.models.unet import MoebiusUNet
+from tests.helpers.deterministic import fill_
 
 INSTALLED = all(importlib.util.find_spec(package) for package in export.PACKAGES)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
-from fill import hole, picture
 from PIL import Image
-from standin import write_published
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from moebius.pipeline import MoebiusInpaintPipeline, guide, make_scheduler
+from tests.helpers.deterministic import hole, picture
+from tests.helpers.standin_weights import write_published
 
 VECTORS = np.load(Path(__file__).parents[1] / "data" / "moebius_pipeline.npz")
 PICTURES = [Image.fromarray(picture(seed, 512)) for seed in (11, 12)]
@@ -23,10 +23,9 @@ MASKS = [Image.fromarray(hole(seed, 512)) for seed in (11, 12)]
 @pytest.fixture(scope="module")
 def pipe(tmp_path_factory) -> MoebiusInpaintPipeline:
     """The student of 3.7 M parameters and the small autoencoder, in the float32 values of the vectors."""
-    from standin import AUTOENCODER, DATA, SMALL_STUDENT, autoencoder_state, student_state  # noqa: F401
-
     from moebius.models.unet import MoebiusUNet
-    from moebius.weights import convert_student, read_json
+    from moebius.weights.load import convert_student, read_json
+    from tests.helpers.standin_weights import AUTOENCODER, DATA, SMALL_STUDENT, autoencoder_state, student_state  # noqa: F401
 
     with torch.device("meta"):
         unet = MoebiusUNet(**SMALL_STUDENT)

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 import torch
-from standin import write_published
 
-from moebius import devices, registry, residency
+from moebius import devices, model_cache, registry
 from moebius.devices import Memory
 from moebius.registry import MODELS, LoadOptions, resolve
-from moebius.weight_files import WeightsError
+from moebius.weights.locate import WeightsError
+from tests.helpers.standin_weights import write_published
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,16 +30,16 @@ def nothing_here(tmp_path, monkeypatch):
     """No weights by the environment or in a cache, nothing in memory, and no download that goes unseen."""
     monkeypatch.delenv("MOEBIUS_WEIGHTS", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-cache"))
-    monkeypatch.setattr("moebius.hub.fetch", lambda *_, **__: pytest.fail("downloaded unasked"))
-    residency.release()
+    monkeypatch.setattr("moebius.weights.hub.fetch", lambda *_, **__: pytest.fail("downloaded unasked"))
+    model_cache.release()
     yield
-    residency.release()
+    model_cache.release()
 
 
 def test_the_sizes_are_the_networks():
     import torch
 
-    from moebius.bench import _REAL
+    from moebius.bench.timing import _REAL
 
     for name, (kind, config, _) in _REAL.items():
         with torch.device("meta"):
@@ -103,32 +103,34 @@ def test_asking_what_can_run_imports_no_network_library(published):
 
 def test_nothing_is_downloaded_unasked():
     with pytest.raises(WeightsError, match="python -m moebius download"):
-        residency.acquire("moebius", LoadOptions())
+        model_cache.acquire("moebius", LoadOptions())
 
 
 def test_a_download_that_was_asked_for_happens_and_a_folder_that_was_named_is_not_replaced(
     published, tmp_path, monkeypatch
 ):
-    from moebius.weight_files import locate
+    from moebius.weights.locate import locate
 
     asked = []
-    monkeypatch.setattr("moebius.hub.fetch", lambda *args, **_: asked.append(args[0]) or locate(None, published))
+    monkeypatch.setattr(
+        "moebius.weights.hub.fetch", lambda *args, **_: asked.append(args[0]) or locate(None, published)
+    )
     with pytest.raises(WeightsError, match="holds no weights"):
-        residency.acquire("moebius", LoadOptions(weights=tmp_path, allow_download=True))
+        model_cache.acquire("moebius", LoadOptions(weights=tmp_path, allow_download=True))
     assert asked == []
-    model = residency.acquire("moebius", LoadOptions(variant="places2", allow_download=True))
+    model = model_cache.acquire("moebius", LoadOptions(variant="places2", allow_download=True))
     assert asked == ["places2"] and model.name == "moebius"
 
 
 def test_a_model_stays_until_another_is_asked_for(published):
     options = LoadOptions(weights=published, device="cpu")
-    first = residency.acquire("moebius", options)
-    assert residency.acquire("moebius", options) is first
-    assert residency.acquire("classical", options).name == "classical"
-    assert residency.acquire("moebius", options) is first
-    other = residency.acquire("moebius", dataclasses.replace(options, dtype="bfloat16"))
+    first = model_cache.acquire("moebius", options)
+    assert model_cache.acquire("moebius", options) is first
+    assert model_cache.acquire("classical", options).name == "classical"
+    assert model_cache.acquire("moebius", options) is first
+    other = model_cache.acquire("moebius", dataclasses.replace(options, dtype="bfloat16"))
     assert other is not first and str(other.pipeline.unet.dtype) == "torch.bfloat16"
-    assert residency.residents() == [first, other]  # both fit
+    assert model_cache.residents() == [first, other]  # both fit
 
 
 def test_threads_that_ask_while_a_model_loads_get_that_model(monkeypatch):
@@ -145,7 +147,7 @@ def test_threads_that_ask_while_a_model_loads_get_that_model(monkeypatch):
     def ask(*before):
         for wait in before:
             wait()
-        models.append(residency.acquire("moebius", LoadOptions()))
+        models.append(model_cache.acquire("moebius", LoadOptions()))
 
     threads = [threading.Thread(target=ask)] + [threading.Thread(target=ask, args=(asking.wait,)) for _ in range(3)]
     threads[0].start()
@@ -161,10 +163,10 @@ def test_threads_that_ask_while_a_model_loads_get_that_model(monkeypatch):
 
 def test_a_load_that_fails_leaves_the_next_one_free(published, tmp_path):
     with pytest.raises(WeightsError):
-        residency.acquire("moebius", LoadOptions(weights=tmp_path))
+        model_cache.acquire("moebius", LoadOptions(weights=tmp_path))
     with pytest.raises(ValueError, match="float8"):
-        residency.acquire("moebius", LoadOptions(weights=published, dtype="float8"))
-    assert residency.acquire("moebius", LoadOptions(weights=published)).name == "moebius"
+        model_cache.acquire("moebius", LoadOptions(weights=published, dtype="float8"))
+    assert model_cache.acquire("moebius", LoadOptions(weights=published)).name == "moebius"
 
 
 def test_the_classical_filler_does_not_wait_for_a_download(monkeypatch):
@@ -176,10 +178,10 @@ def test_the_classical_filler_does_not_wait_for_a_download(monkeypatch):
         return SimpleNamespace()
 
     monkeypatch.setitem(MODELS, "moebius", dataclasses.replace(MODELS["moebius"], load=load))
-    thread = threading.Thread(target=residency.acquire, args=("moebius", LoadOptions()))
+    thread = threading.Thread(target=model_cache.acquire, args=("moebius", LoadOptions()))
     thread.start()
     assert loading.wait(10)
-    assert residency.acquire("classical", LoadOptions()).name == "classical"
+    assert model_cache.acquire("classical", LoadOptions()).name == "classical"
     finish.set()
     thread.join()
 
@@ -217,28 +219,28 @@ def room(monkeypatch):
     for name in ("a", "b", "c"):
         monkeypatch.setitem(MODELS, name, card(name))
     monkeypatch.setattr(
-        devices, "free_memory", lambda device: Memory(gpu_bytes=0, ram_bytes=25 - 10 * len(residency.residents()))
+        devices, "free_memory", lambda device: Memory(gpu_bytes=0, ram_bytes=25 - 10 * len(model_cache.residents()))
     )
     Small.ran_out.clear()
     return loads
 
 
 def held() -> list[str]:
-    return [model.name for model in residency.residents()]
+    return [model.name for model in model_cache.residents()]
 
 
 def test_the_model_used_least_recently_makes_room(room):
     for name in ("a", "b", "a"):
-        residency.acquire(name, LoadOptions(device="cpu"))
+        model_cache.acquire(name, LoadOptions(device="cpu"))
     assert held() == ["b", "a"] and room == ["a", "b"]
-    residency.acquire("c", LoadOptions(device="cpu"))
+    model_cache.acquire("c", LoadOptions(device="cpu"))
     assert held() == ["a", "c"] and room == ["a", "b", "c"]
 
 
 def test_memory_that_runs_out_while_loading_costs_one_model_and_leaves_the_rest(room):
-    residency.acquire("a", LoadOptions(device="cpu"))
+    model_cache.acquire("a", LoadOptions(device="cpu"))
     Small.ran_out.append("b")  # the estimate was wrong
-    assert residency.acquire("b", LoadOptions(device="cpu")).name == "b"
+    assert model_cache.acquire("b", LoadOptions(device="cpu")).name == "b"
     assert held() == ["b"] and room == ["a", "b", "b"]
 
 
@@ -247,22 +249,22 @@ def test_a_model_that_does_not_fit_alone_is_an_error(room, monkeypatch):
         raise MemoryError
 
     monkeypatch.setitem(MODELS, "a", dataclasses.replace(MODELS["a"], load=load))
-    residency.acquire("b", LoadOptions(device="cpu"))
+    model_cache.acquire("b", LoadOptions(device="cpu"))
     with pytest.raises(MemoryError, match="not enough memory for a, even with nothing else loaded"):
-        residency.acquire("a", LoadOptions(device="cpu"))
-    assert residency.acquire("b", LoadOptions(device="cpu")).name == "b"
+        model_cache.acquire("a", LoadOptions(device="cpu"))
+    assert model_cache.acquire("b", LoadOptions(device="cpu")).name == "b"
 
 
 def test_a_model_that_runs_short_later_asks_the_others_to_leave(room):
-    first = residency.acquire("a", LoadOptions(device="cpu"))
-    residency.acquire("b", LoadOptions(device="cpu"))
+    first = model_cache.acquire("a", LoadOptions(device="cpu"))
+    model_cache.acquire("b", LoadOptions(device="cpu"))
     assert first.make_room() and held() == ["a"]
     assert not first.make_room() and held() == ["a"]
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="choose from"):
-        residency.acquire("auto", LoadOptions())
+        model_cache.acquire("auto", LoadOptions())
     assert registry.AUTO not in MODELS
 
 
@@ -283,7 +285,8 @@ def listed(folder: Path, code: str, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def mini(published, tmp_path_factory) -> Path:
     """A working folder with `weights/moebius-mini/`: a stand-in of random numbers, packed as the recipe packs."""
-    from moebius import weight_files, weight_folder
+    from moebius.weights import folder as weight_folder
+    from moebius.weights import locate as weight_files
 
     folder = tmp_path_factory.mktemp("work")
     weight_folder.save(weight_files.locate(None, published), folder / weight_files.MINI_FOLDER, dtype=torch.float16)
@@ -304,7 +307,7 @@ def test_auto_takes_the_published_student_then_the_small_one_then_the_classical_
     assert listed(mini, auto) == "moebius-mini"
     assert listed(tmp_path, auto) == "classical"
     broken = listed(
-        tmp_path, "from moebius.weight_files import WeightsError\ntry: r.resolve('auto', o)\n"
+        tmp_path, "from moebius.weights.locate import WeightsError\ntry: r.resolve('auto', o)\n"
         "except WeightsError as e: print(e)", MOEBIUS_MINI_WEIGHTS="nowhere",
     )  # fmt: skip
     assert "nowhere" in broken and "does not exist" in broken
@@ -324,7 +327,9 @@ def test_the_small_student_fills_under_its_own_name_without_guidance(mini):
 
 
 def test_a_folder_in_half_precision_is_checked_for_size_and_range(published, tmp_path, monkeypatch):
-    from moebius import weight_files, weight_folder, weights
+    from moebius.weights import folder as weight_folder
+    from moebius.weights import load as weights
+    from moebius.weights import locate as weight_files
 
     files = weight_files.locate(None, published)
     with pytest.raises(WeightsError, match="more than 1$"):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import ROOT, Server, serve
+
+from tests.helpers.page_server import ROOT, Server, serve
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -42,7 +43,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 def server_with_weights(tmp_path_factory) -> Iterator[Server]:
     """The page with small random stand-in weights."""
     folder = tmp_path_factory.mktemp("page-with-weights")
-    standin = [sys.executable, str(ROOT / "tests/standin.py"), str(folder / "weights"), "--small"]
+    standin = [sys.executable, "-m", "tests.helpers.standin_weights", str(folder / "weights"), "--small"]
     subprocess.run(standin, check=True, cwd=ROOT, timeout=120)
     with serve(folder, "--weights", str(folder / "weights")) as server:
         yield server
@@ -54,8 +55,8 @@ def server_to_compare(tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("page-to-compare")
     weights = folder / "weights"
     for writer in (
-        ["tests/standin.py", str(weights), "--small"],
-        ["tests/standin_flux.py", str(weights / "FLUX.1-Fill-dev")],
+        ["-m", "tests.helpers.standin_weights", str(weights), "--small"],
+        ["-m", "tests.helpers.standin_flux", str(weights / "FLUX.1-Fill-dev")],
     ):
         subprocess.run([sys.executable, *writer], check=True, cwd=ROOT, timeout=120)
     with serve(folder, "--weights", str(weights)) as server:

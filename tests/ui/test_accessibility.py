@@ -5,10 +5,10 @@ Nothing that it calls serious or critical is left, and no rule is left out.
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import DESKTOP, PHONE, visit
 from PIL import Image
 
 from moebius.ui import samples
+from tests.helpers.browser import DESKTOP, PHONE, visit
 
 
 def violations(page) -> list[str]:

@@ -10,10 +10,17 @@ from pathlib import Path
 import jpeglib
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, middle, paint, visit, wait_for_photo
 from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from moebius.ui import samples
+from tests.helpers.browser import (
+    DESKTOP,
+    PHONE,
+    middle,
+    paint,
+    visit,
+    wait_for_photo,
+)
 
 WIDTH, HEIGHT = 4000, 3000  # as stored; shown upright it is 3000×4000
 PREVIEW = 1536

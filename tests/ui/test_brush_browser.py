@@ -8,11 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, middle, two_frames, visit
-from editing import HEIGHT, load, painted, photo_file, ready, snapshot, toucher, wait_for_mask
 from PIL import Image
 from playwright.sync_api import expect
 from scipy import ndimage
+
+from tests.helpers.browser import DESKTOP, PHONE, middle, two_frames, visit
+from tests.helpers.editor import (
+    HEIGHT,
+    load,
+    painted,
+    photo_file,
+    ready,
+    snapshot,
+    toucher,
+    wait_for_mask,
+)
 
 BUSY_MS = 120_000
 

@@ -7,9 +7,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from fill import picture
 from PIL import Image
-from standin import write_published
+
+from tests.helpers.deterministic import picture
+from tests.helpers.standin_weights import write_published
 
 ROOT = Path(__file__).parents[2]
 

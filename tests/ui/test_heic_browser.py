@@ -5,8 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, paint, visit, wait_for_photo
 from PIL import Image
+
+from tests.helpers.browser import DESKTOP, paint, visit, wait_for_photo
 
 SIZE = (1600, 1200)
 PREVIEW = 1536

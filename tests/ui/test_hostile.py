@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from calling import call, file, photo, upload
+
+from tests.helpers.http_calls import call, file, photo, upload
 
 ROOT = Path(__file__).parents[2]
 FILES = (

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browsing import DESKTOP, visit
 from PIL import Image
-from serving import ROOT, serve
 
 from moebius.ui.session import MOST_SESSIONS
+from tests.helpers.browser import DESKTOP, visit
+from tests.helpers.page_server import ROOT, serve
 
 BYTES, PIXELS = 100_000, 200_000
 
@@ -27,7 +27,9 @@ def small(tmp_path_factory):
     """A page that lets one visitor wait, takes small photos, and has random weights to be slow with."""
     folder = tmp_path_factory.mktemp("small-page")
     weights = str(folder / "weights")
-    subprocess.run([sys.executable, "tests/standin.py", weights, "--small"], check=True, cwd=ROOT, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "tests.helpers.standin_weights", weights, "--small"], check=True, cwd=ROOT, timeout=120
+    )
     limits = {"MOEBIUS_MAX_QUEUE": "1", "MOEBIUS_MAX_BYTES": str(BYTES), "MOEBIUS_MAX_PIXELS": str(PIXELS)}
     with serve(folder, "--weights", weights, **limits) as server:
         yield server

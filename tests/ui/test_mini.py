@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, paint, visit, wait_for_photo
 from PIL import Image
-from serving import ROOT, serve
+
+from tests.helpers.browser import DESKTOP, paint, visit, wait_for_photo
+from tests.helpers.page_server import ROOT, serve
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def server_with_mini(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page-with-mini")
     published, packed = folder / "published", folder / "mini"
     for words in (
-        ["tests/standin.py", str(published), "--small"],
+        ["-m", "tests.helpers.standin_weights", str(published), "--small"],
         ["-m", "moebius", "pack-weights", str(published), "-o", str(packed)],
     ):
         subprocess.run([sys.executable, *words], check=True, cwd=ROOT, timeout=120, capture_output=True)

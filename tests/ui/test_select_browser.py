@@ -11,12 +11,20 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from browsing import DESKTOP, PHONE, middle, visit
-from editing import load, painted, photo_file, snapshot, toucher, wait_for_mask
 from PIL import Image
 from playwright.sync_api import expect
-from serving import Server, serve
-from standin_select import write_selector
+
+from tests.helpers.browser import DESKTOP, PHONE, middle, visit
+from tests.helpers.editor import (
+    load,
+    painted,
+    photo_file,
+    snapshot,
+    toucher,
+    wait_for_mask,
+)
+from tests.helpers.page_server import Server, serve
+from tests.helpers.standin_select import write_selector
 
 BUSY_MS = 120_000
 # Gradio zooms, and sees where a pointer is, with the next picture it draws: on a busy machine that may take a while.

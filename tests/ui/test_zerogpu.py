@@ -10,14 +10,14 @@ import types
 import numpy as np
 import pytest
 import torch
-from fill import picture
 from PIL import Image
-from standin import write_published
 
-from moebius import compare, paper, registry, residency
+from moebius import compare, model_cache, paper, registry
 from moebius.config import SamplingConfig
-from moebius.inpainter import Cancelled
+from moebius.inpainters.base import Cancelled
 from moebius.ui import zerogpu
+from tests.helpers.deterministic import picture
+from tests.helpers.standin_weights import write_published
 
 PHOTO = Image.fromarray(picture(3, 160))
 MASK = np.zeros((160, 160), bool)
@@ -55,12 +55,12 @@ def lender(monkeypatch, options):
     package.GPU = Lender()
     monkeypatch.setitem(sys.modules, "spaces", package)
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    residency.release()
+    model_cache.release()
     assert zerogpu.wanted()
     zerogpu.start(options)
     yield package.GPU
-    residency.lend_through(None)
-    residency.release()
+    model_cache.lend_through(None)
+    model_cache.release()
 
 
 def seeded() -> torch.Generator:
@@ -75,8 +75,8 @@ def test_elsewhere_nothing_changes(monkeypatch):
 
 
 def test_the_model_is_loaded_before_the_page_and_fills_as_ever(lender, options):
-    assert [model.name for model in residency.residents()] == ["moebius"], "loaded before the first visitor"
-    borrowed = residency.acquire("moebius", options)
+    assert [model.name for model in model_cache.residents()] == ["moebius"], "loaded before the first visitor"
+    borrowed = model_cache.acquire("moebius", options)
     seen = []
     fill = borrowed.fill(PHOTO, MASK, CONFIG, seeded(), lambda share, text: seen.append(share))
     plain = borrowed.model.fill(PHOTO, MASK, CONFIG, seeded())
@@ -103,7 +103,7 @@ def test_the_seconds_grow_with_steps_and_squares_and_have_ends(monkeypatch, opti
 
 
 def test_errors_keep_their_words_and_who_stopped_gets_nothing(lender, options):
-    borrowed = residency.acquire("moebius", options)
+    borrowed = model_cache.acquire("moebius", options)
     with pytest.raises(ValueError, match="160"):
         borrowed.fill(PHOTO, np.ones((10, 10), bool), CONFIG, seeded())
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from fill import normal
-from tiny_training import photos, start, toml
 
 from moebius.training import autoencoder, checkpoints, metrics, networks
 from moebius.training.config import AutoencoderConfig, ConfigError, Weights, build
 from moebius.training.loop import accelerator, run
+from tests.helpers.deterministic import normal
+from tests.helpers.tiny_training import photos, start, toml
 
 SIZES = {"block_out_channels": [8, 8, 8], "latent_channels": 3, "layers_per_block": 1, "norm_num_groups": 4}
 

@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 import torch.distributed as dist
-from fill import normal
-from tiny_training import environment
 from torch import nn
 
 from moebius.training.batchnorm import GlobalBatchNorm, over_all_processes
+from tests.helpers.deterministic import normal
+from tests.helpers.tiny_training import environment
 
 TWO = """
 import sys, torch, torch.distributed as dist

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_training import ROOT, table, toml
 
 from moebius.training.config import AutoencoderConfig, ConfigError, TrainConfig, build, load, plain
+from tests.helpers.tiny_training import ROOT, table, toml
 
 
 def write(folder: Path, text: str) -> Path:

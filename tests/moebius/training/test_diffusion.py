@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from fill import normal
 
 from moebius.training.config import Noise
 from moebius.training.diffusion import Schedule, draw
+from tests.helpers.deterministic import normal
 
 SHAPE = (4, 8, 8)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
-from tiny_training import STUDENT, photos, table
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from moebius.__main__ import main
@@ -20,6 +19,7 @@ from moebius.training import losses, networks, perceptual, teachers
 from moebius.training.config import ConfigError, Loss, Teacher, TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import accelerator, run
+from tests.helpers.tiny_training import STUDENT, photos, table
 
 SMALL_PIXELHACKER = {
     "sample_size": 8,

@@ -8,7 +8,7 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tiny_training import STUDENT, table, trained
+from tests.helpers.tiny_training import STUDENT, table, trained
 
 SEEDS = (0, 1, 2)
 WIDE = STUDENT | {"block_out_channels": [32, 64]}

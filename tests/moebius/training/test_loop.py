@@ -6,12 +6,12 @@ import time
 
 import pytest
 import torch
-from tiny_training import start, table, toml
 
 from moebius.training import checkpoints, loop, metrics
 from moebius.training.config import ConfigError, Run, TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import Diverged, Smooth, positions
+from tests.helpers.tiny_training import start, table, toml
 
 
 def run(settings: dict, minutes: float | None = None) -> tuple[Distillation, dict]:

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from fill import normal
 from torch import nn
 
 from moebius.training import losses
 from moebius.training.config import Loss
 from moebius.training.perceptual import pyramid
+from tests.helpers.deterministic import normal
 
 WEIGHTS = Loss(perceptual_kind="latent-pyramid")
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fill import normal
 from torch import nn
 
 from moebius.training.config import Optimizer
 from moebius.training.optimizers import Average, Optimizers, learning_rate, split
+from tests.helpers.deterministic import normal
 
 
 def network() -> nn.Sequential:

@@ -1,0 +1,242 @@
+"""From scores of pictures to the figures of a report: means with intervals, distances of sets, differences, bins.
+
+What comes out is plain data, the content of results.json. It holds nothing that a clock has measured, so that a run
+that was killed and continued gives the same file; times are in timing.json.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.contestants import Contestant
+from eval.data.dataset import DataSet
+from eval.metrics import frechet, kid, uids
+from eval.metrics.intervals import Bootstrap, Interval
+from eval.metrics.names import FEATURES, PERCEPTUAL
+from eval.score import Metrics, Scores
+from eval.store import number
+
+BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
+"""Edges of the hole sizes, as shares of the picture."""
+ENOUGH_FOR_FID = 2048
+SUSPICIOUS_DB = 45.0
+"""PSNR inside the hole that no model reaches without having seen the truth."""
+GALLERY = 2
+"""Best, median and worst pictures shown, each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A metric in the report."""
+
+    key: str
+    name: str
+    higher_is_better: bool
+    unit: str = ""
+
+
+def figures(metrics: Metrics) -> dict[str, list[Figure]]:
+    """Metrics of single pictures and of whole sets, in the order of the tables."""
+    key, name = PERCEPTUAL[metrics.distance]
+    kind = FEATURES[metrics.features]
+    pictures = [
+        Figure(key=f"{key}_hole", name=f"{name} in the hole", higher_is_better=False),
+        Figure(key=key, name=name, higher_is_better=False),
+        Figure(key="psnr_hole", name="PSNR in the hole", higher_is_better=True, unit="dB"),
+        Figure(key="psnr", name="PSNR", higher_is_better=True, unit="dB"),
+        Figure(key="ssim_hole", name="SSIM in the hole", higher_is_better=True),
+        Figure(key="ssim", name="SSIM", higher_is_better=True),
+    ]
+    sets = [
+        Figure(key=kind.frechet[0], name=kind.frechet[1], higher_is_better=False),
+        Figure(key=kind.kernel[0], name=kind.kernel[1], higher_is_better=False),
+        Figure(key=kind.u_ids[0], name=kind.u_ids[1], higher_is_better=True),
+        Figure(key=kind.p_ids[0], name=kind.p_ids[1], higher_is_better=True),
+    ]
+    return {"pictures": pictures, "sets": sets}
+
+
+def rounded(value: float | None) -> float | None:
+    """Six significant digits: what is left of a figure when summation order no longer shows; ±1e-9 is zero."""
+    if value is None or not math.isfinite(value):
+        return value
+    return 0.0 if abs(value) < 1e-9 else float(f"{value:.6g}")
+
+
+class RealSet:
+    """The real pictures' features, and what every distance needs of them."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.features = features
+        self.mean, self.factor = gaussian(features)
+
+
+def gaussian(features: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and a factor of the covariance of features (N, D), memory no larger than (D, D) whatever N is."""
+    if len(features) <= features.shape[1]:
+        return frechet.factor_of_few(np.asarray(features))
+    moments = frechet.Moments(features.shape[1])
+    for start in range(0, len(features), rows):
+        moments.update(np.asarray(features[start : start + rows]))
+    mean, covariance = moments.gaussian()
+    return mean, frechet.root(covariance)
+
+
+def set_figures(metrics: Metrics, real: RealSet, features: np.ndarray) -> dict[str, dict]:
+    """Distances of the set of fills to the set of pictures."""
+    kind = FEATURES[metrics.features]
+    value, between = frechet.distance(real.mean, real.factor, *gaussian(features))
+    kernel, spread = kid.kernel_distance(real.features, features)
+    u_ids, p_ids = uids.inception_discriminative(np.asarray(real.features), np.asarray(features))
+    population = frechet.with_population_covariance(value, between, len(features))
+    scale = float(np.square(real.factor).sum())
+    return {
+        kind.frechet[0]: {
+            # what is below 1e-9 of the spread of the real set is rounding
+            "value": 0.0 if abs(value) < 1e-9 * scale else rounded(value),
+            "with_population_covariance": 0.0 if abs(population) < 1e-9 * scale else rounded(population),
+        },
+        kind.kernel[0]: {"value": rounded(kernel), "deviation_over_subsets": rounded(spread)},
+        kind.u_ids[0]: {"value": rounded(u_ids)},
+        kind.p_ids[0]: {"value": rounded(p_ids)},
+    }
+
+
+def picture_figures(metrics: Metrics, rows: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
+    return {figure.key: _told(bootstrap.interval(column(rows, figure.key))) for figure in figures(metrics)["pictures"]}
+
+
+def differences(metrics: Metrics, rows: list[dict], reference: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
+    """Paired: this contestant minus the reference, picture by picture; `verdict` says whether it is real."""
+    found = {}
+    for figure in figures(metrics)["pictures"]:
+        ours, theirs = column(rows, figure.key), column(reference, figure.key)
+        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+            found[figure.key] = {"mean": None, "low": None, "high": None, "verdict": "infinite"}
+            continue
+        interval = bootstrap.interval(ours - theirs)
+        found[figure.key] = {**_told(interval), "verdict": verdict(interval, figure.higher_is_better)}
+    return found
+
+
+def verdict(interval: Interval, higher_is_better: bool) -> str:
+    """`better` or `worse` where the 95 % interval leaves out zero, else `not told apart`."""
+    if interval.low is None or interval.low <= 0 <= interval.high:
+        return "not told apart"
+    return "better" if (interval.low > 0) == higher_is_better else "worse"
+
+
+def bins(metrics: Metrics, dataset: DataSet, rows: list[dict], reference: list[dict]) -> list[dict]:
+    """Means and differences to the reference by size of the hole; empty bins are left out."""
+    holes = np.array([sample.hole for sample in dataset.samples])
+    found = []
+    for low, high in zip(BINS, BINS[1:], strict=False):
+        inside = np.flatnonzero((holes > low) & (holes <= high))
+        if not len(inside):
+            continue
+        here = [rows[index] for index in inside]
+        bootstrap = Bootstrap([dataset.samples[index].group for index in inside])
+        values = picture_figures(metrics, here, bootstrap)
+        against = differences(metrics, here, [reference[index] for index in inside], bootstrap)
+        found.append({"from": low, "to": high, "pictures": len(inside), "figures": values, "difference": against})
+    return found
+
+
+def column(rows: list[dict], key: str) -> np.ndarray:
+    return np.array([number(row[key]) for row in rows], np.float64)
+
+
+def suspicions(contestant: Contestant, rows: list[dict]) -> list[str]:
+    """Why these scores should not be believed: the fills are, or come too near to, the truth."""
+    psnr = column(rows, "psnr_hole")
+    same = int(np.isinf(psnr).sum())
+    said = []
+    if same:
+        said.append(f"suspicious: {same} of {len(psnr)} fills are identical to the truth inside the hole")
+    elif psnr.mean() > SUSPICIOUS_DB:
+        said.append(f"suspicious: {psnr.mean():.1f} dB inside the hole is nearer to the truth than any model comes")
+    return said
+
+
+def notes(contestant: Contestant) -> list[str]:
+    if contestant.sees_truth():
+        return [
+            f"strength {contestant.config.effective_strength:g} starts from the noised unmasked picture: what was "
+            "under the hole shines through, which flatters the scores"
+        ]
+    return []
+
+
+def gallery(metrics: Metrics, dataset: DataSet, rows: list[dict]) -> dict[str, list[str]]:
+    """Ids of the best, median and worst pictures by the perceptual distance inside the hole."""
+    values = column(rows, f"{metrics.distance_key}_hole")
+    order = np.lexsort((np.arange(len(values)), values))
+    count = min(GALLERY, max(1, len(order) // 3))
+    middle = max(0, len(order) // 2 - count // 2)
+    picked = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
+    return {name: [dataset.samples[index].id for index in chosen] for name, chosen in picked.items()}
+
+
+def contestant_figures(
+    contestant: Contestant, metrics: Metrics, dataset: DataSet, scores: Scores, real: RealSet, reference: list[dict]
+) -> dict:
+    """One contestant's part of the results."""
+    groups = [sample.group for sample in dataset.samples]
+    bootstrap = Bootstrap(groups)
+    composited = [row["composited"] for row in scores.rows]
+    part = {
+        "name": contestant.name,
+        "title": contestant.title,
+        "settings": contestant.settings(),
+        "weights": contestant.weights,
+        "parameters": contestant.parameters,
+        "license": contestant.license,
+        "source": contestant.source,
+        "suspicious": suspicions(contestant, composited),
+        "notes": notes(contestant),
+        "composited": {
+            "sets": set_figures(metrics, real, scores.composited),
+            "pictures": picture_figures(metrics, composited, bootstrap),
+            "difference": differences(metrics, composited, reference, bootstrap),
+            "bins": bins(metrics, dataset, composited, reference),
+        },
+        "raw": None,
+        "gallery": gallery(metrics, dataset, composited),
+    }
+    if scores.raw is not None:
+        raw = [row["raw"] or row["composited"] for row in scores.rows]
+        part["raw"] = {
+            "sets": set_figures(metrics, real, scores.raw),
+            "pictures": picture_figures(metrics, raw, bootstrap),
+        }
+    return part
+
+
+def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
+    """What to keep in mind when reading the figures."""
+    said, count, kind = [], len(dataset.samples), FEATURES[metrics.features]
+    if dataset.problems:
+        said.append(f"{len(dataset.problems)} pictures could not be used; they are listed")
+    if count < ENOUGH_FOR_FID:
+        said.append(
+            f"{kind.frechet[1]} of {count} pictures: below {ENOUGH_FOR_FID:,} it is biased upwards, so compare it only "
+            "between models on these same pictures"
+        )
+    if 2 * count <= width:
+        said.append(
+            f"{kind.u_ids[1]} and {kind.p_ids[1]} say nothing here: {2 * count} points in {width} dimensions can "
+            "always be separated"
+        )
+    if metrics.features != "inception":
+        said.append(f"{kind.frechet[1]} and {kind.kernel[1]} are stand-ins and cannot be compared with any FID or KID")
+    protocol = dataset.request.protocol
+    if protocol and count != protocol.pictures:
+        said.append(f"the paper scored {protocol.pictures:,} pictures, this run {count:,}: its FID is another quantity")
+    return said
+
+
+def _told(interval: Interval) -> dict:
+    return {"mean": rounded(interval.mean), "low": rounded(interval.low), "high": rounded(interval.high)}

@@ -1,0 +1,1 @@
+"""Many photos: paired with masks, filled, recorded so that a stopped batch resumes."""

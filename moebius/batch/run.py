@@ -1,0 +1,256 @@
+"""A batch at work: photos are read ahead and results written behind, in threads, while the model runs in this one.
+
+Memory stays flat: with one square a call, at most `workers` photos are open ahead of the one in the model's hands, and
+one behind it. Work that a kill can lose is therefore the photo in hand and, if it is still being written, the one
+before. With N squares a call there are as many as N photos in hand, N (or `workers`) ahead and N behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from moebius.batch.plan import Job, stays_inside
+from moebius.batch.records import Records, RecordsFile, key_of
+from moebius.config import SamplingConfig
+from moebius.fill.job import Cancelled, Fill
+from moebius.fill.scheduler import Result, Together
+from moebius.masks import seed_of
+from moebius.photo import images, photo_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from moebius.inpainters.base import Inpainter
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a full or read-only disk, which every further photo would meet as well."""
+
+Told = Callable[[Job, float, str], None]
+"""Called while a photo is filled, with the share of it that is done and a few words. It ends the batch by raising
+`Cancelled`; any other error is that of the photo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is done to every photo."""
+
+    load: Callable[[], Inpainter]
+    """Called when the first photo needs the model, and for every photo after it."""
+    config: SamplingConfig
+    seed: int | None
+    """Of the whole batch, each photo's own is made from it and its name; None: the model takes none."""
+    identity: dict
+    """Everything else that the results depend on, as JSON: model, weights, number format, mark."""
+    mark: str | None = None
+    """See `photo_file.encode_photo`."""
+    overwrite: bool = False
+    """Files in the way that no batch has written may be replaced."""
+
+    def seed_for(self, name: str) -> int | None:
+        """Of one photo, in [0, 2**63): it depends on nothing but the batch's seed and the photo's relative path."""
+        return None if self.seed is None else seed_of(self.seed, name) >> 1
+
+    def key(self, name: str, photo: bytes, mask: bytes) -> str:
+        settings = {**self.identity, "config": vars(self.config), "seed": self.seed_for(name)}
+        return key_of(photo, mask, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one photo."""
+
+    job: Job
+    state: Literal["done", "finished", "failed"]
+    """`finished`: it was there already."""
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of its parts: `read` (in another thread), `model`, `geometry`, `write` (in another thread)."""
+
+
+@dataclass
+class _Ready:
+    """A photo that is open, its colours until the model has them, and its mask (H, W) bool."""
+
+    photo: photo_file.Photo
+    rgb: np.ndarray | None
+    mask: np.ndarray
+    key: str
+    seconds: float
+
+
+def run(
+    jobs: list[Job],
+    task: Task,
+    out: Path,
+    records: RecordsFile,
+    workers: int,
+    told: Told = lambda job, share, text: None,
+    batch_size: int = 1,
+) -> Iterator[Outcome]:
+    """Do the jobs in order; each outcome comes when its file is on the disk.
+
+    A photo that fails is an outcome like any other, also one that shares a call of the model with others. Stopping the
+    iteration waits for what is being written; `Cancelled`, from `told` or thrown into the iteration, also gives the
+    outcomes of that first.
+
+    Args:
+        batch_size: squares of one photo or of several that fill a call of the model.
+
+    Raises:
+        Cancelled: `told` raised it.
+        OSError: the disk is full or read-only.
+        ValueError, MemoryError: the model cannot be loaded.
+    """
+    before = Records.read(out)
+    together = Together(task.load, task.config, batch_size)
+    writing: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(workers, "write") as writers:
+        open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
+
+        def written(results: Iterator[Result]) -> Iterator[Outcome]:
+            """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
+            for (job, ready, seed), fill in results:
+                if isinstance(fill, Exception):
+                    outcome = _failed(job, fill)
+                    del ready, fill
+                    yield outcome
+                    continue
+                if len(writing) >= together.batch_size:
+                    yield writing.popleft().result()
+                writing.append(writers.submit(_write, job, ready, fill, seed, task, records))
+                del ready, fill  # or a photo more is held than need be
+
+        try:
+            ahead = _ahead(
+                readers,
+                jobs,
+                lambda: max(workers, together.batch_size),
+                lambda job: _read(job, task, out, before, open_mask),
+            )
+            for job, ready in ahead:
+                if isinstance(ready, Outcome):
+                    yield ready
+                    continue
+                seed = task.seed_for(job.name)
+                name, report = (job, ready, seed), partial(told, job)
+                photo, mask, rgb, ready.rgb = ready.photo.raster, ready.mask, ready.rgb, None
+                del ready
+                yield from written(together.add(name, photo, mask, _generator(seed), report, rgb))
+                del name, photo, mask, rgb
+            yield from written(together.rest())
+            while writing:
+                yield writing.popleft().result()
+        except Cancelled:
+            while writing:
+                yield writing.popleft().result()
+            raise
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+
+
+def _generator(seed: int | None) -> torch.Generator | None:
+    if seed is None:
+        return None
+    import torch
+
+    return torch.Generator().manual_seed(seed)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, jobs: list[Job], count: Callable[[], int], read: Callable
+) -> Iterator[tuple[Job, object]]:
+    """Pairs (job, read(job)) in order; about `count()` are read, or being read, ahead of the one that was asked for."""
+    waiting: deque[tuple[Job, Future]] = deque()
+    for job in jobs:
+        waiting.append((job, pool.submit(read, job)))
+        if len(waiting) > count():
+            first, future = waiting.popleft()
+            yield first, future.result()
+            del future
+    while waiting:
+        first, future = waiting.popleft()
+        yield first, future.result()
+        del future
+
+
+def finished_before(job: Job, task: Task, before: Records) -> bool:
+    """Whether a photo needs nothing more. Raises ValueError or OSError where its files cannot be read."""
+    if job.problem or not job.output.exists():
+        return False
+    key = task.key(job.name, photo_file.read_file(job.photo), photo_file.read_file(job.mask))
+    return before.state(job.name, key, job.output) == "finished"
+
+
+def _read(job: Job, task: Task, out: Path, before: Records, open_mask: Callable) -> _Ready | Outcome:
+    """Open a photo and its mask, unless its result is there already or cannot be."""
+    started = time.perf_counter()
+    try:
+        if job.problem:
+            raise ValueError(job.problem)
+        if not stays_inside(job.output, out):
+            raise ValueError(f"{job.output} is a link that leads out of {out}; remove it")
+        data, (mask_data, mask) = photo_file.read_file(job.photo), open_mask(job.mask)
+        key = task.key(job.name, data, mask_data)
+        state = before.state(job.name, key, job.output)
+        if state == "finished":
+            return Outcome(job=job, state="finished")
+        if state == "foreign" and not task.overwrite:
+            raise ValueError(
+                f"{job.output} exists and is not what a batch has written there; move it away, or say --overwrite"
+            )
+        photo = photo_file.open_photo(data, job.photo.name)
+        images.check_mask(mask, photo.size[::-1])
+        rgb = images.to_rgb(photo.raster)
+    except Exception as error:  # whatever it is, the other photos go on
+        return _failed(job, error)
+    return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
+
+
+def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:
+    data = photo_file.read_file(path)
+    return data, photo_file.open_mask(data, name=path.name)
+
+
+def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, records: RecordsFile) -> Outcome:
+    """Encode; then the record, then the file: see `moebius.batch.records`."""
+    started = time.perf_counter()
+    try:
+        encoded = photo_file.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        notes = (*ready.photo.notes, *fill.notes, *encoded.notes)
+        row = {
+            "photo": job.name,
+            "key": ready.key,
+            "sha256": hashlib.sha256(encoded.data).hexdigest(),
+            "seed": seed,
+            "changed_pixels": int(fill.changed.sum()),
+            "squares": len(fill.squares),
+            "model_s": round(fill.seconds["model"], 3),
+            "notes": notes,
+        }
+        records.append(row)
+        photo_file.write_atomic(job.output, encoded.data)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
+        return _failed(job, error)
+    seconds = {"read": ready.seconds, **fill.seconds, "write": time.perf_counter() - started}
+    return Outcome(job=job, state="done", notes=notes, seconds=seconds)
+
+
+def _failed(job: Job, error: Exception) -> Outcome:
+    text = " ".join(str(error).split())
+    plain = isinstance(error, (ValueError, OSError)) and text
+    return Outcome(job=job, state="failed", error=text if plain else f"{type(error).__name__}: {text}")

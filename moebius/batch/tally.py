@@ -1,0 +1,79 @@
+"""How far a batch is: outcomes counted, time left, what failed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moebius.batch.run import Outcome
+
+
+class Tally:
+    """Counts the outcomes of `total` photos."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = self.finished = 0
+        self.failed: list[dict] = []
+        self.notes: dict[str, list[str]] = {}
+        self.seconds = {"read": 0.0, "model": 0.0, "geometry": 0.0, "write": 0.0}
+        self._in_hand: dict[str, float] = {}  # names of photos that have no outcome yet, and how far they are
+        self._started = time.perf_counter()
+        self._first: float | None = None  # when the first photo came to the model, which is loaded by then
+
+    @property
+    def place(self) -> int:
+        """How many photos have an outcome."""
+        return self.done + self.finished + len(self.failed)
+
+    @property
+    def share(self) -> float:
+        """Of all the work, how much is done, in [0, 1]."""
+        return (self.place + sum(self._in_hand.values())) / self.total
+
+    def filling(self, name: str, share: float) -> None:
+        """A photo in the model's hands is so far. From the first time on, time is estimated."""
+        self._in_hand[name] = share
+        if self._first is None:
+            self._first = time.perf_counter()
+
+    def add(self, outcome: Outcome) -> None:
+        self._in_hand.pop(outcome.job.name, None)
+        if outcome.state == "failed":
+            self.failed.append({"photo": outcome.job.name, "error": outcome.error})
+        elif outcome.state == "finished":
+            self.finished += 1
+        else:
+            self.done += 1
+            for part, seconds in outcome.seconds.items():
+                self.seconds[part] += seconds
+            if outcome.notes:
+                self.notes[outcome.job.name] = list(outcome.notes)
+
+    def left(self) -> str:
+        """How long the rest takes if it goes on like this."""
+        to_do = self.total - self.place
+        if not self.done or self._first is None:
+            return f"{to_do} to do"
+        seconds = (time.perf_counter() - self._first) / self.done * to_do
+        hours, minutes = divmod(round(seconds / 60), 60)
+        span = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
+        return f"{span} left"
+
+    def report(self) -> dict:
+        """All of it as JSON, with the exit status that fits."""
+        now = time.perf_counter()
+        return {
+            "photos": self.total,
+            "filled": self.done,
+            "finished_before": self.finished,
+            "failed": self.failed,
+            "exit_status": 1 if self.failed else 0,
+            "seconds": {
+                "total": round(now - self._started, 3),
+                "filling": round(now - self._first, 3) if self._first else 0.0,
+                **{part: round(seconds, 3) for part, seconds in self.seconds.items()},
+            },
+            "photo_notes": self.notes,
+        }

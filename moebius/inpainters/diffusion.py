@@ -1,0 +1,224 @@
+"""Student and PixelHacker as `Inpainter`s: `MoebiusInpaintPipeline` on squares of a photo."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image
+
+from moebius import devices
+from moebius.config import RECIPES, SamplingConfig
+from moebius.fill.job import Fill, Filling, Piece, Progress, Raster
+from moebius.inpainters import precision
+from moebius.inpainters.base import Inpainter
+from moebius.photo import images
+from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler, paste_blurred
+from moebius.weights import load
+
+_ENCODE_STEPS, _DECODE_STEPS = 2, 5
+"""What encoding and decoding cost, in denoising steps, roughly (2 cores, float32): for the progress bar alone."""
+
+
+class DenoiserInpainter(Inpainter):
+    """Fills with a loaded pipeline and is named after its network, if nothing else is said.
+
+    Under the `published` recipe it takes whole pictures, as the paper's code does.
+    """
+
+    def __init__(
+        self, pipeline: MoebiusInpaintPipeline, files: load.WeightFiles | None = None, name: str | None = None
+    ):
+        self.pipeline, self.name = pipeline, name or pipeline.unet.model_name
+        self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        self.files = files
+        self._scheduler: str | None = None  # the pipeline's own one until a config names another
+        self._said: list[str] = []
+        pipeline.set_progress_bar_config(disable=True)
+
+    @classmethod
+    def from_files(
+        cls,
+        files: load.WeightFiles,
+        device: str | None = None,
+        dtype: str | None = None,
+        progress: Progress = lambda share, text: None,
+        name: str | None = None,
+    ) -> DenoiserInpainter:
+        """Load from files that `moebius.weights.load.locate` or `fetch` found.
+
+        Args:
+            device: `cpu`, `cuda`, `cuda:1`, `mps`; None: CUDA, else MPS, else the CPU.
+            dtype: a name in `devices.DTYPES`; None: see `precision.choose`. With float16 the autoencoder stays in
+                float32, because its values leave float16's range.
+        """
+        device = device or devices.best_device()
+        devices.check_device(device)
+        kind, said = precision.choose(files, device, dtype, progress)
+        unet, vae = load_denoiser(files, device, kind), load_autoencoder(files, device, kind)
+        devices.let_go()
+        model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files, name)
+        model._said.extend(said)
+        return model
+
+    def facts(self) -> dict[str, str | int | None]:
+        return {
+            "variant": self.files.variant if self.files else None,
+            "weights": self.files.where if self.files else None,
+            "device": str(self.pipeline.device),
+            "parameters": self.pipeline.unet.num_parameters(),
+            "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
+        }
+
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(self._said)
+
+    def shrink(self) -> str | None:
+        """From float32 to bfloat16, where the student's weights bear it, then from the GPU to the processor."""
+        device = self.pipeline.device.type
+        if device == "cpu":
+            return None
+        if self.pipeline.unet.dtype == torch.float32 and self._bears_bfloat16():
+            self.pipeline.to(torch.bfloat16)
+            said = f"There was not enough memory on {device} in float32; took bfloat16 instead."
+        else:
+            self.pipeline.to("cpu", torch.float32)
+            said = f"There was not enough memory on {device}; took the processor instead."
+        self._said.append(said)
+        return said
+
+    def _bears_bfloat16(self) -> bool:
+        """As `precision.choose` would find; tried on the processor, because there is no room on the GPU."""
+        student = self.files is not None and self.files.network == "moebius"
+        return not student or not precision.inaccurate(self.files, "cpu", torch.bfloat16)
+
+    def begin(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        config: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
+        progress: Progress = lambda share, text: None,
+        rgb: np.ndarray | None = None,
+    ) -> Filling | Fill:
+        """As `Inpainter.begin`; the `published` recipe gives an RGB picture at the model's size, all of it changed."""
+        if not RECIPES[(config or SamplingConfig()).recipe].whole_picture:
+            return super().begin(image, mask_image, config, generator, progress, rgb)
+        return WholePicture(self.pipeline, image, mask_image, generator, progress)
+
+    def fill_square(
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        config: SamplingConfig,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> np.ndarray:
+        return self.fill_squares([image], [mask], config, [generator], progress)[0]
+
+    def fill_squares(
+        self,
+        pictures: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Progress,
+    ) -> list[np.ndarray]:
+        """In one call of the pipeline; every square draws its own noise."""
+        runs = max(1, int(config.num_inference_steps * config.effective_strength))
+        total = _ENCODE_STEPS + runs + _DECODE_STEPS
+        progress(0.0, "Looking at the surroundings")
+
+        def stepped(pipeline, step: int, timestep: int, tensors: dict) -> dict:
+            self.tick(str(pipeline.device))
+            text = f"Step {step + 2} of {runs}" if step + 1 < runs else "Painting the pixels"
+            progress((_ENCODE_STEPS + step + 1) / total, text)
+            return tensors
+
+        if config.scheduler != self._scheduler:
+            self.pipeline.scheduler, self._scheduler = make_scheduler(config.scheduler), config.scheduler
+        values = self.pipeline(
+            image=list(pictures),
+            mask_image=list(masks),
+            num_inference_steps=config.num_inference_steps,
+            guidance_scale=config.guidance_scale,
+            guidance_share=config.guidance_share,
+            strength=config.strength,
+            noise_offset=config.noise_offset,
+            generator=None if None in generators else list(generators),
+            recipe=config.recipe,
+            paste=False,
+            output_type="np",
+            callback_on_step_end=stepped,
+        ).images
+        return list(values * 255.0)
+
+
+class WholePicture(Filling):
+    """The `published` recipe's way: the picture at the model's size is one piece, and pasted with soft edges there."""
+
+    def __init__(
+        self,
+        pipeline: MoebiusInpaintPipeline,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__(progress)
+        started = time.perf_counter()
+        picture, mask = images.to_rgb8(image), images.mask_array(mask_image)
+        images.check_mask(mask, picture.shape[:2])
+        self._picture, self._grey = pipeline.at_its_size(picture, mask)
+        self.shape, self._generator, self._filled = self._grey.shape, generator, None
+        self._geometry_s += time.perf_counter() - started
+
+    def ready(self) -> int:
+        return int(self._filled is None)
+
+    def take(self, most: int) -> list[Piece]:
+        return [Piece(self._picture, self._grey >= 128, self._generator, self)][:most]
+
+    def put(self, piece: Piece, filled: np.ndarray) -> None:
+        self._filled = filled
+
+    def fill(self, notes: tuple[str, ...]) -> Fill:
+        self._progress(1.0, "Done")
+        started = time.perf_counter()
+        result = Image.fromarray(paste_blurred(self._filled, self._picture, self._grey))
+        self._geometry_s += time.perf_counter() - started
+        said = (
+            f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
+            "the unmasked picture, so what was removed may shine through."
+        )
+        return Fill(
+            raster=result,
+            changed=np.ones(self.shape, bool),
+            squares=(),
+            seconds=self.seconds,
+            step_ms=self.step_ms,
+            notes=(said, *notes),
+        )
+
+
+def load_denoiser(files: load.WeightFiles, device: str, dtype: torch.dtype):
+    """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
+    with devices.return_freed():
+        unet = load.load_denoiser(files, dtype)
+        if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
+            return unet.fuse(release=True)
+        return unet.to(device)
+
+
+def load_autoencoder(files: load.WeightFiles, device: str, dtype: torch.dtype):
+    """The same for the autoencoder, which is never in float16."""
+    with devices.return_freed():
+        vae = load.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
+        if torch.device(device).type == "cpu" and isinstance(vae, AutoencoderKL):
+            from moebius.models.fused.autoencoder import fuse
+
+            return fuse(vae)
+        return vae.to(device)

@@ -1,0 +1,209 @@
+"""FLUX.1 Fill [dev] as an `Inpainter`: diffusers' `FluxFillPipeline` on squares of a photo, in the memory there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from diffusers import FluxFillPipeline, FluxTransformer2DModel
+from PIL import Image
+
+from moebius import devices
+from moebius.config import REMOVAL_PROMPT, SamplingConfig
+from moebius.inpainters.base import Inpainter, Progress
+from moebius.inpainters.flux.memory_plans import Plan
+from moebius.inpainters.flux.prompts import Embedding, Prompts
+from moebius.photo.silence import without_bars
+from moebius.weights.flux import FluxFiles
+
+log = logging.getLogger(__name__)
+
+
+class FluxFillInpainter(Inpainter):
+    """Holds the pipeline without its text encoders by one of several plans; a smaller one when memory runs out.
+
+    Args:
+        load: the pipeline for a plan.
+        prompts: a prompt's embedding.
+        plans: best first, see `flux_plans.choose`; the first is loaded.
+        device: `cuda`, `cuda:1`, `mps`, `cpu`.
+        where: the weights are, for people.
+    """
+
+    name = "flux-fill"
+
+    def __init__(
+        self,
+        load: Callable[[Plan], FluxFillPipeline],
+        prompts: Callable[[str], Embedding],
+        plans: tuple[Plan, ...],
+        device: str,
+        where: str,
+        progress: Progress = lambda share, text: None,
+    ):
+        self._load, self._prompts, self._plans = load, prompts, list(plans)
+        self._device, self._where, self._said = device, where, []
+        progress(0.0, "Reading the prompt")
+        prompts(REMOVAL_PROMPT)  # while the GPU is empty
+        self.pipeline: FluxFillPipeline | None = None
+        self._load_first_that_fits(progress)
+        step = 2 * self.pipeline.vae_scale_factor
+        self.size = self.pipeline.vae.config.sample_size // step * step
+
+    @classmethod
+    def from_files(
+        cls,
+        files: FluxFiles,
+        plans: tuple[Plan, ...],
+        device: str,
+        dtype: torch.dtype = torch.bfloat16,
+        progress: Progress = lambda share, text: None,
+    ) -> FluxFillInpainter:
+        """Load from files that `moebius.weights.flux.locate` or `fetch` found; `dtype` is what is computed in."""
+
+        def load(plan: Plan) -> FluxFillPipeline:
+            with without_bars():
+                return load_pipeline(files, plan, device, dtype)
+
+        return cls(load, Prompts(files, device, dtype), plans, device, files.where, progress)
+
+    @property
+    def plan(self) -> Plan:
+        return self._plans[0]
+
+    def facts(self) -> dict[str, str | int | None]:
+        kind = str(self.pipeline.transformer.dtype).removeprefix("torch.")
+        facts = {"weights": self._where, "device": self._device, "dtype": kind, "plan": self.plan.name}
+        if self.plan.storage in ("bf16", "fp8"):  # packed numbers cannot be counted
+            facts["parameters"] = sum(parameter.numel() for parameter in self.pipeline.transformer.parameters())
+        return facts
+
+    def remarks(self) -> tuple[str, ...]:
+        return (f"Plan {self.plan.name}: {self.plan.text}.", *self._said)
+
+    def shrink(self) -> str | None:
+        """Load again by the next plan."""
+        if len(self._plans) < 2:
+            return None
+        self._next_plan()
+        self._load_first_that_fits()
+        return self._said[-1]
+
+    def fill_square(
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        config: SamplingConfig,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> np.ndarray:
+        progress(0.0, "Reading the prompt")
+        embeds, pooled = self._prompts(config.prompt or REMOVAL_PROMPT)
+        strength = config.strength or 1.0  # from pure noise, whatever the recipe: nothing under the hole shines through
+        steps = max(1, int(config.num_inference_steps * strength))
+        progress(0.0, "Looking at the surroundings")
+
+        def stepped(pipeline, step: int, timestep, tensors: dict) -> dict:
+            self.tick(self._device)
+            text = f"Step {step + 2} of {steps}" if step + 1 < steps else "Painting the pixels"
+            progress(min(1.0, (step + 2) / (steps + 2)), text)
+            return tensors
+
+        height, width = mask.shape
+        try:
+            filled = self.pipeline(
+                prompt_embeds=embeds.to(self._device),
+                pooled_prompt_embeds=pooled.to(self._device),
+                image=Image.fromarray(image),
+                mask_image=Image.fromarray(mask.astype(np.uint8) * 255),
+                height=height,  # without them it would make 1024 × 1024 of anything
+                width=width,
+                strength=strength,
+                num_inference_steps=config.num_inference_steps,
+                guidance_scale=config.guidance_scale,
+                generator=generator,
+                output_type="np",
+                callback_on_step_end=stepped,
+            ).images[0]
+        finally:
+            self.pipeline.maybe_free_model_hooks()  # a fill that was cancelled leaves the GPU, too
+        return filled.astype(np.float32) * 255.0
+
+    def _load_first_that_fits(self, progress: Progress = lambda share, text: None) -> None:
+        """Load by the first plan, or the next one as long as memory runs out."""
+        while True:
+            progress(0.0, f"Loading FLUX.1 Fill [dev]: {self.plan.text}")
+            log.info("plan %s: %s", self.plan.name, self.plan.text)
+            try:
+                self.pipeline = self._load(self.plan)
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not devices.is_out_of_memory(error) or len(self._plans) < 2:
+                    raise
+            self._next_plan()
+
+    def _next_plan(self) -> None:
+        """Drop the pipeline, and the plan for which memory did not suffice."""
+        self.pipeline = None
+        devices.let_go()
+        failed = self._plans.pop(0)
+        self._said.append(f"There was not enough memory for the plan {failed.name}; took {self.plan.name} instead.")
+
+
+def load_pipeline(files: FluxFiles, plan: Plan, device: str, dtype: torch.dtype) -> FluxFillPipeline:
+    """The pipeline without text encoders, its transformer stored and placed as the plan says."""
+    transformer = _load_transformer(files, plan, dtype)
+    if plan.storage == "fp8":
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+    pipeline = FluxFillPipeline.from_pretrained(
+        files.folder,
+        transformer=transformer,
+        text_encoder=None,
+        text_encoder_2=None,
+        tokenizer=None,
+        tokenizer_2=None,
+        dtype=dtype,
+        local_files_only=True,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.vae.enable_tiling()
+    if plan.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif plan.offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    elif plan.offload == "group":
+        transformer.enable_group_offload(
+            onload_device=torch.device(device),
+            offload_device=torch.device("cpu"),
+            offload_type="block_level",
+            num_blocks_per_group=2,
+        )
+        pipeline.vae.to(device)
+    elif plan.storage == "nf4":  # the transformer was quantised where it is
+        pipeline.vae.to(device)
+    else:
+        pipeline.to(device)
+    return pipeline
+
+
+def _load_transformer(files: FluxFiles, plan: Plan, dtype: torch.dtype) -> FluxTransformer2DModel:
+    if plan.storage == "gguf":
+        from diffusers import GGUFQuantizationConfig
+
+        return FluxTransformer2DModel.from_single_file(
+            str(files.gguf),
+            config=str(files.folder),
+            subfolder="transformer",
+            quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
+            torch_dtype=dtype,
+        )
+    quantization = None
+    if plan.storage == "nf4":
+        from diffusers import BitsAndBytesConfig
+
+        quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    return FluxTransformer2DModel.from_pretrained(
+        files.folder, subfolder="transformer", dtype=dtype, quantization_config=quantization, local_files_only=True
+    )

@@ -1,0 +1,80 @@
+"""Prompts as FLUX reads them: encoded once, kept in memory and on disk, so that the text encoders need not stay."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from diffusers import FluxFillPipeline
+
+from moebius import devices
+from moebius.photo.silence import without_bars
+from moebius.weights.flux import FluxFiles
+
+MOST_TOKENS = 512
+ENCODERS_GPU_BYTES = 11_000_000_000
+"""Both text encoders in bfloat16, and what they need to work."""
+
+Embedding = tuple[torch.Tensor, torch.Tensor]
+"""(1, 512, 4096) of T5 and (1, 768) of CLIP, on the CPU."""
+
+
+class Prompts:
+    """Embeddings by prompt; called with a prompt it gives the `Embedding`."""
+
+    def __init__(self, files: FluxFiles, device: str, dtype: torch.dtype):
+        self._files, self._device, self._dtype = files, device, dtype
+        self._known: dict[str, Embedding] = {}
+
+    def __call__(self, prompt: str) -> Embedding:
+        """From memory, from the disk, or encoded now."""
+        if prompt not in self._known:
+            path = self._cache_file(prompt)
+            if not path.is_file():
+                _write(path, self._encode(prompt))
+            self._known[prompt] = _read(path)
+        return self._known[prompt]
+
+    @torch.no_grad()
+    def _encode(self, prompt: str) -> Embedding:
+        """Load the text encoders, encode, and let them go."""
+        with without_bars():
+            encoders = FluxFillPipeline.from_pretrained(
+                self._files.folder, transformer=None, vae=None, dtype=self._dtype, local_files_only=True
+            )
+        roomy = devices.free_memory(self._device).gpu_bytes > ENCODERS_GPU_BYTES
+        device = self._device if roomy else "cpu"
+        encoders.to(device)
+        embeds, pooled, _ = encoders.encode_prompt(prompt, device=device, max_sequence_length=MOST_TOKENS)
+        del encoders
+        devices.let_go()
+        return embeds.cpu(), pooled.cpu()
+
+    def _cache_file(self, prompt: str) -> Path:
+        """Named after prompt, type and the encoders' files, so that other weights never find it."""
+        known = [prompt, str(self._dtype), str(MOST_TOKENS)]
+        for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
+            for path in sorted((self._files.folder / part).iterdir()):
+                known.append(f"{part}/{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
+        home = Path(os.environ.get("MOEBIUS_CACHE") or Path.home() / ".cache" / "moebius")
+        name = hashlib.sha256("\n".join(known).encode()).hexdigest()
+        return home / "flux-prompts" / f"{name}.safetensors"
+
+
+def _read(path: Path) -> Embedding:
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    return tensors["embeds"], tensors["pooled"]
+
+
+def _write(path: Path, embedding: Embedding) -> None:
+    """Whole or not at all: another process may read it."""
+    from safetensors.torch import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(save({"embeds": embedding[0].contiguous(), "pooled": embedding[1].contiguous()}))
+    part.replace(path)

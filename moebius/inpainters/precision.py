@@ -1,0 +1,183 @@
+"""Which number type the student runs in: the fast one where this processor gains by it, and where, tried once per
+checkpoint, it says the same as float32."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moebius import devices
+from moebius.weights import locate
+from moebius.weights.folder import sha256
+
+if TYPE_CHECKING:
+    import torch
+
+    from moebius.inpainters.base import Progress
+    from moebius.weights.load import WeightFiles
+
+TOLERANCE = 0.02
+"""Largest relative difference from float32, of a step's noise and of a decoded picture."""
+WORTH = 1.2
+"""How many times faster bfloat16's products must be on a processor to be taken."""
+
+
+def choose(
+    files: WeightFiles, device: str, asked: str | None, progress: Progress = lambda share, text: None
+) -> tuple[torch.dtype, tuple[str, ...]]:
+    """The type to load these weights in, and sentences for the user.
+
+    asked: a name in `devices.DTYPES`, which is obeyed, with a word where it is not accurate. None: float32, but for the
+        student on a CPU the type that is fastest there, unless it differs by more than `TOLERANCE` with these weights.
+    """
+    import torch
+
+    on_cpu, student = torch.device(device).type == "cpu", files.network == "moebius"
+    fast = devices.named_dtype(asked, fastest_on_cpu() if on_cpu and student else "float32")
+    if fast == torch.float32 or not student:
+        return fast, ()
+    found = inaccurate(files, device, fast, progress)
+    if not found:
+        return fast, ()
+    if asked:
+        return fast, (f"{found}; it was asked for, so it is used.",)
+    return torch.float32, (f"{found}, so the slower float32 is used.",)
+
+
+def inaccurate(
+    files: WeightFiles, device: str, dtype: torch.dtype, progress: Progress = lambda share, text: None
+) -> str:
+    """In words, how far `dtype` is from float32 with these weights, if in a step or a decoded picture it is further
+    than `TOLERANCE`; else nothing."""
+    step, decode = differences(files, device, dtype, progress)
+    if step <= TOLERANCE and decode <= TOLERANCE:  # not so for NaN
+        return ""
+    name = str(dtype).removeprefix("torch.")
+    return (
+        f"{name} differs from float32 by {step:.1%} in a step and {decode:.1%} in a decoded picture with these weights "
+        f"(allowed: {TOLERANCE:.0%})"
+    )
+
+
+@functools.cache
+def fastest_on_cpu() -> str:
+    """`bfloat16` where this processor multiplies it much faster than float32, else `float32`; measured, 0.1 s."""
+    import torch
+
+    from moebius.models.fused.ops import product
+
+    best = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, weight = torch.ones(2048, 320, dtype=dtype), torch.ones(1600, 320, dtype=dtype)  # as in Mix-FFN
+        times = []
+        for _ in range(6):
+            started = time.perf_counter()
+            product(x, weight)
+            times.append(time.perf_counter() - started)
+            if sum(times) > 0.3:  # an emulated type: no need to know how slow exactly
+                break
+        best[dtype] = min(times)
+    return "bfloat16" if WORTH * best[torch.bfloat16] < best[torch.float32] else "float32"
+
+
+def differences(
+    files: WeightFiles, device: str, dtype: torch.dtype, progress: Progress = lambda share, text: None
+) -> tuple[float, float]:
+    """How far `dtype` is from float32 with these weights, relative: in one step, in one decoded picture.
+
+    Computed the first time, at half the grid's side, and remembered in the user's cache by the weights' SHA-256.
+    """
+    import torch
+
+    name = str(dtype).removeprefix("torch.")
+    key = f"{_identity(files)} {name} {torch.device(device).type} torch {torch.__version__}"
+    kept = _read(progress)
+    if key not in kept:
+        progress(0.0, f"Checking {name} once")
+        reference, fast = (_try(files, device, kind) for kind in (torch.float32, dtype))
+        devices.let_go()
+        pairs = zip(fast, reference, strict=True)
+        kept = _read(progress) | {key: [float((ours - right).norm() / right.norm()) for ours, right in pairs]}
+        _write(kept)
+    step, decode = kept[key]
+    return step, decode
+
+
+def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step's prediction (2, C, h, w) and one decoded picture in `dtype`, as float32 on the CPU.
+
+    float32 is taken from the network as it was trained: to make the fast form of it too would be the most memory that a
+    fill in half of the bytes ever needs.
+    """
+    import torch
+
+    from moebius.inpainters.diffusion import load_autoencoder, load_denoiser
+    from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
+    from moebius.weights import load
+
+    generator = torch.Generator().manual_seed(0)
+    if dtype == torch.float32:
+        with devices.return_freed():
+            unet = load.load_denoiser(files, dtype).to(device)
+    else:
+        unet = load_denoiser(files, device, dtype)
+    side = unet.config.sample_size // 2
+    sample = torch.randn(2, unet.config.in_channels, side, side, generator=generator)
+    channels = unet.config.out_channels
+    sample[:, channels] = (sample[:, channels] > 0).float()  # the mask
+    latents = sample[:1, :channels]
+    ids = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS], device=device)
+    with torch.no_grad():
+        noise = unet(sample.to(device, dtype), 500, ids, return_dict=False)[0].float().cpu()
+        del unet  # never both networks in memory
+        devices.let_go()
+        vae = load_autoencoder(files, device, dtype)
+        picture = vae.decode(latents.to(device, vae.dtype)).sample.float().cpu()
+    return noise, picture
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path, size: int, changed_ns: int) -> str:
+    return sha256(path)
+
+
+def _identity(files: WeightFiles) -> str:
+    stats = [(path, path.stat()) for path in (files.denoiser, files.autoencoder)]
+    return " ".join(_sha256(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def cache_file() -> Path:
+    """MOEBIUS_CACHE, else the user's cache folder."""
+    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("MOEBIUS_CACHE") or general / "moebius") / "precision.json"
+
+
+def _read(progress: Progress) -> dict[str, list[float]]:
+    """What is remembered; nothing where the file is missing or, with a word, damaged: then it is found out again."""
+    path = cache_file()
+    if not path.is_file():
+        return {}
+    try:
+        kept = locate.read_json(path)
+    except (OSError, locate.WeightsError) as error:
+        progress(0.0, f"What was checked before cannot be read ({error}); checking again")
+        return {}
+    good = {key: pair for key, pair in kept.items() if isinstance(pair, list) and list(map(type, pair)) == [float] * 2}
+    if len(good) < len(kept):
+        progress(0.0, f"{path} holds entries that are no pair of numbers; those are checked again")
+    return good
+
+
+def _write(kept: dict[str, list[float]]) -> None:
+    """A cache that cannot be written is no reason to stop: the check is only made again."""
+    path = cache_file()
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(kept, indent=1))
+        part.replace(path)

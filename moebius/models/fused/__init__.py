@@ -1,0 +1,1 @@
+"""Inference forms of the networks: the same functions with constants folded in, channels last."""

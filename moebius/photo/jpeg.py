@@ -1,0 +1,274 @@
+"""JPEG: an edited photo back into its file, block by block, so that what was not touched loses nothing.
+
+A JPEG stores 8×8 blocks of quantised DCT coefficients. Only the blocks under the edit are computed anew, with the
+file's own tables and subsampling; all others keep their coefficients, and header segments are copied as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from moebius.photo import images
+from moebius.photo.embedded_thumbnails import hide_pictures
+from moebius.photo.silence import quiet
+
+SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
+APP2, APP11, APP14 = 0xE2, 0xEB, 0xEE
+HUFFMAN, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1), (0xC2, 0xCA), (0xC9, 0xCA)
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_BARE = (0x01, *range(0xD0, 0xD8))  # markers without a length
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # what ends a scan's data
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One marker segment; for a scan, its header and the coded data that follow."""
+
+    marker: int
+    raw: bytes
+
+    @property
+    def payload(self) -> bytes:
+        return self.raw[4:]
+
+    @property
+    def is_metadata(self) -> bool:
+        return 0xE0 <= self.marker <= 0xEF or self.marker == 0xFE
+
+
+def read_segments(data: bytes, strict: bool = False) -> tuple[list[Segment], int]:
+    """All segments between start and end of the (first) picture, and the offset behind its end.
+
+    Args:
+        strict: refuse stray bytes between segments, which decoders skip.
+
+    Raises:
+        ValueError: this is not a JPEG.
+    """
+    if data[:2] != bytes((0xFF, SOI)):
+        raise ValueError("not a JPEG: no start marker")
+    segments, at = [], 2
+    while (found := _MARKER.search(data, at)) is not None:
+        if strict and found.start() != at:
+            raise ValueError(f"damaged JPEG: no marker at byte {at}")
+        at, marker = found.start(1) - 1, found[1][0]
+        if marker == EOI:
+            return segments, at + 2
+        end = at + 2 if marker in _BARE else at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+        if marker == SOS:
+            found = _NEXT_MARKER.search(data, end)
+            end = found.start() if found else len(data)
+        segments.append(Segment(marker, data[at:end]))
+        at = end
+    return segments, len(data)
+
+
+def join_segments(segments: list[Segment]) -> bytes:
+    return bytes((0xFF, SOI)) + b"".join(s.raw for s in segments) + bytes((0xFF, EOI))
+
+
+def bits_per_sample(data: bytes) -> int | None:
+    """8, or 12 in rare files; None where `data` is no JPEG, or too damaged to tell."""
+    try:
+        return next((s.payload[0] for s in read_segments(data)[0] if s.marker in _FRAMES), None)
+    except (ValueError, IndexError):
+        return None
+
+
+def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+    """The JPEG `data` with `picture` where `changed`; every block without a changed pixel keeps its coefficients.
+
+    Tables, subsampling, coding and metadata stay. What does not: restart markers, which only serve broken
+    transmission, and the script of scans of progressive files. Thumbnails in the metadata are made anew.
+
+    Args:
+        picture: as stored (not turned), L, RGB or CMYK like the file.
+        changed: (H, W) bool, as stored.
+
+    Returns:
+        The file, and notes on what could not be kept.
+    """
+    segments, end = read_segments(data)
+    header, notes = _keep_metadata(segments, images.preview(picture))
+    if len(data) - end > 64:  # a few bytes of padding are nothing to speak of
+        notes.append(
+            "What the file held behind the photo (a second picture, gain map or video) was left out, because it "
+            "would still show what was removed."
+        )
+    why = _reason_to_recode(segments)
+    new = None if why else _transplant(segments, np.asarray(picture), changed)
+    if new is None:
+        why = why or "damaged or unusual data"
+        new = _encode_anew(data, picture)
+        header = [s for s in header if s.marker != APP14] + [s for s in new if s.marker == APP14]
+        notes.append(f"The whole JPEG was compressed anew with the same tables, because of its {why}.")
+    return join_segments(header + [s for s in new if not s.is_metadata]), tuple(notes)
+
+
+def _reason_to_recode(segments: list[Segment]) -> str | None:
+    """Why the coefficients cannot be taken over; None if they can."""
+    frame = next(s for s in segments if s.marker in _FRAMES)
+    if frame.marker not in (*HUFFMAN, *PROGRESSIVE, *ARITHMETIC) or frame.payload[0] != 8:
+        return "unusual coding"
+    count = frame.payload[5]
+    if count not in (1, 3):
+        return "CMYK colours" if count == 4 else "unusual colours"
+    sampling = [divmod(byte, 16) for byte in frame.payload[7 : 6 + 3 * count : 3]]
+    if any(max(axis) % factor for axis in zip(*sampling, strict=True) for factor in axis):
+        return "unusual subsampling"
+    return None
+
+
+def _keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[Segment], list[str]]:
+    """The metadata segments for the edited file, and notes on those that had to go."""
+    kept, notes = [], []
+    for segment in segments:
+        if not segment.is_metadata:
+            continue
+        if segment.marker == APP2 and segment.payload.startswith(b"MPF\0"):
+            continue  # an index of the pictures behind the photo, which are gone
+        if segment.marker == APP11 and segment.payload.startswith(b"JP"):
+            notes.append("Content credentials were left out: their signature does not hold for an edited photo.")
+            continue
+        if not segment.payload.startswith(b"ICC_PROFILE\0"):
+            segment = Segment(segment.marker, segment.raw[:4] + hide_pictures(segment.payload, preview))
+        kept.append(segment)
+    return kept, list(dict.fromkeys(notes))
+
+
+# ---- coefficients ----
+
+
+def _transplant(segments: list[Segment], pixels: np.ndarray, changed: np.ndarray) -> list[Segment] | None:
+    """Segments of a JPEG with the old coefficients where nothing changed; None where jpeglib cannot tell them."""
+    import jpeglib
+
+    # jpeglib stores at most 50 metadata segments; it needs those that say what the colours mean
+    core = [s for s in segments if not s.is_metadata or s.payload.startswith((b"JFIF", b"Adobe"))]
+    frame = next(s.marker for s in segments if s.marker in _FRAMES)
+    # `quiet` also lets in one thread at a time: jpeglib keeps its library and its markers in globals
+    with quiet(stderr=True), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        path.write_bytes(join_segments(core))
+        # The library that a JPEG is written with decides its mode: mozjpeg always writes progressive files.
+        jpeglib.version.set("mozjpeg300" if frame == 0xC2 else "turbo210")
+        try:
+            dct = jpeglib.read_dct(str(path))
+            colours = dct.jpeg_color_space.name
+            dct.load()
+        except OSError:
+            return None
+        if colours not in ("JCS_GRAYSCALE", "JCS_YCbCr", "JCS_RGB"):
+            return None
+        components = [dct.Y] if colours == "JCS_GRAYSCALE" else [dct.Y, dct.Cb, dct.Cr]
+        tables = [dct.get_component_qt(i) for i in range(len(components))]
+        factors = np.asarray(dct.samp_factor) if len(components) > 1 else np.ones((1, 2), int)
+        planes = pixels.reshape(*changed.shape, -1)
+        recode_blocks(components, tables, factors, planes, changed, ycbcr=colours == "JCS_YCbCr")
+        try:
+            dct.write_dct(str(path), flags=["+ARITH_CODE" if frame in ARITHMETIC else "+OPTIMIZE_CODING"])
+        except OSError:
+            return None
+        return _with_component_ids(read_segments(path.read_bytes())[0], _component_ids(segments))
+
+
+def _component_ids(segments: list[Segment]) -> bytes:
+    frame = next(s for s in segments if s.marker in _FRAMES)
+    return frame.payload[6::3][: frame.payload[5]]
+
+
+def _with_component_ids(segments: list[Segment], ids: bytes) -> list[Segment]:
+    """The segments with other component numbers: jpeglib counts from 0, and without further markers decoders take
+    the numbers "RGB" for RGB."""
+    new, out = dict(zip(_component_ids(segments), ids, strict=True)), []
+    for segment in segments:
+        raw = bytearray(segment.raw)
+        first, step = {SOS: (5, 2)}.get(segment.marker, (10, 3))
+        if segment.marker == SOS or segment.marker in _FRAMES:
+            for at in range(first, first + step * raw[first - 1], step):
+                raw[at] = new[raw[at]]
+        out.append(Segment(segment.marker, bytes(raw)))
+    return out
+
+
+def recode_blocks(
+    components: list[np.ndarray],
+    tables: list[np.ndarray],
+    factors: np.ndarray,
+    pixels: np.ndarray,
+    changed: np.ndarray,
+    ycbcr: bool,
+) -> None:
+    """Replace, in place, the coefficients of every block that has a changed pixel.
+
+    Args:
+        components: per component (block rows, block columns, 8, 8) int16.
+        tables: per component (8, 8), the quantisation steps.
+        factors: (components, 2), vertical and horizontal sampling factors; each divides the largest of its axis.
+        pixels: (H, W, components) uint8.
+        changed: (H, W) bool.
+        ycbcr: whether the file stores RGB as YCbCr.
+    """
+    most = factors.max(axis=0)
+    tile_h, tile_w = 8 * most  # the pixels of one minimum coded unit
+    changed_tiles = _tiles(changed, tile_h, tile_w, "constant")
+    rows, columns = np.nonzero(changed_tiles.any(axis=(2, 3)))
+    pixel_tiles = _tiles(pixels, tile_h, tile_w, "edge")
+    for some in np.array_split(np.arange(len(rows)), len(rows) // 4096 + 1):  # bounds the memory
+        ys, xs = rows[some], columns[some]
+        samples = pixel_tiles[ys, xs].astype(np.float32)  # (n, tile_h, tile_w, C)
+        if ycbcr:
+            samples = samples @ _YCBCR.T + np.array([0, 128, 128], np.float32)
+        for c, (v, h) in enumerate(factors):
+            fy, fx = most // (v, h)
+            plane = samples[..., c].reshape(len(ys), v * 8, fy, h * 8, fx).mean(axis=(2, 4)) - 128
+            blocks = plane.reshape(len(ys), v, 8, h, 8).swapaxes(2, 3)  # (n, v, h, 8, 8)
+            coefficients = np.rint(_DCT @ blocks @ _DCT.T / tables[c]).clip(-1023, 1023)
+            touched = changed_tiles[ys, xs].reshape(len(ys), v, fy * 8, h, fx * 8).any(axis=(2, 4))
+            by = np.broadcast_to(ys[:, None, None] * v + np.arange(v)[:, None], touched.shape)
+            bx = np.broadcast_to(xs[:, None, None] * h + np.arange(h), touched.shape)
+            # the last tiles may reach over the component's last row or column of blocks
+            touched &= (by < components[c].shape[0]) & (bx < components[c].shape[1])
+            components[c][by[touched], bx[touched]] = coefficients[touched]
+
+
+def _tiles(array: np.ndarray, height: int, width: int, mode: str) -> np.ndarray:
+    """(H, W, ...) -> view (rows, columns, height, width, ...) of the padded array."""
+    pad = [(0, -array.shape[0] % height), (0, -array.shape[1] % width)] + [(0, 0)] * (array.ndim - 2)
+    padded = np.pad(array, pad, mode=mode)
+    rows, columns = padded.shape[0] // height, padded.shape[1] // width
+    return padded.reshape(rows, height, columns, width, *array.shape[2:]).swapaxes(1, 2)
+
+
+_k, _x = np.mgrid[:8, :8]
+_DCT = (np.cos((2 * _x + 1) * _k * np.pi / 16) * np.where(_k == 0, 8**-0.5, 0.5)).astype(np.float32)
+"""Orthonormal DCT-II of 8 samples: `_DCT @ block @ _DCT.T`, the transform of ITU-T T.81, A.3.3."""
+_YCBCR = np.array(
+    [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]], np.float32
+)
+"""RGB to YCbCr as in JFIF (ITU-T T.871, section 7)."""
+
+
+# ---- the whole picture ----
+
+
+def _encode_anew(data: bytes, picture: Image.Image) -> list[Segment]:
+    """All of the picture, compressed with the tables and the subsampling of `data` where Pillow can."""
+    with quiet(), Image.open(io.BytesIO(data), formats=("JPEG",)) as original:
+        sampling = JpegImagePlugin.get_sampling(original)
+        options = {
+            "qtables": original.quantization,
+            "subsampling": max(sampling, 0),
+            "progressive": bool(original.info.get("progressive")),
+        }
+    out = io.BytesIO()
+    picture.save(out, "JPEG", **options)
+    return read_segments(out.getvalue())[0]

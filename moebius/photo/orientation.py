@@ -1,0 +1,50 @@
+"""EXIF orientation: pictures as they are stored and as they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from moebius.inpainters.base import Raster
+
+_T = Image.Transpose
+_SHOW = {
+    1: None,
+    2: _T.FLIP_LEFT_RIGHT,
+    3: _T.ROTATE_180,
+    4: _T.FLIP_TOP_BOTTOM,
+    5: _T.TRANSPOSE,
+    6: _T.ROTATE_270,
+    7: _T.TRANSVERSE,
+    8: _T.ROTATE_90,
+}
+_STORE = {**_SHOW, 6: _T.ROTATE_90, 8: _T.ROTATE_270}  # all others are their own inverse
+_ARRAY = {
+    None: lambda a: a,
+    _T.FLIP_LEFT_RIGHT: lambda a: a[:, ::-1],
+    _T.ROTATE_180: lambda a: a[::-1, ::-1],
+    _T.FLIP_TOP_BOTTOM: lambda a: a[::-1],
+    _T.TRANSPOSE: lambda a: a.swapaxes(0, 1),
+    _T.ROTATE_270: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    _T.TRANSVERSE: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    _T.ROTATE_90: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+def as_shown(raster: Raster, orientation: int) -> Raster:
+    """A stored picture, or array (H, W, ...), turned as its EXIF orientation (1 to 8) says."""
+    return _turn(raster, _SHOW[orientation])
+
+
+def as_stored(raster: Raster, orientation: int) -> Raster:
+    """The inverse of `as_shown`."""
+    return _turn(raster, _STORE[orientation])
+
+
+def _turn(raster: Raster, how: Image.Transpose | None) -> Raster:
+    if isinstance(raster, np.ndarray):
+        return np.ascontiguousarray(_ARRAY[how](raster))
+    return raster if how is None else raster.transpose(how)

@@ -1,0 +1,438 @@
+"""Photo files in and out: what is opened and within which limits, and how the edited photo becomes a file."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from moebius.photo import (
+    ai_mark,
+    images,
+    jpeg,
+    other_formats,
+    png,
+    tiff,
+)
+from moebius.photo.ifd import read_directory, read_layout
+from moebius.photo.orientation import as_shown, as_stored
+from moebius.photo.silence import quiet
+
+if TYPE_CHECKING:
+    from moebius.inpainters.base import Raster
+
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+"""The formats that are read and written, with the suffixes of their files, the usual one first."""
+
+_READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
+_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
+_RAW = "a camera's raw file, not developed yet"
+_OTHERS = (
+    *(
+        (magic, _RAW)
+        for magic in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0")
+    ),
+    (b"%PDF", "a PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "a Photoshop document"),
+    (b"PK\3\4", "a ZIP archive or an office document"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"<svg", "an SVG drawing"),
+    (b"<!doctype html", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML document"),
+)
+"""How files begin that people take for photos."""
+_BEGINNINGS = (
+    (b"\xff\xd8", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"RIFF", "WebP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+)
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+"""Brands of HEIF files (ISO/IEC 23008-12), 8 bytes from the start."""
+
+
+class PhotoError(ValueError):
+    """A file that is not a photo we can take; the message says what it is, what is allowed and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photo as it is shown, and the file it came from."""
+
+    raster: Raster
+    """Pillow image of a mode in `images.MODES`, or (H, W, 2 | 3 | 4) uint16; orientation applied."""
+    format: str
+    """A key of `SUFFIXES`."""
+    data: bytes
+    """The file, untouched."""
+    orientation: int
+    """EXIF orientation of the stored picture, 1 (upright) to 8."""
+    name: str
+    notes: tuple[str, ...] = ()
+    """Plain sentences on what was peculiar about the file."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as shown."""
+        if isinstance(self.raster, np.ndarray):
+            return self.raster.shape[1], self.raster.shape[0]
+        return self.raster.size
+
+    @property
+    def suffix(self) -> str:
+        """The file name's suffix where it fits the content, else the format's usual one."""
+        own = Path(self.name).suffix
+        return own if own.lower() in SUFFIXES[self.format] else SUFFIXES[self.format][0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A file to be written, and what is worth saying about it."""
+
+    data: bytes
+    format: str
+    notes: tuple[str, ...] = ()
+
+
+# ---- opening ----
+
+
+def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
+    """Open a photo from a file or from its bytes. The content decides what it is, not the suffix.
+
+    The limits `max_bytes` and `max_pixels` hold before anything is decoded.
+
+    Args:
+        name: what messages call it; by default the file's name.
+
+    Raises:
+        PhotoError: there is no such file, it is too large, or it is no photo that can be read.
+    """
+    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
+    data = read_file(source, name)
+    with quiet(stderr=data[:2] in (b"II", b"MM")):
+        image = _decode(data, name)
+        orientation, notes = _orientation(image, data)
+    kind = "JPEG" if image.format == "MPO" else image.format
+    if image.format == "MPO":
+        notes += ("The file holds several pictures; the first one is used.",)
+    elif image.format == "HEIF" and image.n_frames > 1:
+        notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
+    if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
+        notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
+    raster = _raster(image, data, name, orientation)
+    return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
+
+
+def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, name: str | None = None) -> np.ndarray:
+    """Open a mask, (H, W) bool, True = repaint (see `images.mask_array`).
+
+    Args:
+        size: width and height of the photo as shown; None leaves that check to the caller.
+        name: what messages call it; by default the file's name.
+
+    Raises:
+        PhotoError: as `open_photo`; the size is another one; the mask is full.
+    """
+    photo = open_photo(source, name or ("the mask" if isinstance(source, bytes) else None))
+    try:
+        mask = images.mask_array(photo.raster)
+        if size is not None:
+            images.check_mask(mask, (size[1], size[0]))
+    except ValueError as error:
+        raise PhotoError(f"{photo.name}: {error}") from error
+    return mask
+
+
+def max_bytes() -> int:
+    """Largest file that is read: MOEBIUS_MAX_BYTES, by default 256 MiB."""
+    return limit("MOEBIUS_MAX_BYTES", 256 * 2**20)
+
+
+def max_pixels() -> int:
+    """Largest picture that is decoded: MOEBIUS_MAX_PIXELS, by default 128 million.
+
+    Pillow has a limit of its own, 179 million unless a program changes `Image.MAX_IMAGE_PIXELS`.
+    """
+    return min(limit("MOEBIUS_MAX_PIXELS", 128_000_000), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
+
+
+def limit(variable: str, default: int) -> int:
+    """A whole number from the environment; 1_000 is taken as well. PhotoError for anything else."""
+    text = os.environ.get(variable, "")
+    try:
+        return int(text.replace("_", "")) if text else default
+    except ValueError as error:
+        raise PhotoError(f"{variable} must be a whole number, not {text!r}") from error
+
+
+def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
+    """A file's bytes, within the limit `max_bytes`, which holds before it is read.
+
+    Raises:
+        PhotoError: there is no such file, it cannot be read, is empty or too large.
+    """
+    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
+    if isinstance(source, bytes):
+        data, size = source, len(source)
+    else:
+        try:
+            path = Path(source)
+            if not path.is_file():
+                what = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no file"
+                raise PhotoError(f"{name} {what}; give the path of a photo ({_KNOWN})")
+            size = path.stat().st_size
+            data = path.read_bytes() if size <= max_bytes() else b""
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            if isinstance(error, PhotoError):
+                raise
+            raise PhotoError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+    if size > max_bytes():
+        raise PhotoError(
+            f"{name} has {size / 2**20:.0f} MiB, allowed are {max_bytes() / 2**20:.0f}; "
+            "save it smaller, or set MOEBIUS_MAX_BYTES"
+        )
+    if not data:
+        raise PhotoError(f"{name} is empty (0 bytes); copy or download it again")
+    return data
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    """The first picture of a file, loaded, as it is stored."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats())
+        _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
+        if image.format == "TIFF" and _is_raw(image, data):
+            raise PhotoError(f"{name} is {_RAW}; it must be a photo: {_KNOWN}")
+        frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise PhotoError(
+                f"{name} holds {frames} pictures (an animation, or several pages); save the one you want as a "
+                "file of its own"
+            )
+        image.load()
+    except PhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name} {_guess(data)}; it must be a photo: {_KNOWN}") from error
+    except Image.DecompressionBombError as error:
+        pixels = next(iter(re.findall(r"\((\d+) pixels", str(error))), 0)
+        _check_pixels(int(pixels), name, "")
+        raise PhotoError(f"{name} is too large: {error}") from error
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise PhotoError(
+            f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it anew"
+        ) from error
+    return image
+
+
+def _check_pixels(pixels: int, name: str, size: str) -> None:
+    if pixels > max_pixels():
+        raise PhotoError(
+            f"{name} is too large: {pixels / 1e6:.0f} megapixels{size}, allowed are {max_pixels() / 1e6:.0f}; "
+            "scale it down, or set MOEBIUS_MAX_PIXELS"
+        )
+    if pixels == 0:
+        raise PhotoError(f"{name} has no pixels{size}; copy or download it again")
+
+
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Whether a TIFF is a camera's raw file (DNG, NEF, ARW, CR2), of which Pillow would read a small preview.
+
+    That is so where its first picture says that it is a smaller copy of another one (TIFF 6.0, NewSubfileType).
+    """
+    return data[8:10] == b"CR" or 50706 in image.tag_v2 or bool(image.tag_v2.get(254, 0) & 1)  # 50706: DNGVersion
+
+
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are read; HEIF only where pillow_heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return _READ
+    pillow_heif.register_heif_opener()
+    return (*_READ, "HEIF")
+
+
+def _guess(data: bytes) -> str:
+    """What an unknown file seems to be, as a predicate."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    for magic, what in _OTHERS:
+        if start[: len(magic)].lower() == magic.lower() or data.startswith(magic):
+            return f"is {what}"
+    if data[4:8] == b"ftyp":
+        if data[8:12] == b"crx ":
+            return f"is {_RAW}"
+        if data[8:12] in _HEIC:
+            what = "a damaged HEIC photo" if "HEIF" in _formats() else "a HEIC photo, for which pillow-heif is missing"
+            return f"is {what}"
+        return "is a damaged AVIF photo" if data[8:12] in (b"avif", b"avis") else "is a video"
+    if jpeg.bits_per_sample(data) not in (None, 8):
+        return f"is a JPEG with {jpeg.bits_per_sample(data)} bits a channel, which is not supported"
+    for magic, kind in _BEGINNINGS:
+        if data.startswith(magic):
+            return f"begins like a {kind}, but it is damaged, cut off or of a rare kind"
+    if len(data) > 16 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:64]):
+        return "is text"
+    return "is no picture that can be recognised, or its beginning is damaged"
+
+
+def _raster(image: Image.Image, data: bytes, name: str, orientation: int) -> Raster:
+    """The picture as it is shown. Pillow cuts 16-bit colour to 8 bits, so that is read again."""
+    depths = getattr(image, "tag_v2", {}).get(258, (8,))
+    try:
+        if image.format == "PNG" and png.read_header(data).depth == 16 and not image.mode.startswith("I;16"):
+            return as_shown(png.read_16bit(data), orientation)
+        if image.format == "TIFF" and max(depths) > 8 and image.mode in ("RGB", "RGBA"):
+            return as_shown(tiff.read_16bit(data), orientation)
+    except ValueError as error:
+        raise PhotoError(f"{name} has 16 bits a channel in a form that cannot be read: {error}") from error
+    if image.mode not in images.MODES or (image.mode == "CMYK" and max(depths) > 8):
+        what = "16-bit CMYK" if image.mode == "CMYK" else image.mode
+        raise PhotoError(f"{name} has colours of the kind {what}, which are not supported; save it as RGB")
+    raster = image.copy() if image.format == "TIFF" else as_shown(image.copy(), orientation)  # Pillow turns TIFFs
+    raster.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
+    return raster
+
+
+def _orientation(image: Image.Image, data: bytes) -> tuple[int, tuple[str, ...]]:
+    """EXIF orientation, 1 where there is none, and a note where the EXIF data are damaged."""
+    try:
+        exif = image.info.get("exif")
+        if exif:
+            body = exif.removeprefix(b"Exif\0\0")
+            read_directory(body, layout := read_layout(body), layout.first)
+        # Pillow forgets a TIFF's orientation when it has loaded and turned it
+        orientation = tiff.read_orientation(data) if image.format == "TIFF" else image.getexif().get(274, 1)
+    except Exception:  # Pillow's parser, too, raises nearly everything
+        return 1, ("The photo's EXIF data are damaged, so it is taken as it is stored.",)
+    return (orientation if orientation in range(1, 9) else 1), ()
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return re.sub(r" ?<_?io\.BytesIO[^>]*>", "", text)[:160] or type(error).__name__
+
+
+# ---- writing ----
+
+
+def encode_photo(
+    photo: Photo, raster: Raster, changed: np.ndarray, suffix: str | None = None, mark: str | None = None
+) -> Encoded:
+    """The edited photo as a file of the same format, or of the one that `suffix` (".png") names.
+
+    In the same format it stays what it was: stored orientation and its EXIF tag, metadata, bit depth, and as far
+    as the format allows the coded data of everything that was not touched. Thumbnails show the edited photo.
+
+    Args:
+        raster: the edited `photo.raster`, same size and mode; one of another size is written whole.
+        changed: (H, W) bool, the pixels that may differ; if none and no other format: the original file, verbatim.
+        mark: how the edit was made, a word of `moebius.photo.ai_mark`, for the file's XMP; None: it is not told. An
+            unchanged photo is never marked.
+
+    Raises:
+        PhotoError: the suffix is unknown, or the format cannot hold this photo.
+    """
+    kind = photo.format if suffix is None else format_of(suffix)
+    if kind == "HEIF" and kind not in _formats():
+        raise PhotoError("HEIC files are written with the package pillow-heif, which is missing; choose .avif")
+    size = raster.shape[1::-1] if isinstance(raster, np.ndarray) else raster.size
+    if changed.shape != size[::-1]:
+        raise ValueError(f"the edited photo is {size}, `changed` {changed.shape[::-1]}")
+    mark = mark if changed.any() else None
+    resized = size != photo.size  # the published recipe's picture: nothing of the original's coding fits it
+    if kind == photo.format and not changed.any() and not resized:
+        return Encoded(data=photo.data, format=kind)
+    try:
+        if kind != photo.format or resized:
+            data, notes = other_formats.convert(photo.data, photo.format, kind, raster, mark)
+        else:
+            stored, where = as_stored(raster, photo.orientation), as_stored(changed, photo.orientation)
+            data, notes = _encode_stored(photo, stored, where, mark)
+    except Exception as error:  # damaged metadata make Pillow's encoders, too, raise nearly everything
+        raise PhotoError(
+            f"{photo.name} cannot be written as {kind} ({_one_line(error)}); choose another format, e.g. .png"
+        ) from error
+    if mark and kind in ai_mark.IN_PLACE:
+        data, more = ai_mark.add(data, kind, mark)
+        notes = (*notes, *more)
+    elif mark and kind in ("BMP", "GIF"):
+        notes = (*notes, ai_mark.cannot(kind))
+    return Encoded(data=data, format=kind, notes=notes)
+
+
+def format_of(suffix: str) -> str:
+    """The format that a file name's suffix stands for.
+
+    Raises:
+        PhotoError: the suffix is unknown.
+    """
+    for kind, suffixes in SUFFIXES.items():
+        if suffix.lower() in suffixes:
+            return kind
+    allowed = ", ".join(s for suffixes in SUFFIXES.values() for s in suffixes)
+    raise PhotoError(f"cannot write files with the suffix {suffix!r}; choose from {allowed}")
+
+
+def _encode_stored(
+    photo: Photo, stored: Raster, changed: np.ndarray, mark: str | None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The edited photo in its own format; `stored` and `changed` are not turned."""
+    if photo.format == "JPEG":
+        return jpeg.encode_jpeg(photo.data, stored, changed)
+    if photo.format == "PNG":
+        before = as_stored(photo.raster, photo.orientation)
+        return png.encode_png(photo.data, before, stored, changed)
+    if photo.format == "TIFF":
+        try:
+            return tiff.encode_tiff(photo.data, stored, changed), ()
+        except ValueError:  # odd, or damaged; Pillow may know more
+            if isinstance(stored, np.ndarray):
+                raise
+    return other_formats.encode_again(photo.data, photo.format, stored, mark)
+
+
+def write_atomic(path: Path | str, data: bytes) -> None:
+    """Write a file whole or not at all: beside its place first, then moved there.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    path = Path(path).resolve()  # a link stays a link
+    temporary = path.with_name(f".moebius-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:  # with the permissions that new files get here
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            os.chmod(temporary, path.stat().st_mode & 0o777)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

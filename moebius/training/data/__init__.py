@@ -1,0 +1,1 @@
+"""What training learns from: pictures, masks, latents, finished fills."""

@@ -1,0 +1,144 @@
+"""Photos for a training in one small file: shrunk, as JPEG, with outlines for holes and everybody's licence.
+
+The file is a ZIP of `photos/`, `silhouettes/` and `SOURCES.tsv`; unpacked into `data/` it is
+what configs/mini*.toml read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from moebius.photo import images, photo_file
+from moebius.training.config import ConfigError
+from moebius.training.data import pictures
+from moebius.training.data.samples import box
+
+SOURCES = "SOURCES.tsv"
+OUTLINE = 256
+"""Longest side of an outline, in pixels."""
+
+
+def pack(
+    folders: list[Path],
+    target: Path,
+    licences: Path,
+    shapes: Path | None = None,
+    short: int = 1024,
+    quality: int = 90,
+    most: int = 60_000_000,
+) -> dict:
+    """Write `target`, whole or not at all, and say what is in it. The same input gives the same bytes.
+
+    Args:
+        folders: of photos, searched in depth.
+        licences: a TSV with columns `file`, `licence` and `sha256`, and any others; every photo and every outline must
+            be in it.
+        shapes: folder of outlines, white = object.
+        short: short side in pixels to which larger photos are shrunk.
+        most: bytes that the file may have.
+
+    Raises:
+        ConfigError: a photo cannot be read, something has no licence, nothing is there, or the file would be too large.
+        heldout.HeldOutError: a photo is held out for evaluation.
+    """
+    known = _licences(licences)
+    files = [file for folder in folders for file in pictures.find(folder)]
+    found = pictures.index(files, pictures.heldout_hashes(()))
+    if found.broken:
+        path, reason = found.broken[0]
+        raise ConfigError(f"{path} cannot be read ({reason}); take it out of the folder")
+    rows, contents = [], {}
+    for number, picture in enumerate(found.pictures):
+        if picture.sha256 not in known:
+            raise ConfigError(f"{picture.path} has no licence in {licences}; take it out or list it")
+        name = f"photos/{number:05d}.jpg"
+        rgb = pictures.shrunk(images.to_rgb8(photo_file.open_photo(picture.path).raster), short)
+        contents[name] = _jpeg(rgb, quality)
+        rows.append({"packed": name} | known[picture.sha256])
+    photo_count = len(rows)
+    for number, path in enumerate(pictures.find(shapes) if shapes else []):
+        digest = sha256(path.read_bytes()).hexdigest()
+        if digest not in known:
+            raise ConfigError(f"{path} has no licence in {licences}; take it out or list it")
+        name = f"silhouettes/{number:05d}.png"
+        contents[name] = _outline(photo_file.open_mask(path))
+        rows.append({"packed": name} | known[digest])
+    contents[SOURCES] = _table(rows)
+    size = _write(target, contents, most)
+    return {
+        "output": str(target),
+        "photos": photo_count,
+        "silhouettes": len(rows) - photo_count,
+        "bytes": size,
+        "licences": sorted({row["licence"] for row in rows}),
+    }
+
+
+def _licences(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a list of licences by SHA-256."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), delimiter="\t"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not rows or not {"file", "licence", "sha256"} <= rows[0].keys():
+        raise ConfigError(f"{path} must be a TSV with the columns file, licence and sha256")
+    return {row["sha256"]: row for row in rows if row["licence"]}
+
+
+def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()
+
+
+def _outline(mask: np.ndarray) -> bytes:
+    """(H, W) bool -> a PNG of one bit, cropped to the object."""
+    if not mask.any():
+        raise ConfigError("an outline is empty; take it out of the folder")
+    left, top, right, bottom = box(mask)
+    part = mask[top:bottom, left:right].astype(np.uint8) * 255
+    part = np.pad(part, 1)  # an outline has an outside
+    if max(part.shape) > OUTLINE:
+        factor = OUTLINE / max(part.shape)
+        size = tuple(max(2, round(side * factor)) for side in part.shape[::-1])
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    buffer = io.BytesIO()
+    Image.fromarray(part >= 128).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _table(rows: list[dict[str, str]]) -> bytes:
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, delimiter="\t", lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _write(target: Path, contents: dict[str, bytes], most: int) -> int:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in contents.items():
+            how = zipfile.ZIP_DEFLATED if name == SOURCES else zipfile.ZIP_STORED  # pictures are compressed already
+            archive.writestr(zipfile.ZipInfo(name), data, how)  # without a date: the same bytes every time
+    size = buffer.tell()
+    if size > most:
+        raise ConfigError(
+            f"{target} would have {size / 1e6:.1f} MB, more than {most / 1e6:g}; "
+            "lower --short or --quality, or take fewer photos"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(target)
+    return size

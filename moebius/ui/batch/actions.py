@@ -1,0 +1,346 @@
+"""What happens behind the buttons for many photos: take them in, open one to paint on it, fill all, stop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from gradio.utils import get_upload_folder
+
+from moebius import model_cache, registry
+from moebius.batch import run
+from moebius.batch.plan import Job
+from moebius.batch.records import RecordsFile
+from moebius.batch.run import Outcome, Task
+from moebius.config import SamplingConfig
+from moebius.inpainters.base import Cancelled
+from moebius.photo import ai_mark, photo_file
+from moebius.ui import editor, queue
+from moebius.ui import html as words
+from moebius.ui.batch import html
+from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
+from moebius.ui.fill.actions import Actions
+from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, most_seconds, plainly
+from moebius.ui.session import Session
+
+AHEAD = 1
+"""Photos that are read while the model works; several visitors may do this at once."""
+LAST_WORD_S = 5
+"""Stop waits for what a run was about to show, longest: it would hide the archive again if it came later."""
+
+
+class BatchActions(Handlers):
+    """Shares visitors, the photo in the editor and options with the rest of the page.
+
+    What there is to show is a list: the heading, the pictures, the archive, the buttons that take photos off. What
+    stands where photos are painted is another: the chooser, its upload, the editor.
+    """
+
+    def __init__(self, actions: Actions) -> None:
+        super().__init__(actions.options, actions.sessions)
+        self._paint = actions._paint
+
+    # ---- photos and masks in ----
+
+    @plainly
+    def add_photos(
+        self,
+        files: list[dict] | None,
+        layers: list[str] | None,
+        mask_for: MaskFor,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+    ) -> tuple:
+        """Take photos, and masks named `name_mask.png` for them; the first photo is opened if none of them is.
+
+        Args:
+            files: Gradio's records of uploaded files, whose paths it has checked.
+            layers: what is painted in the editor now, see `editor.strokes`; it is kept for the photo there.
+            mask_for: "all": one painted mask for all photos; "each": each its own.
+        """
+        session = self._session(request)
+        files = [file for file in files or () if isinstance(file, dict) and isinstance(file.get("path"), str)]
+        if not files:
+            return (gr.skip(),) * 8
+        series = self._series(session, mask_for)
+        _not_while_running(series)
+        self._keep(session, layers)
+        report, passed_over = Stoppable(progress, session, "add"), []
+        for index, file in enumerate(files):
+            path, given = Path(file["path"]), file.get("orig_name")
+            given = given if isinstance(given, str) and given else path.name
+            report(index / len(files), f"Reading photo {index + 1} of {len(files)}")
+            if why := series.add(path, given):
+                passed_over.append(why)
+        series.pair()
+        if passed_over:
+            more = f", and {len(passed_over) - 3} more" if len(passed_over) > 3 else ""
+            gr.Warning(escape("; ".join(passed_over[:3]) + more), title="Not taken")
+        first = next((entry for entry in series.listed() if not entry.refused), None)
+        opened = (gr.skip(),) * 3
+        if first and not session.of_series:
+            self._carry_over(session, series, layers, first)
+            opened = self._opened(session, series, first)
+        return None, *opened, *self._shown(session)
+
+    @plainly
+    def open_photo(self, name: str, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
+        """Put one of the photos into the editor, with its mask; what was painted on the one before is kept.
+
+        `name`: as the list has it.
+        """
+        session = self._session(request)
+        series = self._series(session, mask_for)
+        entry = series.entries.get(name)
+        if entry is None:
+            raise ValueError(f"there is no photo {name[:80]!r} among yours; drop it first")
+        self._keep(session, layers)
+        if entry.refused:
+            raise ValueError(entry.refused)
+        return *self._opened(session, series, entry), *self._shown(session)
+
+    def pick(self, event: gr.SelectData, request: gr.Request) -> str:
+        """The name of the photo that was clicked."""
+        series = self._session(request).series
+        listed = series.listed() if series else []
+        return listed[event.index].name if isinstance(event.index, int) and 0 <= event.index < len(listed) else ""
+
+    @plainly
+    def choose_mask_for(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
+        """One mask for all, or each its own: show what counts now."""
+        session = self._session(request)
+        series = self._series(session)
+        self._keep(session, layers)  # as it was meant until now
+        entry, opened = series.entries.get(session.of_series), (gr.skip(),) * 3
+        before = series.mask_of(entry) if entry else None
+        self._series(session, mask_for)
+        if entry and before[0] != series.mask_of(entry)[0]:  # or strokes of the meantime would be lost
+            opened = self._opened(session, series, entry)
+        return *opened, *self._shown(session)
+
+    @plainly
+    def remove_photo(self, name: str, layers: list[str] | None, request: gr.Request) -> tuple:
+        """Take one photo off the list, with its masks and its result; if it is in the editor, the next one comes there.
+
+        `name`: as the list has it; "": the one in the editor.
+        """
+        session = self._session(request)
+        series = self._series(session)
+        name = name or session.of_series
+        if not name:
+            raise ValueError("none of your photos is chosen; click one first")
+        if name not in series.entries:
+            raise ValueError(f"there is no photo {name[:80]!r} among yours")
+        _not_while_running(series)
+        self._keep(session, layers)
+        names = [entry.name for entry in series.listed()]
+        place = names.index(name) if name in names else 0
+        series.remove(name)
+        if not series.listed():
+            return "", *self.clear_photos(request)
+        opened = (gr.skip(),) * 3
+        if name == session.of_series:
+            session.of_series = ""
+            opened = (gr.update(visible=True), None, None)
+            around = [*series.listed()[place:], *series.listed()[:place][::-1]]
+            if left := next((entry for entry in around if not entry.refused), None):
+                opened = self._opened(session, series, left)
+        return "", *opened, *self._shown(session)
+
+    @plainly
+    def clear_photos(self, request: gr.Request) -> tuple:
+        """Forget the many photos, their masks and results; the editor is emptied if it shows one of them."""
+        session = self._session(request)
+        if series := session.series:
+            session.stop("batch")
+            series.end()
+            session.series = None
+            series.delete()
+        opened = (gr.update(visible=True), None, None) if session.of_series else (gr.skip(),) * 3
+        session.of_series = ""
+        return *opened, *self._shown(session)
+
+    # ---- the run ----
+
+    @plainly
+    def fill_photos(
+        self,
+        layers: list[str] | None,
+        mask_for: MaskFor,
+        model: str,
+        variant: str,
+        recipe: str,
+        steps: int,
+        guidance: float,
+        seed: str,
+        scheduler: str,
+        feather_px: int,
+        prompt: str,
+        plan: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[list]:
+        """Fill all photos; what there is to show comes after each. Finished ones are left alone, errors stop nothing.
+
+        `layers`: as for `add_photos`; the rest as for `Actions.fill`. The time limit holds for each photo.
+        """
+        session = self._session(request)
+        report = Stoppable(progress, session, "batch", most_seconds())
+        series = self._series(session, mask_for)
+        if not series.listed():
+            raise ValueError("drop some photos first")
+        _not_while_running(series)
+        config = SamplingConfig(
+            recipe=recipe,
+            num_inference_steps=int(steps),
+            guidance_scale=float(guidance),
+            scheduler=scheduler,
+            feather_px=int(feather_px),
+            prompt=prompt or None,
+        )
+        self._keep(session, layers)
+        options = self._options(variant, plan)
+        card, _ = registry.resolve(model, options)
+        if series.seed is None or str(seed or "").strip():
+            series.seed = chosen_seed(seed)
+        mark = ai_mark.chosen(card.seeded)
+
+        def load():
+            report.start()  # the time limit is one photo's
+            return model_cache.acquire(card.name, options, report)
+
+        def told(job: Job, share: float, text: str) -> None:
+            tally = series.tally
+            tally.filling(job.name, share)
+            session.used = time.monotonic()  # a long batch is no idle visitor
+            done = f"{tally.place} of {tally.total} done, {tally.left()}"
+            report(tally.share, f"{done}. {job.name}: {text}")
+
+        task = Task(
+            load=load,
+            config=config.for_model(card.name),
+            seed=series.seed if card.seeded else None,
+            identity={"model": card.name, "variant": variant, "plan": plan, "mark": mark},
+            mark=mark,
+        )
+        jobs = series.jobs()
+        if not any(job.mask for job in jobs):
+            raise ValueError("nothing is painted yet; click a photo, paint over what should go, then try again")
+        series.begin(_outcomes(series, jobs, task, told), len(jobs))
+        series.shown.clear()
+        made = html.made_by(card.title, task.seed)
+        try:
+            yield self._shown(session, made)
+            while self._next(session, series, report):
+                yield self._shown(session, made)
+        except Cancelled:
+            pass
+        except Exception:
+            if not session.gone:  # else it is only that the files have been deleted
+                raise
+        finally:
+            self._end(session, series)
+            series.shown.set()
+        if not session.gone:
+            yield self._shown(session, made)
+
+    @plainly
+    def stop_filling(self, request: gr.Request) -> list:
+        """Make a running batch stop at its next step; what is finished stays and is put into the archive."""
+        session = self._session(request)
+        session.stop("batch")
+        if session.series:
+            session.series.end()
+            session.series.shown.wait(LAST_WORD_S)
+        return self._shown(session)
+
+    def _next(self, session: Session, series: Series, report: Stoppable) -> Outcome | None:
+        with series.lock, queue.take(report):
+            return series.take()
+
+    def _end(self, session: Session, series: Series) -> None:
+        try:
+            if not session.gone:
+                series.end()
+        finally:
+            if session.gone:  # and what was being written came after the files had been deleted
+                session.delete()
+
+    # ---- what is kept and shown ----
+
+    def _series(self, session: Session, mask_for: MaskFor | None = None) -> Series:
+        if mask_for not in (None, *MASKS_FOR):
+            raise ValueError(f"mask_for must be one of {', '.join(MASKS_FOR)}, got {str(mask_for)[:80]!r}")
+        if session.series is None:
+            public = Path(get_upload_folder()) / secrets.token_hex(32)
+            session.series = Series(session.folder / "series", public)
+        if mask_for is not None:
+            session.series.mask_for = mask_for
+        return session.series
+
+    def _keep(self, session: Session, layers: list[str] | None) -> None:
+        """Keep what is painted on the photo in the editor, if it is one of many and something was changed."""
+        entry = session.series.entries.get(session.of_series) if session.series else None
+        if entry is None or layers is None:
+            return
+        given = session.mask()
+        mask = editor.full_mask(self._strokes(layers), given, entry.size)
+        if not np.array_equal(mask, np.zeros_like(mask) if given is None else given):
+            session.series.keep_mask(entry, mask)
+            session.keep_mask(mask)
+
+    def _carry_over(self, session: Session, series: Series, layers: list[str] | None, first: Entry) -> None:
+        """What is painted on another photo becomes the mask for all, where that photo has the size of the first."""
+        if session.photo is None or series.shared or series.mask_for != "all" or session.size != first.size:
+            return
+        photo = photo_file.open_photo(session.photo, session.name)
+        mask = editor.full_mask(self._strokes(layers), session.mask(), photo.size)
+        series.share(mask, photo.size, photo.orientation)
+
+    def _opened(self, session: Session, series: Series, entry: Entry) -> tuple:
+        photo = photo_file.open_photo(series.photos / entry.name, entry.name)
+        session.keep_photo(photo.data, entry.name, photo.size)
+        session.of_series = entry.name
+        mask, why = series.mask_of(entry)
+        if mask:
+            try:
+                session.keep_mask(photo_file.open_mask(mask, photo.size))
+            except ValueError as error:
+                why = str(error)
+        if why and (mask or series.shared and series.mask_for == "all"):
+            gr.Warning(escape(why), title="The mask does not fit this photo")
+        return self._paint(session, photo)
+
+    def _shown(self, session: Session, made: str = "") -> list:
+        series = session.series
+        pictures = series.pictures() if series else []
+        if not pictures:
+            hidden = gr.update(visible=False)
+            return [html.STEPS, gr.update(visible=False, value=[]), hidden, hidden]
+        names = [entry.name for entry, _ in pictures]
+        selected = names.index(session.of_series) if session.of_series in names else None
+        shown = [(path, html.caption(series, entry)) for entry, path in pictures]
+        archive = series.archive if not series.running else None
+        label = archive and f"Download {len(series.results())} as ZIP · {words.file_size(archive.stat().st_size)}"
+        return [
+            html.heading(series, made),
+            gr.update(visible=True, value=shown, selected_index=selected),
+            gr.update(visible=archive is not None, value=archive and str(archive), label=label or "Download"),
+            gr.update(visible=not series.running),
+        ]
+
+
+def _outcomes(series: Series, jobs: list[Job], task: Task, told: run.Told) -> Iterator[Outcome]:
+    with RecordsFile(series.out) as records:
+        # one square a call: visitors take turns, and stop, photo by photo
+        yield from run.run(jobs, task, series.out, records, AHEAD, told)
+
+
+def _not_while_running(series: Series) -> None:
+    if series.running:
+        raise ValueError("the photos are being filled; wait, or press Stop first")

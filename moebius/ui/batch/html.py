@@ -1,0 +1,90 @@
+"""What the page says about many photos, as HTML. Pure functions; whatever comes from outside is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from moebius.photo import photo_file
+from moebius.ui import html
+from moebius.ui.batch.photo_batch import Entry, Series, most_bytes, most_photos, why_missing
+
+STEPS = """
+<ol class="steps"><li><b>Drop your photos</b><span>Masks too, if you have them: IMG_1_mask.png for IMG_1.jpg, white =
+repaint.</span></li>
+<li><b>Paint over what should go</b><span>Once for all, as with a camera on a tripod, or on each photo.</span></li>
+<li><b>Press Fill all</b><span>You get a ZIP: same sizes, same formats, changed only where you painted.</span></li></ol>
+"""
+
+MASK_FOR = [("One for all photos", "all"), ("Each photo its own", "each")]
+MASK_FOR_INFO = "One for all fits photos of the same size. A photo with a mask of its own, or a mask file, keeps it."
+
+
+def limits() -> str:
+    """What may be dropped."""
+    return (
+        f"<p class='about'>Up to {most_photos():,} photos of {photo_file.max_bytes() / 2**20:,.0f} MiB, together "
+        f"{_size(most_bytes())}. They are deleted when you close the page.</p>"
+    )
+
+
+def caption(series: Series, entry: Entry) -> str:
+    """Name and state of a photo in the list, two lines of text."""
+    return f"{entry.name}\n{_state(series, entry)}"
+
+
+def heading(series: Series, made: str = "") -> str:
+    """How far it is, what failed. `made`: the model's line, as HTML."""
+    listed = series.listed()
+    if not listed:
+        return STEPS
+    tally = series.tally
+    if tally is None or (not series.running and all(entry.outcome is None for entry in listed)):
+        ready = sum(series.mask_of(entry)[0] is not None for entry in listed)
+        said = f"<b>{_photos(len(listed))}</b>, {'all' if ready == len(listed) else ready} with a mask."
+        if ready < len(listed):
+            said += " Click one to paint on it."
+        missing = [entry for entry in listed if entry.refused]
+    elif series.running:
+        said = f"<b>{tally.place} of {tally.total} done</b>, {tally.left()}."
+        missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
+    else:
+        filled = len(series.results())
+        said = f"<b>{filled} of {_photos(len(listed))} filled.</b>"
+        if tally.place < tally.total:
+            said += " Stopped; Fill all goes on with the rest."
+        elif tally.finished:
+            said += f" {tally.finished} were finished before and left as they are."
+        missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
+    reasons = "".join(f"<li>{escape(_reason(entry))}</li>" for entry in missing)
+    failed = f"<ul class='failed'>{reasons}</ul>" if reasons else ""
+    return f"<div class='facts' role='status'><p>{said} {made}</p>{failed}</div>"
+
+
+def made_by(title: str, seed: int | None) -> str:
+    """The model of a run."""
+    return f"Model: <b>{escape(title)}</b>{'' if seed is None else f', seed {seed}'}."
+
+
+def _state(series: Series, entry: Entry) -> str:
+    if entry.refused or entry.outcome and entry.outcome.state == "failed":
+        return "✗ failed"
+    if entry.outcome:
+        return "✓ filled"
+    if series.running:
+        return "waits"
+    if series.mask_of(entry)[0] is None:
+        return "no mask" if series.shared is None or series.mask_for == "each" else "another size"
+    return "✓ own mask" if series.has_own(entry) else "✓ mask"
+
+
+def _reason(entry: Entry) -> str:
+    text = html.without_folders(entry.refused or why_missing(entry))
+    return text if text.startswith(entry.name) else f"{entry.name}: {text}"
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo{'' if count == 1 else 's'}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

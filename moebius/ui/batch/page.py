@@ -1,0 +1,143 @@
+"""The part of the page for many photos: where they are dropped, their list, and how the two are wired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from moebius.photo.photo_file import SUFFIXES
+from moebius.ui.batch import html
+from moebius.ui.batch.actions import BatchActions
+from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
+from moebius.ui.settings import Settings
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Beside the editor. The order of `shown` is that of `BatchActions`."""
+
+    heading: gr.HTML
+    pictures: gr.Gallery
+    archive: gr.DownloadButton
+    off: gr.Row
+    remove: gr.Button
+    clear: gr.Button
+    mask_for: gr.Radio
+    picked: gr.Textbox
+    go: gr.Button
+    stop: gr.Button
+
+    @property
+    def shown(self) -> list:
+        return [self.heading, self.pictures, self.archive, self.off]
+
+
+def drop() -> gr.File:
+    """Over the editor."""
+    with gr.Column(elem_id="many-drop"):
+        files = gr.File(
+            file_count="multiple",
+            file_types=["image", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)],
+            label="Photos, and masks if you have them",
+            show_label=False,
+            height=150,
+            elem_id="many-files",
+        )
+        gr.HTML(html.limits(), padding=False)
+    return files
+
+
+def panel() -> Panel:
+    heading = gr.HTML(html.STEPS, elem_id="many-heading", padding=False)
+    mask_for = gr.Radio(html.MASK_FOR, value="all", label="Mask", info=html.MASK_FOR_INFO, elem_id="mask-for")
+    pictures = thumbnails(
+        label="Your photos",
+        columns=4,
+        object_fit="contain",
+        visible=False,
+        elem_id="many-photos",
+    )
+    go = gr.Button("Fill all", variant="primary", elem_id="many-go")
+    stop = gr.Button("Stop", visible=False, elem_id="many-stop")
+    archive = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="many-zip")
+    with gr.Row(visible=False, elem_id="many-off") as off:
+        remove = gr.Button("Remove this photo", size="sm", min_width=120, elem_id="many-remove")
+        clear = gr.Button("Remove all photos", size="sm", min_width=120, elem_id="many-clear")
+    picked = gr.Textbox(visible="hidden", label="Name")
+    return Panel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
+
+
+def wire(
+    actions: BatchActions,
+    files: gr.File,
+    panel: Panel,
+    entered: list,
+    layers: gr.File,
+    model: gr.Radio,
+    settings: Settings,
+) -> None:
+    """`entered`: chooser, its upload, the editor; the last is never an input on the server, see `mask_editor`."""
+    brush, buttons, mask_for = entered[-1], [panel.go, panel.stop], panel.mask_for
+    opened = [*entered, *panel.shown]
+
+    added = files.upload(None, brush, layers, js=LAYERS).then(
+        actions.add_photos,
+        [files, layers, mask_for],
+        [files, *opened],
+        api_name="add_photos",
+        preprocess=False,
+        show_progress_on=files,
+    )
+    added.failure(None, None, files, js="() => [null]")
+
+    picked = panel.pictures.select(actions.pick, None, panel.picked, api_visibility="private", show_progress="hidden")
+    picked.then(None, brush, layers, js=LAYERS).then(
+        actions.open_photo,
+        [panel.picked, layers, mask_for],
+        opened,
+        api_name="open_photo",
+        show_progress_on=panel.heading,
+    )
+    mask_for.input(None, brush, layers, js=LAYERS).then(
+        actions.choose_mask_for,
+        [layers, mask_for],
+        opened,
+        api_name="choose_mask_for",
+        show_progress="hidden",
+        show_progress_on=panel.heading,
+    )
+    panel.remove.click(None, brush, layers, js=LAYERS).then(
+        actions.remove_photo,
+        [panel.picked, layers],
+        [panel.picked, *opened],
+        api_name="remove_photo",
+        show_progress_on=panel.heading,
+    )
+    panel.clear.click(
+        actions.clear_photos, None, opened, api_name="clear_photos", show_progress="hidden", show_progress_on=files
+    )
+
+    panel.go.click(None, None, buttons, js=BUSY)
+    painted = panel.go.click(None, brush, layers, js=LAYERS)
+    filling = painted.then(
+        actions.fill_photos,
+        [layers, mask_for, model, *settings],
+        panel.shown,
+        api_name="fill_photos",
+        concurrency_id="batch",
+        concurrency_limit=2,
+        show_progress_on=panel.heading,
+    )
+    for ended in (filling.then, filling.failure):
+        ended(None, None, buttons, js=IDLE)
+    panel.stop.click(
+        actions.stop_filling,
+        None,
+        panel.shown,
+        api_name="stop_filling",
+        queue=False,
+        cancels=[filling],
+        show_progress_on=panel.heading,
+    )
+    panel.stop.click(None, None, buttons, js=IDLE)

@@ -1,0 +1,423 @@
+"""The many photos of one visitor: files, masks, small pictures, results. Gradio is not needed here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from moebius.batch import plan
+from moebius.batch.plan import MASK_ENDING, Job
+from moebius.batch.run import Outcome
+from moebius.batch.tally import Tally
+from moebius.inpainters.base import Cancelled
+from moebius.photo import filenames, images, photo_file
+from moebius.photo.orientation import as_shown, as_stored
+from moebius.ui import editor
+
+log = logging.getLogger(__name__)
+
+SMALL = (320, 240)
+"""Most width and height of the pictures in the list."""
+ARCHIVE = "photos_filled.zip"
+NOT_FILLED = "not filled.txt"
+"""In the archive: which photos are not in it, and why."""
+
+MaskFor = Literal["all", "each"]
+MASKS_FOR: tuple[MaskFor, ...] = get_args(MaskFor)
+
+
+def most_photos() -> int:
+    """Photos that a visitor may have at once: MOEBIUS_MAX_BATCH, by default 200; and as many masks."""
+    return photo_file.limit("MOEBIUS_MAX_BATCH", 200)
+
+
+def most_bytes() -> int:
+    """Bytes of a visitor's many photos and masks together: MOEBIUS_MAX_BATCH_BYTES, by default 4 GiB."""
+    return photo_file.limit("MOEBIUS_MAX_BATCH_BYTES", 4 * 2**30)
+
+
+@dataclass
+class Entry:
+    """One photo, or a file that could not be taken as one."""
+
+    name: str
+    """Safe, unique, and that of its file in the folder of photos."""
+    output: str
+    """File name of its result."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height as shown."""
+    orientation: int = 1
+    refused: str = ""
+    """Why it was not taken; then there is no file."""
+    painted: Path | None = None
+    """A mask of its own that was painted here, in place of a mask file."""
+    outcome: Outcome | None = None
+    """Of the last run."""
+    plain: Path | None = None
+    """A small picture of the photo."""
+    shown: Path | None = None
+    """What the list shows: the photo small, its mask on it, or its result."""
+    _drawn: object = None
+    """What `shown` was made of."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The mask painted for all photos."""
+
+    path: Path
+    size: tuple[int, int]
+    orientation: int
+    """Of the photo that it was painted on."""
+
+
+@dataclass
+class Series:
+    """`folder`: private, for photos, masks and results. `public`: for small pictures and the archive, from where
+    Gradio serves them without another copy; nobody can guess its name. Both are made here and vanish with `delete`."""
+
+    folder: Path
+    public: Path
+    mask_for: MaskFor = "all"
+    shared: Shared | None = None
+    entries: dict[str, Entry] = field(default_factory=dict)
+    """By name; masks in files are among them, see `listed`."""
+    seed: int | None = None
+    """Of the first run, and of those after it that name none: so that finished photos stay finished."""
+    tally: Tally | None = None
+    """Of the run that goes on, or of the last one."""
+    running: bool = False
+    archive: Path | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while an outcome is made and taken."""
+    shown: threading.Event = field(default_factory=threading.Event)
+    """Set while nobody is about to show the progress of a run."""
+    _work: Iterator[Outcome] | None = None
+    _jobs: dict[str, Job] = field(default_factory=dict)
+    _bytes: int = 0
+    _files: int = 0
+    _shrunk: dict[tuple, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for folder in (self.photos, self.masks, self.out, self.folder / "small"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.public.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.shown.set()
+
+    @property
+    def photos(self) -> Path:
+        return self.folder / "photos"
+
+    @property
+    def masks(self) -> Path:
+        return self.folder / "masks"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def listed(self) -> list[Entry]:
+        """The photos, and what could not be taken, by name; without the files that are masks of others."""
+        return [entry for name, entry in sorted(self.entries.items()) if entry.refused or name in self._jobs]
+
+    def delete(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.public, ignore_errors=True)
+
+    # ---- files in ----
+
+    def add(self, path: Path, given: str) -> str:
+        """Take a photo, or a mask `name_mask.png` of one; returns why it was passed over, or "".
+
+        A file that is no photo is listed with its reason. The same file again is passed over without a word, and a
+        mask takes the place of an older one of its name.
+
+        Args:
+            path: where it lies; it is linked, or copied, so nobody may write into that very file any more.
+            given: what the visitor calls it.
+        """
+        stem = filenames.safe_stem(given, MASK_ENDING)
+        is_mask = stem.endswith(MASK_ENDING)
+        if self._count(masks=is_mask) >= most_photos():
+            return f"{_short(given)}: {most_photos()} {'masks' if is_mask else 'photos'} are the most at once here"
+        try:
+            size = path.stat().st_size
+            if self._bytes + size > most_bytes():
+                return f"{_short(given)}: all photos together may have {most_bytes() / 2**20:,.0f} MiB here"
+            photo = photo_file.open_photo(path, _short(given))
+        except (ValueError, OSError) as error:
+            suffix = Path(given).suffix.lower()
+            known = {one for every in photo_file.SUFFIXES.values() for one in every}
+            name = filenames.unique(stem, suffix if suffix in known else "", self._taken())
+            self.entries[name] = Entry(name, name, refused=str(error))
+            return ""
+        with_same_name = self.entries.get(f"{stem}{photo.suffix}")
+        if with_same_name and self._is_same(with_same_name, photo.data):
+            return ""
+        if is_mask and with_same_name and not with_same_name.refused:
+            self._forget(with_same_name)
+        name = filenames.unique(stem, photo.suffix, self._taken())
+        outputs = {entry.output.lower() for entry in self.entries.values()}
+        stem = name.removesuffix(photo.suffix)
+        output = filenames.unique(stem if stem.endswith("_filled") else f"{stem}_filled", photo.suffix, outputs)
+        _link(path, self.photos / name)
+        self._bytes += size
+        entry = Entry(name, output, photo.size, photo.orientation)
+        entry.plain = self._next_file(self.folder / "small", ".jpg")
+        _small(photo).save(entry.plain, quality=85)
+        self.entries[name] = entry
+        return ""
+
+    def pair(self) -> None:
+        """Find the masks by name, as the command line does; to be called when files have come."""
+        try:
+            self._jobs = {job.name: job for job in plan.plan(self.photos, None, self.out)}
+        except ValueError:  # there is no photo
+            self._jobs = {}
+        self._forget_archive()
+
+    def remove(self, name: str) -> None:
+        """Take a photo off the list, with its masks and its result; KeyError if there is none of that name."""
+        entry, job = self.entries[name], self._jobs.get(name)
+        mask = self.entries.get(job.mask.name) if job and job.mask else None
+        for one in (entry, mask):
+            if one and one.refused:
+                del self.entries[one.name]
+            elif one:
+                self._forget(one)
+        for path in (entry.painted, self.out / entry.output):
+            if path:
+                path.unlink(missing_ok=True)
+        self.pair()
+        self.end()  # what is filled is put into an archive again
+
+    def _count(self, masks: bool) -> int:
+        return sum(entry.name.rpartition(".")[0].endswith(MASK_ENDING) == masks for entry in self.entries.values())
+
+    def _taken(self) -> set[str]:
+        return {name.lower() for name in self.entries}
+
+    def _is_same(self, entry: Entry, data: bytes) -> bool:
+        return not entry.refused and (self.photos / entry.name).read_bytes() == data
+
+    def _forget(self, entry: Entry) -> None:
+        path = self.photos / entry.name
+        self._bytes -= path.stat().st_size
+        path.unlink()
+        del self.entries[entry.name]
+
+    def _next_file(self, folder: Path, suffix: str) -> Path:
+        self._files += 1
+        return folder / f"{self._files}{suffix}"
+
+    # ---- masks ----
+
+    def mask_of(self, entry: Entry) -> tuple[Path | None, str]:
+        """The mask that a photo is filled with, or None and why there is none."""
+        if entry.refused:
+            return None, entry.refused
+        if entry.painted:
+            return entry.painted, ""
+        job = self._jobs[entry.name]
+        if job.mask or job.fitting:
+            return job.mask, job.problem
+        if self.mask_for == "each":
+            return None, "nothing is painted on it"
+        if self.shared is None:
+            return None, "nothing is painted yet"
+        return self._fitted(entry, self.shared)
+
+    def has_own(self, entry: Entry) -> bool:
+        """Whether its mask is not the one for all."""
+        return bool(entry.painted or self._jobs[entry.name].mask)
+
+    def keep_mask(self, entry: Entry, mask: np.ndarray | None) -> None:
+        """Take what is painted on a photo, (H, W) bool: as its own, or, where one mask is for all and fits, as that.
+
+        None, or nothing painted: the mask is gone, and a mask file counts again.
+        """
+        fits = self.shared is None or self._fitted(entry, self.shared)[0]
+        if self.mask_for == "all" and fits and not self.has_own(entry):
+            self.share(mask, entry.size, entry.orientation)
+            return
+        entry.painted = self._save(mask) if mask is not None and mask.any() else None
+
+    def share(self, mask: np.ndarray | None, size: tuple[int, int], orientation: int) -> None:
+        """Take a mask, (H, W) bool, for all photos; None or empty: there is none any more."""
+        self.shared = Shared(self._save(mask), size, orientation) if mask is not None and mask.any() else None
+
+    def _save(self, mask: np.ndarray) -> Path:
+        path = self._next_file(self.masks, ".png")  # a new name for what is new: see `_draw`
+        Image.fromarray(mask).save(path)
+        return path
+
+    def _fitted(self, entry: Entry, shared: Shared) -> tuple[Path | None, str]:
+        """The mask for all, for a photo of the same size; turned where camera held the same only lies otherwise."""
+        if entry.size == shared.size:
+            return shared.path, ""
+        if _stored(entry.size, entry.orientation) != _stored(shared.size, shared.orientation):
+            width, height = shared.size
+            return None, (
+                f"the mask is for {width}×{height} pixels, this photo has {entry.size[0]}×{entry.size[1]}; "
+                "paint a mask of its own"
+            )
+        turned = shared.path.with_stem(f"{shared.path.stem}-{entry.orientation}")
+        if not turned.exists():
+            with Image.open(shared.path) as image:
+                mask = as_stored(np.array(image, bool), shared.orientation)
+            Image.fromarray(as_shown(mask, entry.orientation)).save(turned)
+        return turned, ""
+
+    # ---- the run ----
+
+    def jobs(self) -> list[Job]:
+        """What `batch_run.run` is to do, in the order of the list."""
+        jobs = []
+        for entry in self.listed():
+            mask, problem = self.mask_of(entry)
+            place = {"name": entry.name, "photo": self.photos / entry.name, "output": self.out / entry.output}
+            jobs.append(Job(**place, mask=mask, problem=problem))
+        return jobs
+
+    def begin(self, work: Iterator[Outcome], total: int) -> None:
+        """A run starts; one that still goes on ends first."""
+        self.end()
+        with self.lock:
+            self._forget_archive()
+            for entry in self.entries.values():
+                entry.outcome = None
+            self._work, self.tally, self.running = work, Tally(total), True
+
+    def take(self) -> Outcome | None:
+        """The next outcome, which takes as long as a photo does; None: there is none left. `lock` must be held."""
+        outcome = next(self._work, None) if self._work else None
+        if outcome:
+            self._keep(outcome)
+        return outcome
+
+    def end(self) -> None:
+        """End a run where it is: what is being written is finished, and what is there goes into the archive."""
+        with self.lock:
+            try:
+                if self._work:
+                    if self.tally.place < self.tally.total:
+                        log.info("a batch was stopped")
+                    self._keep(self._work.throw(Cancelled()))
+                    self._work.close()
+            except (Cancelled, StopIteration):
+                pass
+            finally:
+                self._work, self.running = None, False
+            if self.archive is None and self.results():
+                self._write_archive()
+
+    def results(self) -> list[Entry]:
+        """The photos that are filled."""
+        return [entry for entry in self.listed() if entry.outcome and entry.outcome.state != "failed"]
+
+    def _keep(self, outcome: Outcome) -> None:
+        self.entries[outcome.job.name].outcome = outcome
+        self.tally.add(outcome)
+
+    def _write_archive(self) -> None:
+        """All results as they are, which are compressed already, and a list of what is missing."""
+        path = self._next_file(self.public, "")
+        path.mkdir()
+        path /= ARCHIVE
+        filled = {entry.name for entry in self.results()}
+        missing = [entry for entry in self.listed() if entry.name not in filled]
+        with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+            for entry in self.results():
+                archive.write(self.out / entry.output, entry.output)
+            if missing:
+                archive.writestr(NOT_FILLED, "".join(f"{one.name}: {why_missing(one)}\n" for one in missing))
+        self.archive = path
+
+    def _forget_archive(self) -> None:
+        if self.archive:
+            shutil.rmtree(self.archive.parent, ignore_errors=True)
+        self.archive = None
+
+    # ---- what is shown ----
+
+    def pictures(self) -> list[tuple[Entry, str]]:
+        """Every photo of the list with the path of its small picture, drawn where something has changed."""
+        return [(entry, self._picture(entry)) for entry in self.listed()]
+
+    def _picture(self, entry: Entry) -> str:
+        mask = self.mask_of(entry)[0] if entry.plain else None
+        filled = entry.outcome is not None and entry.outcome.state != "failed"
+        made_of = (id(self.tally), "result") if filled else mask and (mask, mask.stat().st_mtime_ns)
+        if entry.shown is None or entry._drawn != made_of:
+            # the one before stays until Gradio deletes it, or the visitor leaves: a browser may be about to load it
+            entry.shown, entry._drawn = self._next_file(self.public, ".jpg"), made_of
+            picture = _small(photo_file.open_photo(self.out / entry.output)) if filled else self._tinted(entry, mask)
+            picture.save(entry.shown, quality=85)
+        elif entry.shown.exists():
+            os.utime(entry.shown)  # or Gradio deletes it after an hour
+        return str(entry.shown)
+
+    def _tinted(self, entry: Entry, mask: Path | None) -> Image.Image:
+        if entry.plain is None:
+            return Image.new("RGB", SMALL, (214, 211, 209))
+        with Image.open(entry.plain) as image:
+            picture = image.convert("RGB")
+        if mask:
+            hole = self._shrink(mask, picture.size)
+            tint = Image.new("RGB", picture.size, editor.TINT[:3])
+            picture.paste(tint, mask=Image.fromarray(hole.astype(np.uint8) * editor.TINT[3]))
+        return picture
+
+    def _shrink(self, mask: Path, size: tuple[int, int]) -> np.ndarray:
+        """A mask at a small picture's size; nothing where it cannot be read, which the run tells in words."""
+        key = (mask, mask.stat().st_mtime_ns, size)
+        if key not in self._shrunk:
+            try:
+                self._shrunk[key] = editor.shrink_mask(photo_file.open_mask(mask), size)
+            except ValueError:
+                self._shrunk[key] = np.zeros(size[::-1], bool)
+            while len(self._shrunk) > 32:
+                del self._shrunk[next(iter(self._shrunk))]
+        return self._shrunk[key]
+
+
+def why_missing(entry: Entry) -> str:
+    """Why a photo has no result, in one line."""
+    if entry.outcome is None:
+        return "stopped before its turn"
+    return entry.outcome.error
+
+
+def _stored(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return size if orientation < 5 else size[::-1]
+
+
+def _small(photo: photo_file.Photo) -> Image.Image:
+    small = images.preview(photo.raster, max(SMALL))
+    small.thumbnail(SMALL)
+    return small
+
+
+def _short(given: str) -> str:
+    """A visitor's name for a file, as messages have it."""
+    stem = filenames.safe_stem(given)
+    suffix = Path(given.replace("\\", "/")).suffix
+    return f"{stem}{suffix if suffix.isascii() and suffix.isprintable() and len(suffix) < 9 else ''}"
+
+
+def _link(source: Path, target: Path) -> None:
+    """Another name for a file, which outlives the first; a copy where the disks differ."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,221 @@
+"""What happens behind the comparison's buttons: compare, stop, look at two of the results, fetch weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+import gradio as gr
+
+from moebius import compare, registry
+from moebius.compare import Outcome
+from moebius.config import SamplingConfig
+from moebius.inpainters.base import Cancelled
+from moebius.ui import html as words
+from moebius.ui import queue, settings
+from moebius.ui.compare import html
+from moebius.ui.compare.state import PHOTO, Compared
+from moebius.ui.fill.actions import Actions
+from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, most_seconds, plainly
+
+log = logging.getLogger(__name__)
+
+SHOWN_BEFORE_PANELS, PANEL_PARTS = 9, 5
+
+
+class CompareActions(Handlers):
+    """Shares visitors and options with the rest of the page.
+
+    What there is to show is a list: the heading, the place, the views, the two choices, the two sliders, the table, the
+    sheet, and for each model of the registry its panel, text, picture, download and weights button.
+    """
+
+    def __init__(self, actions: Actions) -> None:
+        super().__init__(actions.options, actions.sessions)
+        self._fetch_weights = actions.fetch_weights
+
+    @plainly
+    def compare(
+        self,
+        layers: list[str] | None,
+        names: list[str],
+        variant: str,
+        recipe: str,
+        steps: int,
+        seed: str,
+        scheduler: str,
+        feather_px: int,
+        prompt: str,
+        plan: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+    ) -> Iterator[list]:
+        """Run the chosen models on the same photo, hole and seed; what there is to show comes after each of them.
+
+        `layers`: as for `Actions.fill`. `steps`: of every model; 0: each model's own.
+        """
+        session = self._session(request)
+        report = Stoppable(progress, session, "compare", most_seconds())
+        if not names:
+            raise ValueError("choose at least one model to compare")
+        names = compare.fastest_first(names)
+        config = SamplingConfig(
+            recipe=recipe,
+            num_inference_steps=int(steps) or None,
+            scheduler=scheduler,
+            feather_px=int(feather_px),
+            prompt=prompt or None,
+        )
+        seed, options = chosen_seed(seed), self._options(variant, plan)
+        try:
+            report(0.0, "Reading the photo")
+            photo, mask = self._painted(layers, request)
+            # The models that cannot run get their panels at once, and make no other leave the memory.
+            lacking = {name: why for name in names if (why := _why_not(name, options))}
+            outcomes = [_without(name, config, why) for name, why in lacking.items()]
+            seen = Compared.begin(session.comparison_folder(), photo, mask, names, seed, outcomes)
+            session.compared = seen
+            yield self._shown(seen, options, names)
+            able = [name for name in names if name not in lacking]
+            comparing = compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report)
+            while outcome := _next(comparing, report):
+                outcomes.append(outcome)
+                seen.add(photo, outcomes)
+                yield self._shown(seen, options, [outcome.card.name, *seen.waiting])
+                seen.draw_sheet(photo, mask, outcomes)
+        except Cancelled:
+            log.info("a comparison was stopped")
+            return
+        seen.running = False
+        yield self._shown(seen, options)
+
+    def stop(self, variant: str, request: gr.Request) -> list:
+        """Make a running comparison stop at its next step; what it has so far stays, also where one failed."""
+        session = self._session(request)
+        session.stop("compare")
+        if session.compared is None:
+            return self._nothing()
+        session.compared.running = False
+        return self._shown(session.compared, self._options(variant), session.compared.waiting)
+
+    @plainly
+    def look(self, left: str, right: str, request: gr.Request) -> tuple:
+        """Two of the pictures for the sliders: whole, and from near."""
+        seen = self._session(request).compared
+        if seen is None:
+            raise ValueError("there is no comparison yet; press Compare first")
+        for name in (left, right):
+            if name not in seen.pictures:
+                raise ValueError(f"there is no picture {name!r}; choose from {', '.join(seen.pictures)}")
+        seen.pair = seen.sent = (left, right)
+        return self._pair(seen)
+
+    # ---- models ----
+
+    @plainly
+    def choices(self, variant: str) -> dict:
+        """The list of models, with what can run here now."""
+        return gr.update(choices=html.choices(self._options(variant)))
+
+    @plainly
+    def chosen(self, names: list[str]) -> tuple:
+        """The terms of the chosen models; prompt and plan where FLUX is among them."""
+        return html.notices(names or ()), *settings.flux_visible(names or ())
+
+    @plainly
+    def fetch(
+        self,
+        name: str,
+        variant: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple:
+        """Download a model's weights; its panel's text and button, and the list of models."""
+        self._fetch_weights(name, variant, request, progress)
+        options, card = self._options(variant), registry.card(name)
+        seen = self._session(request).compared
+        text = self._text(seen, card, options) if seen else gr.skip()
+        if card.availability(options).can_run:
+            text = html.waits("Its weights are here now. Press Compare again.")
+        return text, gr.update(visible=words.lacks_weights(card, options)), self.choices(variant)
+
+    # ---- what is shown ----
+
+    def _shown(self, seen: Compared, options: registry.LoadOptions, changed: Iterable[str] = ()) -> list:
+        """Everything, but only the panels of the models in `changed`."""
+        changed = set(changed)
+        names = [(seen.title(name), name) for name in (PHOTO, *seen.results)]
+        left, right = seen.looked_at
+        pair = (gr.skip(), gr.skip())
+        if seen.results and seen.sent != (left, right):
+            seen.sent = (left, right)
+            pair = self._pair(seen)
+        shown = [
+            html.heading(seen.running, len(seen.results), len(seen.waiting), seen.seed),
+            gr.update(visible=True),
+            gr.update(visible=bool(seen.results)),
+            gr.update(choices=names, value=left),
+            gr.update(choices=names, value=right),
+            *pair,
+            html.measured(seen.rows[name] for name in seen.names if name in seen.rows),
+            gr.update(visible=seen.sheet is not None and not seen.running, value=seen.sheet and str(seen.sheet)),
+        ]
+        for card in registry.MODELS.values():
+            if card.name in changed or not seen.results:
+                shown += self._panel(seen, card, options)
+            else:
+                shown += [gr.skip()] * PANEL_PARTS
+        return shown
+
+    def _panel(self, seen: Compared, card: registry.ModelCard, options: registry.LoadOptions) -> list:
+        """Panel, text, picture, download, weights button of one model."""
+        if card.name not in seen.names:
+            return [gr.update(visible=False), *[gr.skip()] * (PANEL_PARTS - 1)]
+        picture = seen.pictures.get(card.name)
+        download = gr.update(visible=False)
+        if picture:
+            size = words.file_size(picture.file.stat().st_size)
+            download = gr.update(visible=True, value=str(picture.file), label=f"Download · {size}")
+        return [
+            gr.update(visible=True),
+            self._text(seen, card, options),
+            gr.update(visible=picture is not None, value=picture and picture.small),
+            download,
+            gr.update(
+                visible=card.name in seen.reasons and words.lacks_weights(card, options),
+                value=f"Get its weights ({words.file_size(card.download_bytes)})",
+            ),
+        ]
+
+    def _text(self, seen: Compared, card: registry.ModelCard, options: registry.LoadOptions) -> str:
+        if picture := seen.pictures.get(card.name):
+            told = html.made(seen.rows[card.name], picture.notes)
+        elif card.name in seen.reasons:
+            told = html.cannot(card, seen.reasons[card.name], options)
+        elif not seen.running:
+            told = html.waits("Stopped before it was done.")
+        else:
+            told = html.waits("At work …" if card.name == seen.waiting[0] else "Waits for its turn.")
+        return told
+
+    def _pair(self, seen: Compared) -> tuple[dict, dict]:
+        left, right = (seen.pictures[name] for name in seen.looked_at)
+        return gr.update(value=(left.whole, right.whole)), gr.update(value=(left.near, right.near))
+
+    def _nothing(self) -> list:
+        return [gr.skip()] * (SHOWN_BEFORE_PANELS + PANEL_PARTS * len(registry.MODELS))
+
+
+def _next(comparing: Iterator[Outcome], report: Stoppable) -> Outcome | None:
+    with queue.take(report):
+        return next(comparing, None)
+
+
+def _why_not(name: str, options: registry.LoadOptions) -> str:
+    """Why a model cannot even begin; empty: it can."""
+    state = registry.card(name).availability(options)
+    return "" if state.can_run else state.reason
+
+
+def _without(name: str, config: SamplingConfig, reason: str) -> Outcome:
+    return Outcome(card=registry.card(name), config=config.for_model(name), error=reason)

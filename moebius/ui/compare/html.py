@@ -1,0 +1,180 @@
+"""What the comparison says, as HTML. Pure functions; whatever comes from outside is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from moebius import paper, registry
+from moebius.ui import html
+from moebius.ui.html import prose
+from moebius.weights import flux
+
+INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
+MEASURED = "Measured here, on this photo"
+PUBLISHED = "The paper's own figures, not measured here"
+UNTIL_THEN = (
+    "<p class='about'>Choose a photo, paint over what should go, and press Compare. Each result appears here as soon "
+    "as it is ready.</p>"
+)
+
+
+def choices(options: registry.LoadOptions) -> list[tuple[str, str]]:
+    """Every model for a list to tick: title, size and whether it can run here; and its name."""
+    return [(_choice(card, options), card.name) for card in registry.MODELS.values()]
+
+
+def _choice(card: registry.ModelCard, options: registry.LoadOptions) -> str:
+    parts = [card.title]
+    if card.parameters:
+        parts.append(f"{billions(card.parameters)} parameters")
+    return " · ".join([*parts, state(card, options)])
+
+
+def state(card: registry.ModelCard, options: registry.LoadOptions) -> str:
+    """In a few words, whether a model can run here."""
+    is_hosted = card.name == "flux-fill-pro"
+    if card.availability(options).can_run:
+        return "the picture leaves this computer" if is_hosted else "runs here"
+    if is_hosted:
+        return "off"
+    return "its weights are not here" if html.installed(card) else "not installed"
+
+
+def notices(names: Iterable[str]) -> str:
+    """The terms of the models that are chosen."""
+    cards = [registry.card(name) for name in names]
+    return "".join(
+        f'<p class="about notice"><b>{escape(card.title)}</b>: {prose(card.notice)}</p>'
+        for card in cards
+        if card.notice
+    )
+
+
+def waits(text: str) -> str:
+    return f'<p class="about">{escape(text)}</p>'
+
+
+def made(row: dict, notes: Iterable[str]) -> str:
+    """What a result cost, and what is worth knowing about it. `row`: of `compare.table`."""
+    parts = [html.duration(row["seconds"]["model"])]
+    if row["steps"]:
+        parts.append(f"{row['steps']} steps")
+    parts += [str(row[name]) for name in ("variant", "device") if row.get(name)]
+    lines = [escape(" · ".join(parts)), *(prose(note) for note in notes)]
+    if row["notice"]:
+        lines.append(prose(row["notice"]))
+    return "".join(f'<p class="about">{line}</p>' for line in lines)
+
+
+def heading(running: bool, results: int, waiting: int, seed: int) -> str:
+    """What a comparison came to; nothing while it runs, where its progress is shown."""
+    if running:
+        return ""
+    told = {0: "no result", 1: "1 result"}.get(results, f"{results} results")
+    return waits(f"{'Stopped' if waiting else 'Done'}: {told}, seed {seed}.")
+
+
+def cannot(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
+    """Why there is no result, how to get the model, and its licence."""
+    reason = html.without_folders(reason)
+    lines = [f"<b>Cannot run here.</b> {prose(reason[:1].upper() + reason[1:])}"]
+    if (way := _way(card, options)) and "moebius download" not in reason:
+        lines.append(f"To get it: {prose(way)}")
+    lines.append(f"Licence: {escape(card.license)}. {prose(card.notice)}")
+    return "".join(f'<p class="about">{line}</p>' for line in lines)
+
+
+def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
+    """What fetches a model's weights; empty where there is nothing to fetch, or they are here."""
+    if not card.download_bytes or card.availability(options).can_run:
+        return ""
+    accept = f"accept the licence at {flux.LICENSE_PAGE}, then " if card.name == "flux-fill" else ""
+    then = ", then start the page without a folder of weights" if card.folder(options) else ""
+    return f"{accept}`python -m moebius download --model {card.name}` ({html.file_size(card.download_bytes)}){then}."
+
+
+# ---- tables ----
+
+
+def measured(rows: Iterable[dict]) -> str:
+    """The table of a comparison. `rows`: of `compare.table`."""
+    head = ("Model", "Seconds", "Steps", "ms a step", "Parameters", "Peak memory", "× student", "Seconds to load")
+    body = []
+    for row in rows:
+        if not row["ran"]:
+            body.append((escape(row["title"]), None))
+            continue
+        body.append(
+            (
+                escape(row["title"]),
+                _number(row["seconds"]["model"], 2),
+                str(row["steps"] or "–"),
+                _number(row["step_ms"], 1),
+                billions(row["parameters"]) if row["parameters"] else "–",
+                _memory(row["peak_gib"]),
+                _number(row["times_student"], 2),
+                _number(row["seconds"]["load"], 2),
+            )
+        )
+    note = "<p class='about'>Seconds in the model's hands. Without a GPU, peak memory is that of the whole program.</p>"
+    return _table(MEASURED, head, body) + note
+
+
+def published(models: Iterable[paper.PaperModel] = paper.MODELS) -> str:
+    """The paper's table."""
+    models = list(models)
+    student = next(model.timing.total_s for model in models if model.name == "moebius")
+    head = ("Model", "Seconds", "Steps", "ms a step", "Parameters", "× student", "FID ↓", "LPIPS ↓")
+    body = []
+    for model in models:
+        time = model.timing
+        body.append(
+            (
+                escape(model.title),
+                _number(time and time.total_s, 2),
+                str(time.steps) if time else "–",
+                _number(time and time.step_ms, 2),
+                billions(model.parameters) if model.parameters else "–",
+                _number(time and time.total_s / student, 1),
+                f"{model.fid:.2f}",
+                f"{model.lpips:.3f}",
+            )
+        )
+    note = (
+        "<p class='about'>From <a href='https://arxiv.org/abs/2606.19195' target='_blank' rel='noopener'>"
+        "arXiv:2606.19195</a>: time for 512 × 512 on the authors' GPU; FID and LPIPS on Places2's test pictures, 40 to "
+        "50 % masked.</p>"
+    )
+    return _table(PUBLISHED, head, body) + note
+
+
+def _table(title: str, head: tuple[str, ...], body: list[tuple]) -> str:
+    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
+    lines = []
+    for first, *cells in body:
+        filled = "".join(f"<td>{cell}</td>" for cell in cells)
+        if cells == [None]:
+            filled = f'<td class="none" colspan="{len(head) - 1}">cannot run here</td>'
+        lines.append(f'<tr><th scope="row">{first}</th>{filled}</tr>')
+    return (
+        f'<div class="figures"><h3>{title}</h3><div class="wide" tabindex="0"><table aria-label="{escape(title)}">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div></div>"
+    )
+
+
+def billions(parameters: int) -> str:
+    """11.9 billion, 226 million, 12,345."""
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.1f} billion"
+    return f"{parameters / 1e6:.0f} million" if parameters >= 1e6 else f"{parameters:,}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _memory(peak_gib: dict[str, float | None]) -> str:
+    if peak_gib.get("gpu") is not None:
+        return f"{peak_gib['gpu']:.2f} GiB on the GPU"
+    return "–" if peak_gib.get("memory") is None else f"{peak_gib['memory']:.2f} GiB"

@@ -1,0 +1,186 @@
+"""The comparison's part of the page: which models, what came of them, and how the two are wired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from moebius import registry
+from moebius.ui import settings
+from moebius.ui.compare import html
+from moebius.ui.compare.actions import CompareActions
+from moebius.ui.compare.state import PHOTO
+from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, SHOW
+
+CHOSEN = ["moebius", "flux-fill", "pixelhacker", "classical"]
+"""At first: all that keep the picture on this computer."""
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Beside the photo: the models, their settings, go and stop."""
+
+    models: gr.CheckboxGroup
+    notices: gr.HTML
+    go: gr.Button
+    stop: gr.Button
+    settings: settings.Settings
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One model's result, or the reason why there is none. The order is that of `CompareActions`."""
+
+    place: gr.Column
+    text: gr.HTML
+    picture: gr.Image
+    download: gr.DownloadButton
+    get: gr.Button
+
+    @property
+    def parts(self) -> list:
+        return [self.place, self.text, self.picture, self.download, self.get]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Under the photo, over the whole width."""
+
+    heading: gr.HTML
+    place: gr.Column
+    views: gr.Column
+    left: gr.Dropdown
+    right: gr.Dropdown
+    whole: gr.ImageSlider
+    near: gr.ImageSlider
+    table: gr.HTML
+    sheet: gr.DownloadButton
+    panels: dict[str, Panel]
+
+    @property
+    def shown(self) -> list:
+        """In the order of `CompareActions`."""
+        pair = [self.left, self.right, self.whole, self.near]
+        panels = [part for panel in self.panels.values() for part in panel.parts]
+        return [self.heading, self.place, self.views, *pair, self.table, self.sheet, *panels]
+
+
+def chooser() -> Chooser:
+    options = registry.LoadOptions()
+    models = gr.CheckboxGroup(
+        html.choices(options),
+        value=CHOSEN,
+        label="Models",
+        info=html.INTRO,
+        elem_id="compare-models",
+    )
+    notices = gr.HTML(html.notices(CHOSEN), elem_id="notices", padding=False)
+    go = gr.Button("Compare", variant="primary", elem_id="compare-go")
+    stop = gr.Button("Stop", visible=False, elem_id="compare-stop")
+    return Chooser(models, notices, go, stop, settings.compare_settings(shown_for=CHOSEN))
+
+
+def results() -> Results:
+    with gr.Column(elem_id="compared"):
+        heading = gr.HTML(html.UNTIL_THEN, elem_id="compare-heading", padding=False)
+        with gr.Column(visible=False, elem_id="compare-results") as place:
+            with gr.Column(visible=False, elem_id="compare-views") as views:
+                with gr.Row():
+                    everything = [("The photo", PHOTO), *((card.title, card.name) for card in registry.MODELS.values())]
+                    left = gr.Dropdown(everything, value=PHOTO, label="Left", min_width=140, elem_id="compare-left")
+                    right = gr.Dropdown(everything, value=PHOTO, label="Right", min_width=140, elem_id="compare-right")
+                with gr.Row(equal_height=False):
+                    whole = _slider("compare-whole", "The whole photo")
+                    near = _slider("compare-near", "The hole from near, pixel by pixel")
+            with gr.Row(elem_id="panels", equal_height=False):
+                panels = {card.name: _panel(card) for card in registry.MODELS.values()}
+            table = gr.HTML(elem_id="measured", padding=False)
+            sheet = gr.DownloadButton(
+                "Download everything as one picture", visible=False, variant="primary", elem_id="compare-sheet"
+            )
+        gr.HTML(html.published(), elem_id="published", padding=False)
+    return Results(heading, place, views, left, right, whole, near, table, sheet, panels)
+
+
+def wire(
+    page: gr.Blocks, actions: CompareActions, brush: gr.ImageEditor, layers: gr.File, chooser: Chooser, results: Results
+) -> None:
+    """`brush` is never an input of what runs on the server, see `components.mask_editor`."""
+    buttons, variant = [chooser.go, chooser.stop], chooser.settings[0]
+    prompt, plan = chooser.settings[-2:]
+    chooser.go.click(None, None, buttons, js=BUSY)
+    painted = chooser.go.click(None, brush, layers, js=LAYERS)
+    comparing = painted.then(
+        actions.compare,
+        [layers, chooser.models, *chooser.settings],
+        results.shown,
+        api_name="compare",
+        concurrency_id="compute",
+        concurrency_limit=1,
+        show_progress_on=results.heading,
+        scroll_to_output=True,
+    )
+    for ended in (comparing.then, comparing.failure):
+        ended(None, None, buttons, js=IDLE)
+    stopping = {"fn": actions.stop, "inputs": variant, "outputs": results.shown, "queue": False}
+    comparing.failure(**stopping, api_visibility="private", show_progress="hidden")
+    chooser.stop.click(**stopping, api_name="stop_comparing", cancels=[comparing], show_progress="hidden")
+    chooser.stop.click(None, None, buttons, js=IDLE)
+
+    pair, sliders = [results.left, results.right], [results.whole, results.near]
+    results.left.input(actions.look, pair, sliders, api_name="look", show_progress="hidden")
+    results.right.input(actions.look, pair, sliders, api_visibility="private", show_progress="hidden")
+    for changed in (page.load, variant.change):
+        changed(actions.choices, variant, chooser.models, api_visibility="private", show_progress="hidden", queue=False)
+    chooser.models.change(
+        actions.chosen,
+        chooser.models,
+        [chooser.notices, prompt, plan],
+        api_visibility="private",
+        show_progress="hidden",
+        queue=False,
+    )
+    for name, panel in results.panels.items():
+        panel.get.click(None, None, panel.get, js=f"() => [{HIDE}]")
+        getting = panel.get.click(
+            actions.fetch,
+            [gr.State(name), variant],
+            [panel.text, panel.get, chooser.models],
+            api_visibility="private",
+            concurrency_id="fetch",
+            concurrency_limit=1,
+            show_progress_on=panel.text,
+        )
+        getting.failure(None, None, panel.get, js=f"() => [{SHOW}]")
+
+
+def _slider(elem_id: str, label: str) -> gr.ImageSlider:
+    with gr.Column(min_width=320):
+        gr.HTML(f"<h3 class='view'>{label}</h3>", padding=False)
+        return gr.ImageSlider(
+            type="filepath",
+            show_label=False,
+            interactive=False,
+            height="min(70vh, 482px)",
+            buttons=["fullscreen"],
+            elem_id=elem_id,
+        )
+
+
+def _panel(card: registry.ModelCard) -> Panel:
+    with gr.Column(visible=False, min_width=220, elem_id=f"panel-{card.name}") as place:
+        gr.HTML(f"<h3>{card.title}</h3>", padding=False)
+        picture = gr.Image(
+            type="filepath",
+            show_label=False,
+            alt_text=f"The photo as filled by {card.title}",
+            interactive=False,
+            visible=False,
+            buttons=["fullscreen"],
+            height=200,
+        )
+        text = gr.HTML(padding=False)
+        download = gr.DownloadButton("Download", visible=False, size="sm")
+        get = gr.Button("Get its weights", visible=False, size="sm")
+    return Panel(place, text, picture, download, get)

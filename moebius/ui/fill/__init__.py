@@ -1,0 +1,1 @@
+"""The Fill tab and the photo beside it."""

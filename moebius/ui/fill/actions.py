@@ -1,0 +1,298 @@
+"""What happens behind the page's buttons: load, fill, stop, fetch. Errors reach people as one plain sentence."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from moebius import model_cache, registry
+from moebius.config import MODEL_DEFAULTS, SamplingConfig
+from moebius.inpainters.base import Cancelled
+from moebius.photo import ai_mark, photo_file
+from moebius.ui import editor, html, queue, samples, settings
+from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, key, most_seconds, plainly
+from moebius.ui.pictures import save, shown, thumbnail
+from moebius.ui.session import Session, Sessions
+from moebius.weights import locate
+
+log = logging.getLogger(__name__)
+
+
+class Actions(Handlers):
+    """The handlers of everything but the comparison."""
+
+    def __init__(self, weights_folder: Path | None = None) -> None:
+        super().__init__(registry.LoadOptions(weights=weights_folder), Sessions())
+
+    # ---- photo and mask in ----
+
+    @plainly
+    def load_photo(self, upload: dict | None, request: gr.Request):
+        """Take an uploaded photo, Gradio's record of a file whose path it has checked; see `_paint`."""
+        if not upload or not upload.get("path"):
+            return gr.skip(), gr.skip(), gr.skip()  # the webcam was opened, or the picture taken away
+        path = Path(upload["path"])
+        photo = photo_file.open_photo(path, Path(upload.get("orig_name") or path).name)
+        session = self._session(request)
+        session.keep_photo(photo.data, photo.name, photo.size)
+        return self._paint(session, photo)
+
+    @plainly
+    def load_sample(self, index: int, request: gr.Request):
+        """Take one of the samples, with its mask as a first layer."""
+        sample = samples.load()[int(index)]
+        photo = photo_file.open_photo(sample.image)
+        mask = photo_file.open_mask(sample.mask, photo.size)
+        session = self._session(request)
+        session.keep_photo(photo.data, photo.name, photo.size)
+        session.keep_mask(mask)
+        return self._paint(session, photo)
+
+    def pick_sample(self, event: gr.SelectData, request: gr.Request):
+        return self.load_sample(event.index, request)
+
+    @plainly
+    def load_mask(self, path: str | None, request: gr.Request):
+        """Take a mask file of the photo's size; it becomes the editor's layer, in place of what was painted."""
+        session, photo = self._photo(request)
+        if path is None:
+            raise ValueError("no mask came; choose a file")
+        session.keep_mask(photo_file.open_mask(Path(path), photo.size))
+        return self._value(session, photo)
+
+    @plainly
+    def save_mask(self, layers: list[str] | None, request: gr.Request) -> str:
+        """What is painted as a PNG of the photo's size, white where it is to be filled; `layers`: as for `fill`."""
+        photo, mask = self._painted(layers, request)
+        path = self._session(request).folder / f"{Path(photo.name).stem or 'photo'}_mask.png"
+        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        return str(path)
+
+    @plainly
+    def use_result(self, request: gr.Request):
+        """The result becomes the photo."""
+        session = self._session(request)
+        if session.result is None:
+            raise ValueError("there is no result yet; press Fill first")
+        step = next((one for one in session.steps if one.path == session.result), None)
+        photo = photo_file.open_photo(session.result)
+        if step is None:  # of a photo before this one
+            session.keep_photo(photo.data, photo.name, photo.size)
+        else:
+            session.go_to(step)
+        return self._paint(session, photo)
+
+    @plainly
+    def go_to(self, index: int, request: gr.Request):
+        """An earlier picture becomes the photo: 0 as it was sent, then its results, oldest first."""
+        session = self._session(request)
+        if not 0 <= int(index) < len(session.steps):
+            raise ValueError("that picture is not kept any more; choose another one")
+        session.go_to(session.steps[int(index)])
+        return self._paint(session, photo_file.open_photo(session.photo, session.name))
+
+    def pick_step(self, event: gr.SelectData, request: gr.Request):
+        return self.go_to(event.index, request)
+
+    @plainly
+    def steps(self, request: gr.Request):
+        """Small pictures of what one can go back to; nothing before the first result."""
+        session = self._session(request)
+        kept = [(thumbnail(step.path), html.step(step.number, step.path == session.photo)) for step in session.steps]
+        return gr.update(value=kept, visible=len(kept) > 1)
+
+    def choose_again(self):
+        """Back to choosing a photo."""
+        return gr.update(visible=True), None, None
+
+    # ---- filling ----
+
+    @plainly
+    def fill(
+        self,
+        layers: list[str] | None,
+        model: str,
+        variant: str,
+        recipe: str,
+        steps: int,
+        guidance: float,
+        seed: str,
+        scheduler: str,
+        feather_px: int,
+        prompt: str,
+        plan: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+    ):
+        """Fill what is painted; returns the slider's pair, the file to download, what was done, and the views.
+
+        `layers`: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
+        """
+        clock = _Clock()
+        session = self._session(request)
+        report = Stoppable(progress, session, "fill", most_seconds())
+        report(0.0, "Reading the photo")
+        config = SamplingConfig(
+            recipe=recipe,
+            num_inference_steps=int(steps),
+            guidance_scale=float(guidance),
+            scheduler=scheduler,
+            feather_px=int(feather_px),
+            prompt=prompt or None,
+        )
+        photo, mask = self._painted(layers, request)
+        clock.lap("reading")
+        try:
+            options = self._options(variant, plan)
+            card, reason = registry.resolve(model, options)
+            seed, generator = _randomness(seed) if card.seeded else (None, None)
+            with queue.take(report):
+                clock.skip()
+                inpainter = model_cache.acquire(card.name, options, report)
+                clock.lap("loading the model")
+                filled = inpainter.fill(photo.raster, mask, config, generator, report)
+            clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
+            clock.skip()
+            report(1.0, "Writing the file")
+            encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.seeded))
+        except Cancelled:
+            log.info("a fill was stopped")
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        result = session.keep_result(encoded.data, filled_name(photo))
+        before, after = shown(session.photo, photo, photo.raster), shown(result, photo, filled.raster)
+        clock.lap("writing")
+        facts = html.result_line(
+            title=card.title,
+            variant=self._variant(card, variant),
+            reason=html.why_auto(card, reason, options) if model == registry.AUTO else "",
+            seconds=clock.parts,
+            squares=len(filled.squares),
+            seed=seed,
+            notes=(*photo.notes, *filled.notes, *encoded.notes),
+        )
+        label = f"Download {encoded.format} · {html.file_size(len(encoded.data))}"
+        return (
+            gr.update(value=(before, after)),
+            gr.update(value=str(result), label=label),
+            facts,
+            gr.update(visible=False),
+            gr.update(visible=True),
+        )
+
+    def stop(self, request: gr.Request) -> None:
+        """Make a running fill stop at its next step."""
+        self._session(request).stop("fill")
+
+    # ---- models and weights ----
+
+    @plainly
+    def about(self, model: str, variant: str):
+        """The line about the chosen model, and the button that gets its weights where they are lacking."""
+        options = self._options(variant)
+        card = self._lacking(model, options)
+        label = f"Get the {card.title} weights ({card.download_bytes / 1e6:,.0f} MB)" if card else ""
+        return html.model_line(model, options), gr.update(visible=card is not None, value=label)
+
+    @plainly
+    def own_settings(self, model: str, variant: str):
+        """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
+        card, _ = registry.resolve(model, self._options(variant))
+        flux = settings.flux_visible([card.name])
+        if card.name not in MODEL_DEFAULTS:
+            return gr.update(interactive=False), gr.update(interactive=False), *flux
+        own = MODEL_DEFAULTS[card.name]
+        return (
+            gr.update(interactive=True, value=own.num_inference_steps),
+            gr.update(interactive=True, value=own.guidance_scale, maximum=max(10, 2 * own.guidance_scale)),
+            *flux,
+        )
+
+    @plainly
+    def fetch_weights(
+        self,
+        model: str,
+        variant: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ):
+        """Download the weights of a model's variant into the Hugging Face cache; returns what `about` does."""
+        card = self._lacking(model, self._options(variant))
+        if card is not None:
+            report = Stoppable(progress, self._session(request), "fetch")
+            try:
+                registry.fetch(card.name, self._options(variant), report)
+            except Cancelled:
+                gr.Info("Stopped. Files that are complete are kept for the next time.")
+        return self.about(model, variant)
+
+    def _lacking(self, model: str, options: registry.LoadOptions) -> registry.ModelCard | None:
+        """The model whose weights the page offers to get: the chosen one, or the best that `auto` would take."""
+        wanted = [
+            card for card in registry.MODELS.values() if model == card.name or model == registry.AUTO and card.automatic
+        ]
+        return next((card for card in wanted if html.lacks_weights(card, options)), None)
+
+    def stop_fetching(self, request: gr.Request) -> None:
+        self._session(request).stop("fetch")
+
+    # ---- sessions ----
+
+    def leave(self, request: gr.Request) -> None:
+        """The visitor has closed the page."""
+        self.sessions.close(key(request))
+
+    def _variant(self, card: registry.ModelCard, variant: str) -> str | None:
+        """The variant that was used, by name."""
+        if card.network is None:
+            return None
+        return locate.locate(variant or None, self.options.weights, network=card.network).variant
+
+    def _value(self, session: Session, photo: photo_file.Photo) -> dict:
+        """What the editor shows: a preview to paint on and the given mask as a layer."""
+        small = editor.preview(photo.raster)
+        background = save(small, session.folder / "preview")
+        given, layers = session.mask(), []
+        if given is not None:
+            layers = [str(session.folder / "layer.png")]
+            editor.tint(editor.shrink_mask(given, small.size)).save(layers[0], compress_level=1)
+        return {"background": background, "layers": layers, "composite": None}
+
+    def _paint(self, session: Session, photo: photo_file.Photo):
+        """What changes once a photo is there: the chooser goes, the upload is emptied, the editor gets its value."""
+        return gr.update(visible=False), None, self._value(session, photo)
+
+
+def filled_name(photo: photo_file.Photo) -> str:
+    """IMG_1.jpg -> IMG_1_filled.jpg; filling again keeps that name."""
+    stem = Path(photo.name).stem or "photo"
+    return f"{stem if stem.endswith('_filled') else stem + '_filled'}{photo.suffix}"
+
+
+def _randomness(text: str):
+    """The seed, a new one where none is given, and torch's generator for it."""
+    seed = chosen_seed(text)
+
+    import torch
+
+    return seed, torch.Generator().manual_seed(seed)
+
+
+class _Clock:
+    """Seconds by part, one lap after the other."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self.skip()
+
+    def skip(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self.parts[part] = now - self._last
+        self._last = now

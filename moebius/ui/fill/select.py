@@ -1,0 +1,164 @@
+"""The click that selects an object: what happens behind it, and its part of the page."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from moebius import segment
+from moebius.inpainters.base import Cancelled
+from moebius.photo import photo_file
+from moebius.ui import editor, html, queue, zerogpu
+from moebius.ui.components import BUSY, HIDE, IDLE
+from moebius.ui.fill.actions import Actions
+from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.session import Session
+from moebius.weights import segmenter
+
+MOST_SEEN = 8
+"""Visitors for whom what was seen in their photo is kept, 17 MB each; whoever clicked longest ago waits once more."""
+
+
+class Selecting(Handlers):
+    """Shares visitors and options with the rest of the page."""
+
+    def __init__(self, actions: Actions) -> None:
+        super().__init__(actions.options, actions.sessions)
+        self._recent: list[weakref.ref[Session]] = []
+
+    @plainly
+    def select(
+        self,
+        x: float,
+        y: float,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+    ) -> str:
+        """The object at a place of the photo, as a mask that reaches a little beyond it; nothing is remembered of it.
+
+        Args:
+            x: 0 at the photo's left edge, 1 at its right one.
+            y: 0 at the upper edge, 1 at the lower one.
+
+        Returns:
+            A PNG of the editor's size, which is the photo's or a smaller one of its shape; white = object.
+        """
+        if not all(isinstance(one, int | float) and math.isfinite(one) and 0 <= one < 1 for one in (x, y)):
+            raise ValueError("the place must be two numbers from 0 to below 1: shares of the photo's width and height")
+        session = self._session(request)
+        if session.photo is None:
+            raise ValueError("choose a photo first")
+        report = Stoppable(progress, session, "select", most_seconds())
+        mask = self._mask(session, x, y, report)
+        if not mask.any():
+            raise ValueError("nothing was found there; click elsewhere, or paint over it")
+        path = session.folder / "selected.png"
+        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        return str(path)
+
+    def _mask(self, session: Session, x: float, y: float, report: Stoppable) -> np.ndarray:
+        files = self._files()
+        with queue.take(report):
+            report(0.0, "Loading what selects objects")
+            selector = segment.load(files, device())
+            look = self._look(session, selector, report)
+            width, height = look.size
+            return selector.find(look, [(x * width, y * height)], size=editor.bounded(look.size, editor.PREVIEW_SIDE))
+
+    def _look(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.Look:
+        """What is seen in the visitor's photo: from before, if it is the same one."""
+        told = session.photo.stat()
+        photo = (session.photo, told.st_mtime_ns, told.st_size, id(selector))
+        if session.seen is None or session.seen[0] != photo:
+            report(0.2, "Looking at the photo, once")
+            session.seen = photo, selector.look(photo_file.open_photo(session.photo, session.name).raster)
+        self._recent = [one for one in self._recent if one() and one() is not session] + [weakref.ref(session)]
+        while len(self._recent) > MOST_SEEN:
+            if oldest := self._recent.pop(0)():
+                oldest.seen = None
+        return session.seen[1]
+
+    def _files(self) -> segmenter.SelectionFiles:
+        return segmenter.locate(segmenter.chosen_folder(self.options.weights))
+
+    # ---- weights ----
+
+    def about(self):
+        """How it is done, or why it cannot be; and the button that gets the weights where they are lacking."""
+        try:
+            self._files()
+        except ValueError as error:
+            named = segmenter.chosen_folder(self.options.weights) is not None
+            why = str(error) if named else "its weights are not here yet"
+            return html.select_line(why), gr.update(visible=not named)
+        return html.select_line(""), gr.update(visible=False)
+
+    @plainly
+    def fetch(
+        self,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ):
+        """Download the weights into the Hugging Face cache; returns what `about` does."""
+        try:
+            segmenter.fetch(Stoppable(progress, self._session(request), "fetch"))
+        except Cancelled:
+            gr.Info("Stopped. Files that are complete are kept for the next time.")
+        return self.about()
+
+    def stop_fetching(self, request: gr.Request) -> None:
+        self._session(request).stop("fetch")
+
+
+def device() -> str | None:
+    """None: the best there is. On ZeroGPU the page's own process has no GPU."""
+    return "cpu" if zerogpu.wanted() else None
+
+
+def panel() -> tuple[gr.HTML, gr.Button, gr.Button]:
+    """What is seen below the editor while clicks select: how, and the buttons that get the weights and stop that."""
+    with gr.Column(elem_id="select-panel"):
+        line = gr.HTML(elem_id="select-line", padding=False)
+        gr.HTML(html.SELECTED, padding=False)
+        label = f"Get {segmenter.TITLE} ({segmenter.DOWNLOAD_BYTES / 1e6:,.0f} MB, {segmenter.LICENSE})"
+        get = gr.Button(label, visible=False, size="sm", elem_id="select-get")
+        stop = gr.Button("Stop the download", visible=False, size="sm")
+    return line, get, stop
+
+
+def wire(page: gr.Blocks, actions: Selecting, line: gr.HTML, get: gr.Button, stop: gr.Button) -> None:
+    """select.js presses the hidden button, and takes the mask."""
+    ask = gr.Button("Select", visible="hidden", elem_id="select-ask")
+    x, y = gr.Number(visible="hidden", label="x"), gr.Number(visible="hidden", label="y")
+    found = gr.File(visible="hidden", label="Selected")
+    asking = ask.click(
+        actions.select,
+        [x, y],
+        found,
+        js="() => moebiusSelect.place()",
+        api_name="select",
+        concurrency_id="compute",
+        concurrency_limit=1,
+        show_progress_on=line,
+    )
+    asking.success(None, found, None, js="(file) => { moebiusSelect.found(file); return []; }")
+    asking.failure(None, None, None, js="() => { moebiusSelect.failed(); return []; }")
+
+    page.load(actions.about, None, [line, get], api_visibility="private", show_progress="hidden", queue=False)
+    get.click(None, None, [get, stop], js=BUSY)
+    getting = get.click(
+        actions.fetch,
+        None,
+        [line, get],
+        api_name="fetch_selector",
+        concurrency_id="fetch",
+        concurrency_limit=1,
+        show_progress_on=line,
+    )
+    getting.then(None, None, stop, js=f"() => [{HIDE}]")
+    getting.failure(None, None, [get, stop], js=IDLE)
+    stop.click(actions.stop_fetching, api_visibility="private", queue=False)

@@ -1,0 +1,1 @@
+"""Weight files: which exist, where they are, how they are fetched, loaded and verified."""

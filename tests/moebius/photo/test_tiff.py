@@ -1,0 +1,166 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from moebius.photo import images, tiff
+from moebius.photo.photo_file import PhotoError, encode_photo, open_photo
+
+W, H = 75, 67
+RNG = np.random.default_rng(4)
+
+
+def make(shape: tuple[int, ...], dtype=np.uint8, **options) -> bytes:
+    """A TIFF by tifffile, an independent writer."""
+    out = io.BytesIO()
+    pixels = RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    tifffile.imwrite(out, pixels, metadata=None, **options)
+    return out.getvalue()
+
+
+def edit(data: bytes):
+    photo = open_photo(data)
+    changed = np.zeros((H, W), bool)
+    changed[20:31, 17:60] = True
+    rgb = images.to_rgb(photo.raster)
+    rgb[changed] = 9
+    edited = images.put_back(photo.raster, rgb, changed)
+    return photo, changed, encode_photo(photo, edited, changed), edited
+
+
+def read(data: bytes) -> np.ndarray:
+    return tifffile.imread(io.BytesIO(data))
+
+
+KINDS = {
+    "grey": ((H, W), np.uint8, {"photometric": "minisblack"}),
+    "grey inverted": ((H, W), np.uint8, {"photometric": "miniswhite"}),
+    "grey 16": ((H, W), np.uint16, {"photometric": "minisblack"}),
+    "grey 16 big-endian": ((H, W), np.uint16, {"photometric": "minisblack", "byteorder": ">"}),
+    "grey and alpha": ((H, W, 2), np.uint8, {"photometric": "minisblack", "extrasamples": [2]}),
+    "rgb": ((H, W, 3), np.uint8, {"photometric": "rgb"}),
+    "rgb lzw": ((H, W, 3), np.uint8, {"photometric": "rgb", "compression": "lzw"}),
+    "rgb lzw predictor": ((H, W, 3), np.uint8, {"photometric": "rgb", "compression": "lzw", "predictor": 2}),
+    "rgb deflate strips": ((H, W, 3), np.uint8, {"photometric": "rgb", "compression": "zlib", "rowsperstrip": 8}),
+    "rgb packbits": ((H, W, 3), np.uint8, {"photometric": "rgb", "compression": "packbits"}),
+    "rgb tiles": ((H, W, 3), np.uint8, {"photometric": "rgb", "compression": "zlib", "tile": (32, 32)}),
+    "rgb bigtiff": ((H, W, 3), np.uint8, {"photometric": "rgb", "bigtiff": True, "compression": "zlib"}),
+    "rgba": ((H, W, 4), np.uint8, {"photometric": "rgb", "extrasamples": [2]}),
+    "cmyk": ((H, W, 4), np.uint8, {"photometric": "separated"}),
+    "rgb 16": ((H, W, 3), np.uint16, {"photometric": "rgb"}),
+    "rgb 16 big-endian lzw": (
+        (H, W, 3),
+        np.uint16,
+        {"photometric": "rgb", "byteorder": ">", "compression": "lzw", "predictor": 2, "rowsperstrip": 16},
+    ),
+    "rgba 16 tiles": (
+        (H, W, 4),
+        np.uint16,
+        {"photometric": "rgb", "extrasamples": [2], "compression": "zlib", "tile": (32, 16)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_changed_samples_differ_and_the_form_stays(kind):
+    shape, dtype, options = KINDS[kind]
+    data = make(shape, dtype, **options)
+    photo, changed, encoded, edited = edit(data)
+    assert (encoded.format, encoded.notes) == ("TIFF", ())
+    before, after = read(data), read(encoded.data)
+    assert after.dtype == before.dtype and after.shape == before.shape
+    np.testing.assert_array_equal(after[~changed], before[~changed])
+    assert (after[changed] != before[changed]).any(axis=-1).mean() > 0.9
+    if "extrasamples" in options:
+        np.testing.assert_array_equal(after[..., -1], before[..., -1])
+    again = open_photo(encoded.data).raster
+    np.testing.assert_array_equal(np.asarray(again), np.asarray(edited))
+    with tifffile.TiffFile(io.BytesIO(data)) as old, tifffile.TiffFile(io.BytesIO(encoded.data)) as new:
+        moved = ("StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts")
+        tags = [{t.name: t.value for t in f.pages[0].tags if t.name not in moved} for f in (old, new)]
+        assert tags[0] == tags[1] and old.byteorder == new.byteorder
+
+
+def test_planar_16_bit():
+    out = io.BytesIO()
+    pixels = RNG.integers(0, 65536, (3, H, W)).astype(np.uint16)
+    tifffile.imwrite(out, pixels, photometric="rgb", planarconfig="separate", metadata=None, rowsperstrip=20)
+    data = out.getvalue()
+    np.testing.assert_array_equal(open_photo(data).raster, pixels.transpose(1, 2, 0))
+    _, changed, encoded, _ = edit(data)
+    after = read(encoded.data)
+    np.testing.assert_array_equal(after[:, ~changed], pixels[:, ~changed])
+    assert (after[:, changed] == 9).all()
+
+
+def test_nothing_of_the_old_strip_remains():
+    """A strip that has to move leaves zeros behind, not what was removed."""
+    out = io.BytesIO()
+    flat = np.full((H, W, 3), 7, np.uint8)
+    tifffile.imwrite(out, flat, photometric="rgb", compression="zlib", metadata=None)
+    data = out.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        where, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    photo, changed = open_photo(data), np.ones((H, W), bool)
+    noise = Image.fromarray(RNG.integers(0, 256, (H, W, 3), np.uint8))
+    encoded = encode_photo(photo, noise, changed)
+    assert encoded.data[where : where + length] == bytes(length)
+    np.testing.assert_array_equal(read(encoded.data), np.asarray(noise))
+
+
+def test_other_forms_are_written_by_pillow_with_their_tags():
+    image = Image.fromarray(RNG.integers(0, 2, (H, W), np.uint8) * 255).convert("1")
+    out = io.BytesIO()
+    image.save(out, "TIFF", compression="group4", tiffinfo={270: "a drawing", 315: "someone"}, dpi=(300, 300))
+    photo, changed, encoded, edited = edit(out.getvalue())
+    after = Image.open(io.BytesIO(encoded.data))
+    assert after.info["compression"] == "group4" and after.tag_v2[270] == "a drawing" and after.tag_v2[315] == "someone"
+    assert after.info["dpi"] == (300, 300) and encoded.notes == ()
+    np.testing.assert_array_equal(np.asarray(after), np.asarray(edited))
+
+
+def test_lossy_compression_is_replaced_by_a_lossless_one_and_says_so():
+    image = Image.fromarray(RNG.integers(0, 256, (H, W, 3), np.uint8))
+    out = io.BytesIO()
+    image.save(out, "TIFF", compression="jpeg", quality=80)
+    photo, changed, encoded, edited = edit(out.getvalue())
+    assert "(jpeg) was replaced by a lossless" in encoded.notes[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded.data))), np.asarray(edited))
+
+
+def test_thumbnails_in_tags_show_the_edited_picture():
+    small = io.BytesIO()
+    Image.new("RGB", (40, 36), "red").save(small, "JPEG", quality=95)
+    resources = b"8BIM\x04\x0c\0\0" + bytes(32) + small.getvalue() + bytes(200)
+    data = make((H, W), photometric="minisblack", extratags=[(34377, 1, len(resources), resources, True)])
+    photo = open_photo(data)
+    encoded = encode_photo(photo, Image.new("L", (W, H), 200), np.ones((H, W), bool))
+    with tifffile.TiffFile(io.BytesIO(encoded.data)) as file:
+        after = bytes(file.pages[0].tags[34377].value)
+    assert len(after) == len(resources) and after[:40] == resources[:40]
+    thumbnail = Image.open(io.BytesIO(after[40:]))
+    assert thumbnail.size == (40, 36) and abs(np.asarray(thumbnail).astype(int) - 200).max() <= 3
+
+
+def test_shared_strips_are_parted():
+    """Some writers store equal strips once; an edit must not show twice."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.zeros((H, W), np.uint8), photometric="minisblack", rowsperstrip=1, metadata=None)
+    data = bytearray(out.getvalue())
+    strips = tiff.read_strips(bytes(data))
+    first = struct.unpack_from("<I", data, strips.offsets.offset)[0]
+    struct.pack_into(f"<{H}I", data, strips.offsets.offset, *[first] * H)
+    _, changed, encoded, _ = edit(bytes(data))
+    np.testing.assert_array_equal(read(encoded.data), np.where(changed, 9, 0))
+
+
+def test_unsupported_16_bit_forms_say_what_they_are():
+    data = make((H, W, 3), np.uint16, photometric="rgb", compression="zstd")
+    with pytest.raises(PhotoError, match="16 bits.*compression 50000"):
+        open_photo(data)
+    data = make((H, W, 4), np.uint16, photometric="separated")
+    with pytest.raises(PhotoError, match="16-bit CMYK"):
+        open_photo(data)

@@ -1,0 +1,55 @@
+import pytest
+
+from moebius.ui import html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.034, "0.03 s"), (2.34, "2.3 s"), (99.96, "100.0 s"), (185.7, "3 min 5 s")]
+)
+def test_durations(seconds, text):
+    assert html.duration(seconds) == text
+
+
+def test_file_sizes():
+    assert [html.file_size(size) for size in (999_499, 1_234_567, 25_000_000)] == ["999 kB", "1.2 MB", "25.0 MB"]
+
+
+def test_result_tells_what_made_it_why_how_long_and_the_notes():
+    line = html.result_line(
+        title="Moebius",
+        variant="places2",
+        reason="It is the best.",
+        seconds={"reading": 0.25, "the model": 3.0, "writing": 0.001},
+        squares=2,
+        seed=7,
+        notes=("JPEG: 3 of 9 blocks were written anew.",),
+    )
+    for part in (
+        "Made by <b>Moebius (places2)</b>. It is the best.",
+        "3.3 s (reading 0.2 s, the model 3.0 s) · in 2 squares · seed 7",
+        "<li>JPEG: 3 of 9 blocks were written anew.</li>",
+    ):
+        assert part in line
+
+
+def test_nothing_from_outside_is_taken_for_html():
+    line = html.result_line("<b>", "<i>", "<u>", {}, 1, None, ("<script>",))
+    assert not any(tag in line.replace("<b>&lt;b&gt;", "") for tag in ("<i>", "<u>", "<script>"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/srv/of/me/weights holds no weights", "weights holds no weights"),
+        ("copy vae/config.json to /srv/me/weights/vae", "copy vae/config.json to vae"),
+        ("the folder `/weights` (--weights or MOEBIUS_WEIGHTS)", "the folder `weights` (--weights or MOEBIUS_WEIGHTS)"),
+        (r"C:\Users\me\weights\unet.bin: damaged; ~/weights/a too", "unet.bin: damaged; a too"),
+        (
+            "licence at https://huggingface.co/black/FLUX.1-Fill-dev",
+            "licence at https://huggingface.co/black/FLUX.1-Fill-dev",
+        ),
+        ("hustvl/Moebius, 20x10 and/or 3 / 4, ../a/b", "hustvl/Moebius, 20x10 and/or 3 / 4, ../a/b"),
+    ],
+)
+def test_folders_of_the_server_are_not_told(text, told):
+    assert html.without_folders(text) == told

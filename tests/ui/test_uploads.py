@@ -1,0 +1,120 @@
+"""Files by their address: refused in words before anything is fetched, but those that were uploaded here."""
+
+import asyncio
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import gradio as gr
+import httpx
+import pytest
+
+from moebius.ui import uploads
+from tests.helpers.http_calls import (
+    call,
+    calls,
+    file,
+    photo,
+    sent,
+    upload,
+)
+from tests.helpers.page_server import serve
+
+SMALL = 200_000
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A page that takes files of up to 200 kB."""
+    with serve(tmp_path_factory.mktemp("small"), MOEBIUS_MAX_BYTES=str(SMALL)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(small):
+    with httpx.Client(base_url=small.url, timeout=60, trust_env=False) as client:
+        yield client
+
+
+def error(told: str) -> str:
+    return json.loads(told.split("data: ", 1)[1])["error"]
+
+
+@pytest.mark.parametrize("endpoint", ["load_photo", "load_mask", "add_photos", "inpaint"])
+def test_an_address_is_refused_and_not_asked(client, canary, endpoint):
+    port, seen = canary
+    for address in (f"http://127.0.0.1:{port}/x.png", "https://huggingface.co/x.png", "HTTP://example.com/x.png"):
+        one = file(address)
+        data = {
+            "add_photos": [[upload(client, photo()), one], [], "all"],
+            "inpaint": [upload(client, photo()), one, "classical", 0, 0, "", 4, ""],
+        }.get(endpoint, [one])
+        outcome, told = call(client, endpoint, data)
+        assert (outcome, error(told)) == ("error", uploads.REFUSED)
+    assert not seen
+
+
+def test_nothing_is_fetched_before_the_refusal(monkeypatch):
+    """Gradio by itself would fetch what is public; here its fetching is watched."""
+    fetched = []
+
+    async def fetch(url: str, cache_dir: str) -> str:
+        fetched.append(url)
+        raise RuntimeError("fetched")
+
+    monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
+    inputs = {"path": "https://huggingface.co/x.png", "meta": {"_type": "gradio.FileData"}}
+    for blocks, expected in ((gr.Blocks, RuntimeError), (uploads.Page, gr.Error)):
+        with blocks(analytics_enabled=False) as page:
+            taken = gr.File()
+        function = SimpleNamespace(inputs=[taken], component_prop_inputs=[], preprocess=True, name="f")
+        monkeypatch.setattr(page, "validate_inputs", lambda *_: None)
+        with pytest.raises(expected), ThreadPoolExecutor(1) as thread:  # in this one a browser's loop may be running
+            thread.submit(asyncio.run, page.preprocess_data(function, [dict(inputs)], None)).result()
+        assert len(fetched) == 1, "Gradio's page fetches, ours does not"
+
+
+def test_what_was_uploaded_may_be_named_by_its_address(client, small):
+    path = upload(client, photo())["path"]
+    for host in (small.url, "https://somebody.example"):  # whoever is asked, it is the file here
+        outcome, _ = call(client, "load_photo", [file(f"{host}/gradio_api/file={path}")], uuid.uuid4().hex)
+        assert outcome == "complete"
+    for elsewhere in ("/etc/passwd", "../../app.py", ""):
+        outcome, told = call(client, "load_photo", [file(f"{small.url}/gradio_api/file={elsewhere}")])
+        assert outcome == "error" and "root:" not in told
+
+
+def test_addresses_are_found_however_deep_they_lie():
+    deep = {"path": "http://a/b"}
+    for _ in range(50_000):
+        deep = [deep]
+    for inputs in ([deep], [{"path": {"path": "http://a/b"}}], [{"path": "x", "more": ({"path": "https://a"},)}]):
+        with pytest.raises(gr.Error, match="not fetched here"):
+            uploads.stay_here(inputs)
+    untouched = [{"path": "/tmp/x.png", "url": "http://127.0.0.1/gradio_api/file=/tmp/x.png"}, 1, None, "http://a/b"]
+    before = json.dumps(untouched)
+    uploads.stay_here(untouched)
+    assert json.dumps(untouched) == before, "the page's own files have an address beside their path"
+
+
+def test_an_agents_address_and_data_above_the_limit_are_refused(small, canary):
+    port, seen = canary
+    good, before = sent(photo()), {*small.folder.rglob("from-agents/*")}
+    for image, told in (
+        (f"http://127.0.0.1:{port}/x.png", "not fetched here"),
+        ("https://huggingface.co/x.png", "not fetched here"),
+        (sent(b"\0" * (SMALL + 3)), "at most 0.19"),
+    ):
+        answer = calls(small.url, "inpaint", image=image, mask_image=good, model="classical")
+        assert answer.isError and told in answer.content[0].text, answer.content
+    written = {*small.folder.rglob("from-agents/*/*")} - before
+    assert not seen and all(path.stat().st_size < SMALL for path in written), "it was not written first"
+    assert small.process.poll() is None
+
+
+def test_the_limit_of_data_counts_what_it_holds(monkeypatch):
+    monkeypatch.setenv("MOEBIUS_MAX_BYTES", "3000")
+    uploads.check_data({"image": sent(b"\0" * 2997), "seed": "x" * 100_000, "models": ["a", 1, None]})
+    with pytest.raises(ValueError, match="at most 0.00286102 MiB"):
+        uploads.check_data({"images": [sent(b"\0" * 3003)]})
