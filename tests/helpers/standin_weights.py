@@ -19,7 +19,7 @@ import torch
 
 from tests.helpers.deterministic import values
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 FOLDERS = {"pretrained": "pretrained", "places2": "ft_places2", "celebahq": "ft_celebahq", "ffhq": "ft_ffhq"}
 SMALL_STUDENT = {
     "sample_size": 64,
