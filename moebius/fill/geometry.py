@@ -21,6 +21,10 @@ HOLE_GREY = 128
 """What stands under the hole in every square: nothing of the object can reach a model."""
 
 
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) in the picture, in pixels."""
+
+
 @dataclass(frozen=True)
 class Square:
     """A square of the picture, in pixels; it may reach over the picture's edge, where the picture is mirrored."""
@@ -28,15 +32,16 @@ class Square:
     x: int
     y: int
     side: int
-    core: tuple[int, int, int, int]
-    """(left, top, right, bottom) in the picture: the hole pixels in here are this square's to fill."""
+    cores: tuple[Box, ...]
+    """The hole pixels in these boxes are this square's to fill."""
 
 
 def plan_squares(mask: np.ndarray, context: float, max_squares: int, size: int | None) -> list[Square]:
     """Squares that together fill every hole of `mask`, each as fine as its hole allows.
 
-    Near holes share a square. A long thin hole is split along its length over at most `max_squares` squares, because
-    one square around all of it would be scaled down until its surroundings are mush.
+    Near holes share a square, and so do holes whose squares would be the same window of the picture: the model fills
+    all holes of a window at once. A long thin hole is split along its length over at most `max_squares` squares,
+    because one square around all of it would be scaled down until its surroundings are mush.
 
     Args:
         mask: (H, W) bool.
@@ -55,10 +60,20 @@ def plan_squares(mask: np.ndarray, context: float, max_squares: int, size: int |
             squares.append(_square_around(box, side, mask.shape))
         else:
             squares.extend(_split(mask, box, side, smallest, max_squares))
-    return squares
+    return _one_per_window(squares)
 
 
-def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, int, int, int]]:
+def _one_per_window(squares: list[Square]) -> list[Square]:
+    """Squares of one window as one square with all their cores, at the place of the first."""
+    by_window: dict[tuple[int, int, int], Square] = {}
+    for square in squares:
+        window = (square.x, square.y, square.side)
+        earlier = by_window[window].cores if window in by_window else ()
+        by_window[window] = Square(*window, cores=earlier + square.cores)
+    return list(by_window.values())
+
+
+def _groups(mask: np.ndarray, context: float, smallest: int) -> list[Box]:
     """Bounding boxes of the holes, near ones and those that fit one square of side `smallest` merged."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -81,7 +96,7 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, 
         reduce.at(boxes[:, column], owner, values)
     boxes[:, 2:] += 1
     boxes += (left, top, left, top)
-    groups: list[tuple[int, int, int, int]] = []
+    groups: list[Box] = []
     open_ = np.ones(len(boxes), bool)
     for seed in range(len(boxes)):
         if not open_[seed]:
@@ -107,9 +122,7 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[tuple[int, 
     return groups
 
 
-def _split(
-    mask: np.ndarray, box: tuple[int, int, int, int], whole_side: int, smallest: int, max_squares: int
-) -> list[Square]:
+def _split(mask: np.ndarray, box: Box, whole_side: int, smallest: int, max_squares: int) -> list[Square]:
     """One square around `box`, or several smaller ones where the hole in it is much thinner than long."""
     left, top, right, bottom = box
     hole = mask[top:bottom, left:right].astype(np.uint8)
@@ -124,7 +137,7 @@ def _split(
     return [_square_around(box, whole_side, mask.shape)]
 
 
-def _cells(hole: np.ndarray, box: tuple[int, int, int, int], cell: float) -> list[tuple[int, int, int, int]]:
+def _cells(hole: np.ndarray, box: Box, cell: float) -> list[Box]:
     """Tight boxes around the hole pixels of every cell of a grid over `box`, cells at most `cell` pixels wide."""
     height, width = hole.shape
     rows = np.linspace(0, height, math.ceil(height / cell) + 1).round().astype(int)
@@ -140,31 +153,30 @@ def _cells(hole: np.ndarray, box: tuple[int, int, int, int], cell: float) -> lis
     return cores
 
 
-def _square_around(core: tuple[int, int, int, int], side: int, shape: tuple[int, int]) -> Square:
+def _square_around(core: Box, side: int, shape: tuple[int, int]) -> Square:
     """The square of `side` centred on `core`, moved inside the picture where the picture is large enough."""
 
     def start(low: int, high: int, length: int) -> int:
-        wanted = (low + high - side) // 2
-        return min(max(wanted, 0), length - side) if length >= side else (length - side) // 2
+        centred = (low + high - side) // 2
+        return min(max(centred, 0), length - side) if length >= side else (length - side) // 2
 
-    return Square(start(core[0], core[2], shape[1]), start(core[1], core[3], shape[0]), side, core)
+    return Square(start(core[0], core[2], shape[1]), start(core[1], core[3], shape[0]), side, (core,))
 
 
 def remaining(todo: np.ndarray, square: Square) -> bool:
     """Whether `square` still has hole pixels to fill."""
-    left, top, right, bottom = square.core
-    return bool(todo[top:bottom, left:right].any())
+    return any(todo[top:bottom, left:right].any() for left, top, right, bottom in square.cores)
 
 
 def meet(one: Square, other: Square, feather_px: int) -> bool:
     """Whether what is pasted of one of two squares is seen in the other, so that it matters which is filled first."""
 
-    def pasted_in(pasted: Square, seen: Square) -> bool:
-        left, top, right, bottom = pasted.core
+    def pasted_in(core: Box, seen: Square) -> bool:
+        left, top, right, bottom = core
         across = left - feather_px < seen.x + seen.side and seen.x < right + feather_px
         return across and top - feather_px < seen.y + seen.side and seen.y < bottom + feather_px
 
-    return pasted_in(one, other) or pasted_in(other, one)
+    return any(pasted_in(core, seen) for pasted, seen in ((one, other), (other, one)) for core in pasted.cores)
 
 
 def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -214,16 +226,18 @@ def paste(
 ) -> None:
     """Blend `filled` (S, S, 3) float32 in [0, 255] into `canvas` where `square` has holes; in place.
 
-    Hole pixels of the square's core are replaced; the blend falls off linearly over `feather_px` pixels outside them.
+    Hole pixels of the square's cores are replaced; the blend falls off linearly over `feather_px` pixels outside them.
     `changed` gains every pixel that was written, `todo` loses the pixels that were filled.
     """
     height, width = todo.shape
-    left, top, right, bottom = square.core
+    lefts, tops, rights, bottoms = zip(*square.cores, strict=True)
+    left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
     x0, y0 = max(square.x, left - feather_px, 0), max(square.y, top - feather_px, 0)
     x1 = min(square.x + square.side, right + feather_px, width)
     y1 = min(square.y + square.side, bottom + feather_px, height)
     own = np.zeros((y1 - y0, x1 - x0), bool)
-    own[top - y0 : bottom - y0, left - x0 : right - x0] = todo[top:bottom, left:right]
+    for left, top, right, bottom in square.cores:
+        own[top - y0 : bottom - y0, left - x0 : right - x0] = todo[top:bottom, left:right]
     alpha = feather(own, feather_px)
 
     window = (slice(y0, y1), slice(x0, x1))

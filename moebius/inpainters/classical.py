@@ -58,7 +58,7 @@ class ClassicalInpainter(Inpainter):
         """
         side = image.shape[0]
         size = working_size(mask)
-        whole = geometry.Square(0, 0, side, (0, 0, side, side))
+        whole = geometry.Square(0, 0, side, ((0, 0, side, side),))
         tile, hole = geometry.cut(image, mask, whole, size)  # grey under the hole
         filled = _wait_for(lambda: patch_match(tile, hole), progress)
         if size < side:

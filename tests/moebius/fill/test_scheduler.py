@@ -88,6 +88,15 @@ def test_fills_are_the_same_however_many_share_a_call(alone, batch_size):
     assert max(model.calls) == min(batch_size, 4 + 1 + 2 + 1 + 2) or batch_size == 100, model.calls
 
 
+def test_two_holes_in_opposite_corners_of_a_picture_of_the_models_size_are_one_pass():
+    mask = np.zeros((64, 64), bool)
+    mask[2:8, 2:8] = mask[55:62, 55:62] = True
+    model = Noisy()
+    fill = model.fill(Image.new("RGB", (64, 64), (9, 9, 9)), mask, CONFIG, seeded(1))
+    assert model.calls == [1] and len(fill.squares) == 1
+    assert (np.asarray(fill.raster)[mask] != 9).any(axis=1).all() and fill.changed[mask].all()
+
+
 def test_squares_of_a_photo_have_noise_of_their_own_and_the_first_has_the_photos():
     picture, mask = photo(100, APART)
     fill = Noisy().fill(Image.fromarray(picture), mask, CONFIG, seeded(5))
