@@ -1,8 +1,8 @@
 """Which weight files exist and where they are on this computer. No torch in this file.
 
 The denoisers' variants are published one folder each, the student's in `hustvl/Moebius`, PixelHacker's in
-`hustvl/PixelHacker`, which also holds the autoencoder of both. `moebius.weights.hub` fetches them, `moebius.weights.load`
-builds the networks.
+`hustvl/PixelHacker`, which also holds the autoencoder of both. `moebius.weights.hub` fetches them,
+`moebius.weights.load` builds the networks.
 """
 
 from __future__ import annotations
