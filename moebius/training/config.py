@@ -1,80 +1,89 @@
 """Every setting of a training run, read from a TOML file: `load("configs/tiny.toml")`. No torch in this file.
 
-A table that a file leaves out has the defaults written here; a key that does not exist is an error.
+A table that a file leaves out has the defaults written here; a key that does not exist is an error. pydantic checks
+types and ranges; validators check what concerns several keys at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
-import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.dataclasses import dataclass
 
 from moebius import masks
 
 SHAPES = "shapes"
 """Name among the kinds of masks that stands for the outlines in a source's `shapes` folder."""
 
+_CHECKED = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_T = TypeVar("_T")
+
+Count = Annotated[int, Field(ge=1)]
+CountOrOff = Annotated[int, Field(ge=0)]
+"""0: off."""
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class ConfigError(ValueError):
-    """A configuration that says something impossible; the message names the key and what is allowed."""
+    """A setting that cannot be; the message names file, key and value, and what is allowed."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Run:
-    """What a run is, whatever it trains."""
+    """What every training has."""
 
     out: Path
     """Folder of checkpoints, metrics, picture grids and, at the end, of the finished `pipeline/`."""
-    steps: int
-    batch_size: int
+    steps: Count
+    batch_size: Count
     """Pictures in one optimizer step, over all processes and accumulated parts."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """A step's pictures go through the network in this many parts; each has batch statistics of its own."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: mixed precision, parameters stay in float32."""
     device: Literal["auto", "cpu"] = "auto"
     gradient_checkpointing: bool = False
     compile: bool = False
     """torch.compile on every residual block and transformer."""
-    workers: int = 2
+    workers: Count = 2
     """Threads that prepare pictures."""
-    log_every: int = 10
-    validate_every: int = 500
+    log_every: Count = 10
+    validate_every: CountOrOff = 500
     """Steps between held-out losses; 0: never."""
-    grid_every: int = 2000
+    grid_every: CountOrOff = 2000
     """Steps between grids of held-out fills; 0: never."""
-    grid_steps: int = 20
+    grid_steps: Count = 20
     """Sampling steps of a grid's fills."""
-    checkpoint_every: int = 1000
+    checkpoint_every: Count = 1000
     checkpoint_minutes: float = 10.0
     """A checkpoint is written at the earlier of the two."""
-    minutes: float = 0.0
-    """Stop after so long, with a checkpoint and what came of it so far; the same command goes on. 0: do not."""
-    keep: int = 3
-    """Checkpoints that stay; the last good one is named when a run diverges."""
-    diverged: float = 4.0
+    minutes: NotNegative = 0.0
+    """Stop after this many minutes with a checkpoint and the result so far; the same command resumes. 0: no limit."""
+    keep: Count = 3
+    """Number of newest checkpoints that stay; the last good one is named when a run diverges."""
+    diverged: Annotated[float, Field(gt=1)] = 4.0
     """The run stops when its smoothed task loss is this many times its lowest."""
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate", "workers", "log_every", "checkpoint_every", "keep"):
-            _at_least("run", self, name, 1)
-        for name in ("validate_every", "grid_every", "seed", "minutes"):
-            _at_least("run", self, name, 0)
-        if self.diverged <= 1:
-            raise ConfigError(f"run.diverged must be above 1, got {self.diverged}")
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> Run:
         if self.batch_size % self.accumulate:
-            raise ConfigError(f"run.batch_size ({self.batch_size}) must be divisible by accumulate ({self.accumulate})")
+            raise ValueError(f"batch_size ({self.batch_size}) must be divisible by accumulate ({self.accumulate})")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Optimizer:
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     matrices: Literal["muon", "adamw"] = "muon"
     """What steps the matrices (linear layers and 1×1 convolutions); AdamW steps everything else."""
     muon_scale: Literal["original", "match_rms_adamw"] = "match_rms_adamw"
@@ -84,59 +93,53 @@ class Optimizer:
     """AdamW's."""
     momentum: float = 0.95
     """Muon's."""
-    warmup_steps: int = 1000
-    decay_steps: int = 0
-    """Over the last so many of `run.steps` the learning rate falls in a line to 0. Where those are changed for a run
-    that goes on, the fall moves with them."""
+    warmup_steps: CountOrOff = 1000
+    decay_steps: CountOrOff = 0
+    """Over the last `decay_steps` of `run.steps` the learning rate falls in a line to 0. If `run.steps` changes when a
+    run resumes, the fall moves with it."""
     clip_norm: float = 0.0
     """Largest norm of all gradients together; 0: not clipped."""
-    ema_decay: float = 0.9999
-    """Approached from below as (1 + step) / (10 + step)."""
-
-    def __post_init__(self) -> None:
-        for name in ("warmup_steps", "decay_steps"):
-            _at_least("optimizer", self, name, 0)
-        if not self.learning_rate > 0:
-            raise ConfigError(f"optimizer.learning_rate must be positive, got {self.learning_rate}")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"optimizer.ema_decay must be in [0, 1), got {self.ema_decay}")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    """Of the moving average of the weights; see `moebius.training.optimizers.weight_average`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Source:
     """Where samples come from."""
 
     kind: Literal["pictures", "objects", "fills"]
     """pictures: random holes, background tokens. objects: the hole is an object's own mask, foreground tokens. fills: a
-    folder that `teach` wrote, whose fill is the target instead of the truth; background tokens."""
+    folder that `make-fills` wrote, whose fill is the target instead of the truth; background tokens."""
     path: Path
     """A folder (searched in depth) or a text file with one path a line, relative to it."""
     object_masks: Path | None = None
     """For objects: folder with a mask of each picture, by its name (`NAME.png`); white = object."""
-    masks: tuple[str, ...] = ("lama-medium-512",)
+    masks: Annotated[tuple[str, ...], Field(min_length=1)] = ("lama-medium-512",)
     """For pictures: kinds of holes (`moebius.masks.KINDS`), each as likely; `shapes`: an outline from `shapes`."""
     shapes: Path | None = None
     """Folder of outlines, white = object; put into pictures at random places and sizes."""
-    repeat: int = 1
+    repeat: Count = 1
     """How often an epoch takes each of them."""
 
-    def __post_init__(self) -> None:
-        _at_least("data.sources", self, "repeat", 1)
+    @field_validator("masks")
+    @classmethod
+    def _kinds_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(names) - {*masks.KINDS, SHAPES}:
+            raise ValueError(f"unknown {sorted(unknown)}; choose from {', '.join((*masks.KINDS, SHAPES))}")
+        return names
+
+    @model_validator(mode="after")
+    def _folders_fit_the_kind(self) -> Source:
         if (self.kind == "objects") != (self.object_masks is not None):
-            raise ConfigError("data.sources: object_masks belongs to kind = 'objects', and only to it")
+            raise ValueError("object_masks belongs to kind = 'objects', and only to it")
         if (SHAPES in self.masks) != (self.shapes is not None):
-            raise ConfigError(f"data.sources: shapes = 'FOLDER' and {SHAPES!r} among masks go together")
-        if unknown := set(self.masks) - {*masks.KINDS, SHAPES}:
-            raise ConfigError(
-                f"data.sources.masks: unknown {sorted(unknown)}; choose from {', '.join((*masks.KINDS, SHAPES))}"
-            )
-        if not self.masks:
-            raise ConfigError("data.sources.masks must name at least one kind")
+            raise ValueError(f"shapes = 'FOLDER' and {SHAPES!r} among masks go together")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Data:
-    sources: tuple[Source, ...]
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     size: int = 512
     """Side in pixels of what the network sees."""
     crop: tuple[float, float] = (0.6, 1.0)
@@ -146,45 +149,46 @@ class Data:
     """Room for each source's decoded pictures, as large as crops need them; the others are read every time."""
     heldout: tuple[Path, ...] = ()
     """Manifests of further held-out sets, beside the project's own: no picture's SHA-256 may be in one."""
-    validation: int = 8
+    validation: CountOrOff = 8
     """Pictures of the first source that are set apart for the held-out loss and never trained on."""
-    validation_draws: int = 4
+    validation_draws: Count = 4
     """Noise levels at which each of them is judged."""
     on_device: bool = False
     """All pictures lie decoded on the device, as large as crops need them, with a stock of holes, and batches are cut
     there. For sources of pictures. False: threads cut them one by one."""
-    holes: int = 4096
+    holes: Count = 4096
     """Holes in that stock; each is used in eight ways."""
     cache: Path | None = None
     """Folder of latents computed once; None: pictures are encoded as they are used, each time with another hole."""
-    cache_variants: int = 4
+    cache_variants: Count = 4
     """Crops, with their holes, that the cache holds of every picture."""
-    shard_size: int = 256
+    shard_size: Count = 256
     """Samples in one file of the cache."""
 
-    def __post_init__(self) -> None:
-        for name in ("validation", "validation_draws", "cache_variants", "shard_size", "holes"):
-            _at_least("data", self, name, 0 if name == "validation" else 1)
-        if not self.sources:
-            raise ConfigError("data.sources is empty; name at least one with [[data.sources]]")
+    @field_validator("crop")
+    @classmethod
+    def _crop_is_a_range(cls, crop: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < crop[0] <= crop[1] <= 1:
+            raise ValueError(f"must be two shares in (0, 1], the lower first, got {list(crop)}")
+        return crop
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Data:
         if self.on_device and self.cache:
-            raise ConfigError(
-                "data.on_device and data.cache exclude each other: crops cut on the device are always new"
-            )
-        if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise ConfigError(f"data.crop must be two shares in (0, 1], the lower first, got {list(self.crop)}")
+            raise ValueError("on_device and cache exclude each other: crops cut on the device are always new")
         for source in self.sources:
             for kind in source.masks if source.kind == "pictures" else ():
                 sides = masks.KINDS[kind].sides if kind != SHAPES else ()
                 if sides and self.size not in sides:
                     fitting = [k.name for k in masks.KINDS.values() if not k.sides or self.size in k.sides]
-                    raise ConfigError(
+                    raise ValueError(
                         f"masks of kind {kind!r} are made for a size of {sides[0]}, data.size is {self.size}; "
                         f"choose from {', '.join(fitting)}"
                     )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Weights:
     """A network that is already trained."""
 
@@ -194,7 +198,7 @@ class Weights:
     variant: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Teacher(Weights):
     kind: Literal["none", "pixelhacker", "moebius"] = "none"
     """moebius: a student-class network, of any size."""
@@ -202,38 +206,36 @@ class Teacher(Weights):
     """Each of several processes holds a share of its weights (FSDP) and gathers a block when it runs."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Loss:
     """Weights of the terms, as published (arXiv:2606.19195); 0 turns a term off."""
 
-    task: float = 0.5
-    output: float = 0.01
-    feature: float = 0.01
-    perceptual: float = 0.5
+    task: NotNegative = 0.5
+    output: NotNegative = 0.01
+    feature: NotNegative = 0.01
+    perceptual: NotNegative = 0.5
     perceptual_kind: Literal["e-latentlpips", "latent-pyramid"] = "e-latentlpips"
     """latent-pyramid: ours, where the package or its weights are missing; see `moebius.training.perceptual`."""
     perceptual_weights: Path | None = None
     """E-LatentLPIPS's `sdxl_latest_vgg16_tuned.pth`."""
-    known: float = 1.0
+    known: Share = 1.0
     """How much an error outside the hole counts in the task term, in [0, 1]; a fill keeps nothing of it."""
     adaptive: bool = True
     """Terms are weighted by the norms of their gradients."""
 
-    def __post_init__(self) -> None:
-        for name in ("task", "output", "feature", "perceptual"):
-            _at_least("loss", self, name, 0)
-        if not 0 <= self.known <= 1:
-            raise ConfigError(f"loss.known must be in [0, 1], got {self.known}")
+    @model_validator(mode="after")
+    def _there_is_something_to_learn(self) -> Loss:
         if self.task == self.output == self.feature == self.perceptual == 0:
-            raise ConfigError("every term of loss is 0: there is nothing to learn")
+            raise ValueError("every term is 0: there is nothing to learn")
         if self.perceptual and self.perceptual_kind == "e-latentlpips" and self.perceptual_weights is None:
-            raise ConfigError(
-                "loss.perceptual_weights must name E-LatentLPIPS's sdxl_latest_vgg16_tuned.pth "
+            raise ValueError(
+                "perceptual_weights must name E-LatentLPIPS's sdxl_latest_vgg16_tuned.pth "
                 "(huggingface.co/Mingguksky/elatentlpips, CC-BY-NC); or perceptual_kind = 'latent-pyramid'"
             )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Noise:
     offset: float = 0.0357
     """Standard deviation of a constant added to the noise of each sample and channel."""
@@ -242,7 +244,7 @@ class Noise:
     """Timesteps are 1000·sigmoid(N(mean, std))."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class TrainConfig:
     """`python -m moebius train`."""
 
@@ -256,32 +258,31 @@ class TrainConfig:
     noise: Noise = field(default_factory=Noise)
     optimizer: Optimizer = field(default_factory=Optimizer)
 
-    def __post_init__(self) -> None:
-        if self.teacher.kind == "none" and (self.loss.output or self.loss.feature):
-            raise ConfigError("loss.output and loss.feature need a teacher; set them to 0 or name one in [teacher]")
-        if self.teacher.kind != "none" and not (self.loss.output or self.loss.feature):
-            raise ConfigError("the teacher is not used: loss.output and loss.feature are 0; say teacher.kind = 'none'")
+    @model_validator(mode="after")
+    def _teacher_and_loss_go_together(self) -> TrainConfig:
+        uses_teacher = bool(self.loss.output or self.loss.feature)
+        if self.teacher.kind == "none" and uses_teacher:
+            raise ValueError("loss.output and loss.feature need a teacher; set them to 0 or name one in [teacher]")
+        if self.teacher.kind != "none" and not uses_teacher:
+            raise ValueError("the teacher is not used: loss.output and loss.feature are 0; say teacher.kind = 'none'")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class AutoencoderLoss:
     """Weights of the autoencoder's terms; absolute error has weight 1."""
 
-    perceptual: float = 1.0
+    perceptual: NotNegative = 1.0
     perceptual_kind: Literal["lpips-vgg", "picture-pyramid"] = "picture-pyramid"
     """lpips-vgg: the package's, with torchvision's weights. picture-pyramid: ours, without weights."""
-    kl: float = 1e-6
-    adversarial: float = 0.5
+    kl: NotNegative = 1e-6
+    adversarial: NotNegative = 0.5
     """Of the adaptive weight ‖∇reconstruction‖ / ‖∇adversarial‖ at the decoder's last layer; 0: no discriminator."""
-    adversarial_from: int = 5000
+    adversarial_from: CountOrOff = 5000
     """The step from which it counts."""
 
-    def __post_init__(self) -> None:
-        for name in ("perceptual", "kl", "adversarial", "adversarial_from"):
-            _at_least("loss", self, name, 0)
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class AutoencoderConfig:
     """`python -m moebius train-vae`."""
 
@@ -294,7 +295,7 @@ class AutoencoderConfig:
     optimizer: Optimizer = field(default_factory=Optimizer)
 
 
-def load(path: Path, kind: type = TrainConfig, overrides: Iterable[str] = ()) -> Any:
+def load(path: Path, kind: type[_T] = TrainConfig, overrides: Iterable[str] = ()) -> _T:
     """The configuration in a TOML file. Paths are relative to the working folder.
 
     Args:
@@ -310,69 +311,55 @@ def load(path: Path, kind: type = TrainConfig, overrides: Iterable[str] = ()) ->
         raise ConfigError(f"{path} is not TOML: {error}") from error
     for override in overrides:
         _override(table, override)
-    return build(kind, table)
+    try:
+        return build(kind, table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def build(kind: type, table: Mapping[str, Any], where: str = "") -> Any:
-    """A configuration dataclass from a table of plain values. Raises ConfigError, naming the key."""
-    hints = typing.get_type_hints(kind)
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    if unknown := [key for key in table if key not in fields]:
-        raise ConfigError(f"unknown key {where + unknown[0]}; allowed here: {', '.join(fields)}")
-    missing = [
-        name
-        for name, item in fields.items()
-        if name not in table and item.default is item.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{where + missing[0]} is missing")
-    return kind(**{key: _value(hints[key], value, where + key) for key, value in table.items()})
+def build(kind: type[_T], table: Mapping[str, Any]) -> _T:
+    """A configuration of one of the classes above from a table of plain values; raises ConfigError, naming the key.
+
+    Values are taken as JSON's, so that strings become paths and arrays tuples, but "3" or true no number.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        # a misspelt key may be reported as a missing one too
+        first = next((mistake for mistake in mistakes if mistake["type"] == _UNKNOWN), mistakes[0])
+        raise ConfigError(_in_words(kind, first)) from error
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A configuration as values that JSON knows; `build` makes it again."""
-
-    def simple(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: simple(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [simple(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
-    return {
-        key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-        for key, value in simple(dataclasses.asdict(config)).items()
-    }
+    """A configuration as values that JSON knows, without what is None; `build` makes it again."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json", exclude_none=True)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`: what TOML has no type for is made of its strings and arrays."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a table, got {value!r}")
-        return build(hint, value, f"{where}.")
-    if origin is types.UnionType:
-        return None if value is None else _value(arguments[0], value, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{where} must be one of {', '.join(map(repr, arguments))}, got {value!r}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where} must be an array, got {value!r}")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(kinds) != len(value):
-            raise ConfigError(f"{where} must have {len(kinds)} values, got {value!r}")
-        return tuple(_value(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    kind = {Path: str, float: (int, float)}.get(hint, origin or hint)
-    kind = dict if kind in (Mapping, typing.get_origin(Mapping[str, Any])) else kind
-    if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{where} must be {getattr(hint, '__name__', hint)}, got {value!r}")
-    return hint(value) if hint in (Path, float) else value
+_UNKNOWN = "unexpected_keyword_argument"
 
 
-def _override(table: dict, override: str) -> None:
+def _in_words(kind: type, mistake: Mapping[str, Any]) -> str:
+    """One line of one of pydantic's mistakes."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake["loc"]).lstrip(".")
+    prefix = f"{where}: " if where else ""
+    if mistake["type"] == _UNKNOWN:
+        return f"{prefix}unknown key; allowed here: {', '.join(_keys(kind, mistake['loc'][:-1]))}"
+    if mistake["type"] == "missing":
+        return f"{prefix}missing"
+    if mistake["type"] == "value_error":
+        return f"{prefix}{mistake['ctx']['error']}"
+    return f"{prefix}{mistake['msg'].replace('Input should', 'must')}, got {mistake['input']!r}"
+
+
+def _keys(kind: Any, place: tuple[str | int, ...]) -> list[str]:
+    """The keys of the table at a place in a configuration."""
+    for part in place:
+        kind = typing.get_args(kind)[0] if isinstance(part, int) else typing.get_type_hints(kind)[part]
+    return [item.name for item in dataclasses.fields(kind)]
+
+
+def _override(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:
         raise ConfigError(f"--set takes KEY=VALUE such as run.steps=1, got {override!r}")
@@ -386,8 +373,3 @@ def _override(table: dict, override: str) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"--set {override}: {parent} is not a table")
     table[leaf] = value
-
-
-def _at_least(where: str, config: Any, name: str, least: float) -> None:
-    if getattr(config, name) < least:
-        raise ConfigError(f"{where}.{name} must be at least {least}, got {getattr(config, name)}")

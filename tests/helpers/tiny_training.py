@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +55,22 @@ def autoencoder(folder: Path) -> Path:
 def table(folder: Path, out: str = "run", **changes: dict[str, Any]) -> dict[str, Any]:
     """A configuration of seconds, as a table; `changes` go into its tables, key by key."""
     if not (folder / "photos").exists():
-        photos(folder / "photos")
-        autoencoder(folder / "vae")
+        shutil.copytree(_inputs(), folder, dirs_exist_ok=True)
+    return settings(folder, out, **changes)
+
+
+@functools.cache
+def _inputs() -> Path:
+    """Photos and an autoencoder, made once a test run."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-training-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    photos(folder / "photos")
+    autoencoder(folder / "vae")
+    return folder
+
+
+def settings(folder: Path, out: str = "run", **changes: dict[str, Any]) -> dict[str, Any]:
+    """The same table without the files that it names."""
     base = {
         "run": {
             "out": str(folder / out),
@@ -117,7 +135,7 @@ def trained(folder: Path, out: str, seed: int, steps: int, batch_size: int, rate
     torch.set_num_threads(1)
     quiet = {"validate_every": 0, "checkpoint_every": 10**6, "log_every": 100}
     data = {"validation": 2, "validation_draws": 8, "cache": str(folder / f"cache{seed}"), "cache_variants": 8}
-    settings = table(
+    configured = table(
         folder,
         out,
         run=quiet | {"steps": steps, "batch_size": batch_size, "seed": seed},
@@ -125,7 +143,7 @@ def trained(folder: Path, out: str, seed: int, steps: int, batch_size: int, rate
         data=data,
         **changes,
     )
-    config = build(TrainConfig, settings)
+    config = build(TrainConfig, configured)
     made = Distillation(config, accelerator(config.run))
     run(made, config, made.accelerator)
     return made.validate()["heldout_task"]
