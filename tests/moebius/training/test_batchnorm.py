@@ -16,7 +16,7 @@ from tests.helpers.tiny_training import environment
 TWO = """
 import sys, torch, torch.distributed as dist
 from torch import nn
-from fill import normal
+from tests.helpers.deterministic import normal
 from moebius.training.batchnorm import over_all_processes
 
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]

@@ -64,8 +64,10 @@ def test_what_was_read_once_is_remembered_until_it_changes(tmp_path, monkeypatch
     first = pictures.index(pictures.find(tmp_path / "p"), frozenset(), known)
     Image.fromarray(picture(9, 20)).save(tmp_path / "p" / "photo01.png")
     opened = []
-    real = pictures.photos.open_photo
-    monkeypatch.setattr(pictures.photos, "open_photo", lambda source, name: opened.append(name) or real(source, name))
+    real = pictures.photo_file.open_photo
+    monkeypatch.setattr(
+        pictures.photo_file, "open_photo", lambda source, name: opened.append(name) or real(source, name)
+    )
     second = pictures.index(pictures.find(tmp_path / "p"), frozenset(), known)
     assert opened == ["photo01.png"]
     assert second.pictures[0] == first.pictures[0]
