@@ -1,6 +1,5 @@
 """Batch normalisation over processes: alone it is torch's; over two of them, two halves are the whole."""
 
-import os
 import subprocess
 import sys
 
@@ -16,22 +15,22 @@ from tests.helpers.tiny_training import environment
 TWO = """
 import sys, torch, torch.distributed as dist
 from torch import nn
-from tests.helpers.deterministic import normal
 from moebius.training.batchnorm import over_all_processes
 
-rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+rank, folder = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
 net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
 net = over_all_processes(net, torch.device("cpu"))
-for p in net.parameters():
-    with torch.no_grad(): p.copy_(normal(p.numel(), *p.shape))
-x = normal(9, 6, 3, 5, 5)[3 * rank : 3 * rank + 3]
+given = torch.load(f"{folder}/given.pt", weights_only=True)
+net.load_state_dict(given["network"])
+x = given["x"][3 * rank : 3 * rank + 3]
 y = net(x)
 loss = (y ** 3).mean()
 loss.backward()
 gradients = [p.grad for p in net.parameters()]
 for g in gradients: dist.all_reduce(g)
-torch.save([y.detach()] + [g / 2 for g in gradients] + [net[1].running_mean, net[3].running_var], f"{out}{rank}.pt")
+means = [net[1].running_mean, net[3].running_var]
+torch.save([y.detach()] + [g / 2 for g in gradients] + means, f"{folder}/out{rank}.pt")
 """
 
 
@@ -73,18 +72,16 @@ def test_names_and_numbers_survive_the_exchange():
 
 
 def test_two_halves_are_the_whole(tmp_path):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO, str(rank), str(tmp_path / "store"), str(tmp_path / "out")],
-            env=environment(PYTHONPATH=os.pathsep.join(sys.path)),
-        )
-        for rank in range(2)
-    ]
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
     for parameter in net.parameters():
         with torch.no_grad():
             parameter.copy_(normal(parameter.numel(), *parameter.shape))
-    y = net(normal(9, 6, 3, 5, 5))
+    x = normal(9, 6, 3, 5, 5)
+    torch.save({"network": net.state_dict(), "x": x}, tmp_path / "given.pt")
+    processes = [
+        subprocess.Popen([sys.executable, "-c", TWO, str(rank), str(tmp_path)], env=environment()) for rank in range(2)
+    ]
+    y = net(x)
     (y**3).mean().backward()
     whole = [*(p.grad for p in net.parameters()), net[1].running_mean, net[3].running_var]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
