@@ -10,10 +10,9 @@ import base64
 import io
 import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
+from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 from PIL import Image
 
@@ -22,10 +21,11 @@ from moebius.inpainters.base import Inpainter, Progress
 
 PATH = "/v1/flux-pro-1.0-fill"
 STEPS, GUIDANCE = (15, 50), (1.5, 100.0)
-"""What the service takes."""
-MOST_BYTES = 64 * 2**20
+"""Ranges that the service accepts."""
+MAX_BYTES = 64 * 2**20
+"""Of one answer."""
 POLL_S = 1.0
-"""Between two looks at a task."""
+"""Between two questions after a task."""
 
 
 class HostedError(ValueError):
@@ -33,23 +33,28 @@ class HostedError(ValueError):
 
 
 class HostedFluxInpainter(Inpainter):
-    """Sends each square with its mask; the rest of the photo stays here.
+    """Sends each square with its mask; the rest of the photo stays on this computer.
 
     Args:
         key: of the user's account.
         address: of the service.
-        patience_s: for one square, from sending to the picture.
-        poll_s: between two looks at the task; None: `POLL_S`.
+        patience_s: for one square, from sending it to the picture.
+        poll_s: between two questions after the task; None: `POLL_S`.
+
+    Raises:
+        HostedError: the key holds characters that cannot be sent.
     """
 
     name = "flux-fill-pro"
     size = 1024
 
     def __init__(self, key: str, address: str, patience_s: float = 300.0, poll_s: float | None = None):
+        if not (key.isascii() and key.isprintable()):  # the library's own error would show the key
+            raise HostedError("MOEBIUS_BFL_KEY holds characters that no key has; copy the key again")
         self._key, self._address, self._patience_s, self._poll_s = key, address, patience_s, poll_s or POLL_S
 
     def facts(self) -> dict[str, str | int | None]:
-        return {"device": urllib.parse.urlsplit(self._address).hostname}
+        return {"device": urlsplit(self._address).hostname}
 
     def remarks(self) -> tuple[str, ...]:
         return ("Filled by FLUX.1 Fill [pro] at Black Forest Labs: the picture around the hole was sent there.",)
@@ -61,7 +66,6 @@ class HostedFluxInpainter(Inpainter):
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name} must be between {low} and {high} for FLUX.1 Fill [pro], got {value}")
-        deadline = time.monotonic() + self._patience_s
         request = {
             "image": _encoded(image),
             "mask": _encoded(mask.astype(np.uint8) * 255),
@@ -74,12 +78,18 @@ class HostedFluxInpainter(Inpainter):
             import torch
 
             request["seed"] = int(torch.randint(2**31, (1,), generator=generator))
+        with httpx.Client(follow_redirects=False) as client:  # a redirect would take the key along
+            return _decoded(self._run(client, request, progress), image.shape)
+
+    def _run(self, client: httpx.Client, request: dict, progress: Progress) -> bytes:
+        """Send a task, wait for it, fetch its picture file."""
+        deadline = time.monotonic() + self._patience_s
         progress(0.0, "Sending the picture to Black Forest Labs")
-        task = self._json(self._address + PATH, deadline, json.dumps(request).encode())
-        where = self._own(task.get("polling_url"))
+        task = self._ask(client, "POST", self._address + PATH, deadline, json.dumps(request).encode())
+        poll_url = self._own(task.get("polling_url"))
         while True:
             progress(0.3, "Waiting for Black Forest Labs")
-            answer = self._json(where, deadline)
+            answer = self._ask(client, "GET", poll_url, deadline)
             status = answer.get("status")
             if status == "Ready":
                 break
@@ -89,65 +99,77 @@ class HostedFluxInpainter(Inpainter):
             if status not in ("Pending", "Queued", "Processing"):
                 raise HostedError(f"the service could not fill the picture: {status or 'no status'}")
             if time.monotonic() + self._poll_s > deadline:
-                raise HostedError(f"the service did not finish within {self._patience_s:.0f} s; try again later")
+                raise self._too_late()
             time.sleep(self._poll_s)
         progress(0.9, "Fetching the result")
-        sample = (answer.get("result") or {}).get("sample")
+        result = answer.get("result")
+        sample = result.get("sample") if isinstance(result, dict) else None
         if not isinstance(sample, str) or not sample.startswith(("https://", "http://")):
-            raise HostedError("the service said it was ready but gave no picture")
-        return _decoded(self._bytes(urllib.request.Request(sample), deadline), image.shape)
+            raise HostedError("the service reported a result but gave no picture")
+        return self._read(client, "GET", sample, deadline)
 
-    def _own(self, url: str | None) -> str:
-        """The address to poll. The key must not go anywhere but to the service, whose regions are sub-domains."""
-        own, other = urllib.parse.urlsplit(self._address), urllib.parse.urlsplit(url or "")
-        home = ".".join((own.hostname or "").split(".")[-2:])
-        if other.scheme == own.scheme and (other.netloc == own.netloc or (other.hostname or "").endswith(f".{home}")):
-            return url
+    def _own(self, url: object) -> str:
+        """The address to poll. The key must go only to the service, whose regions are sub-domains."""
+        text = url if isinstance(url, str) else ""
+        own, other = urlsplit(self._address), urlsplit(text)
+        domain = ".".join((own.hostname or "").split(".")[-2:])
+        if other.scheme == own.scheme and (other.netloc == own.netloc or (other.hostname or "").endswith(f".{domain}")):
+            return text
         raise HostedError(
             f"the service named an address that is not its own ({other.hostname}); nothing was sent there"
         )
 
-    def _json(self, url: str, deadline: float, data: bytes | None = None) -> dict:
+    def _ask(self, client: httpx.Client, method: str, url: str, deadline: float, content: bytes | None = None) -> dict:
+        """Send a request with the key; the JSON object of the answer."""
         headers = {"x-key": self._key, "accept": "application/json", "content-type": "application/json"}
-        body = self._bytes(urllib.request.Request(url, data=data, headers=headers), deadline)
+        body = self._read(client, method, url, deadline, content, headers)
         try:
             answer = json.loads(body)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise HostedError("the service gave an answer that is no JSON object")
+            raise HostedError("the service's answer is not a JSON object")
         return answer
 
-    def _bytes(self, request: urllib.request.Request, deadline: float) -> bytes:
-        """The body of an answer; every way to fail is one sentence."""
+    def _read(
+        self,
+        client: httpx.Client,
+        method: str,
+        url: str,
+        deadline: float,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        """The body of an answer.
+
+        Raises:
+            HostedError: another status than success, too slow, too large, or no connection; one sentence each.
+        """
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            raise HostedError(f"the service did not finish within {self._patience_s:.0f} s; try again later")
+            raise self._too_late()
+        plain = {"accept-encoding": "identity"} | (headers or {})  # so that the bytes counted are the bytes kept
+        body = bytearray()
         try:
-            with _opener.open(request, timeout=left_s) as answer:
-                body = answer.read(MOST_BYTES + 1)
-        except urllib.error.HTTPError as error:
-            raise HostedError(_refusal(error.code)) from error
-        except TimeoutError as error:
-            raise HostedError(f"the service did not finish within {self._patience_s:.0f} s; try again later") from error
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            if isinstance(reason, TimeoutError):
-                reason = f"no answer within {self._patience_s:.0f} s"
-            raise HostedError(f"the service cannot be reached: {reason}") from error
-        if len(body) > MOST_BYTES:
-            raise HostedError(f"the service's answer is larger than {MOST_BYTES // 2**20} MiB")
-        return body
+            with client.stream(method, url, content=content, headers=plain, timeout=left_s) as answer:
+                if not answer.is_success:
+                    raise HostedError(_refusal(answer.status_code))
+                for part in answer.iter_raw():
+                    body += part
+                    if len(body) > MAX_BYTES:
+                        raise HostedError(f"the service's answer is larger than {MAX_BYTES // 2**20} MiB")
+                    if time.monotonic() > deadline:
+                        raise self._too_late()
+        except httpx.ConnectTimeout as error:
+            raise HostedError(f"the service cannot be reached: no answer within {self._patience_s:.0f} s") from error
+        except httpx.TimeoutException as error:
+            raise self._too_late() from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise HostedError(f"the service cannot be reached: {error}") from error
+        return bytes(body)
 
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key along."""
-
-    def redirect_request(self, *_) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
+    def _too_late(self) -> HostedError:
+        return HostedError(f"the service did not finish within {self._patience_s:.0f} s; try again later")
 
 
 def _refusal(code: int) -> str:
@@ -155,7 +177,7 @@ def _refusal(code: int) -> str:
         401: "the service does not know the key in MOEBIUS_BFL_KEY (401)",
         402: "the account at Black Forest Labs has no credits left (402); add some at https://dashboard.bfl.ai",
         403: "the service does not accept the key in MOEBIUS_BFL_KEY (403)",
-        404: "the service does not know this task (404); it may have been too long ago",
+        404: "the service does not know this task (404); it may have expired",
         422: "the service does not accept these settings or this picture (422)",
         429: "too many tasks are running for this account (429); wait until one is done and try again",
     }.get(code, f"the service answered with status {code}; try again later")
