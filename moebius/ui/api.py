@@ -20,7 +20,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from moebius import compare, registry, segment
-from moebius.config import MODEL_DEFAULTS, SamplingConfig
+from moebius.config import SamplingConfig
 from moebius.photo import photo_file
 from moebius.ui import html, queue, uploads
 from moebius.ui.compare.actions import CompareActions
@@ -28,6 +28,7 @@ from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import device
 from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
 from moebius.ui.session import IDLE_S, Session
+from moebius.ui.settings import FillSettings
 from moebius.weights import segmenter
 
 MOST_STEPS = 100
@@ -74,26 +75,11 @@ class Tools(Handlers):
         Returns:
             The filled photo in its own format.
         """
-        visitor, session = self._with_mask(image, mask_image)
-        card, _ = registry.resolve(model, self.options)
-        own = MODEL_DEFAULTS.get(card.name, MODEL_DEFAULTS["moebius"])
-        default = SamplingConfig()
-        self._actions.fill(
-            None,
-            model,
-            variant="",
-            recipe=default.recipe,
-            steps=int(num_inference_steps) or own.num_inference_steps,
-            guidance=float(guidance_scale) or own.guidance_scale,
-            seed=seed,
-            scheduler=default.scheduler,
-            feather_px=feather_px,
-            prompt=prompt,
-            plan="",
-            request=visitor,
-            progress=progress,
+        visitor, _ = self._with_mask(image, mask_image)
+        chosen = FillSettings(
+            steps=num_inference_steps, guidance=guidance_scale, seed=seed, feather_px=feather_px, prompt=prompt
         )
-        return str(session.result)
+        return str(self._actions.run(None, model, chosen, visitor, progress).path)
 
     @plainly
     def compare_models(
@@ -121,9 +107,8 @@ class Tools(Handlers):
             Photo, hole and all results as one labelled PNG, with the reasons of models that cannot run there.
         """
         visitor, session = self._with_mask(image, mask_image)
-        default = SamplingConfig()
-        settings = (default.recipe, num_inference_steps, seed, default.scheduler, feather_px, "", "")
-        for _ in self._comparison.compare(None, models, "", *settings, request=visitor, progress=progress):
+        chosen = FillSettings(steps=num_inference_steps, seed=seed, feather_px=feather_px)
+        for _ in self._comparison.run(None, models, chosen, visitor, progress):
             pass
         seen = session.compared
         if seen.sheet is None:

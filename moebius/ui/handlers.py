@@ -1,4 +1,4 @@
-"""What all handlers of the page share: the visitor, the painted hole, the seed, stopping, errors in plain words."""
+"""What all handlers of the page share: the visitor, the painted hole, stopping, errors in plain words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import inspect
 import logging
 import math
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,14 +126,6 @@ class Stoppable:
                 "choose fewer steps or a faster model"
             )
         self._progress(share, desc=text)
-
-
-def chosen_seed(text: str) -> int:
-    """The seed that was typed, a new one where none was. ValueError for anything else."""
-    text = str(text or "").strip()
-    if text and not (text.isascii() and text.isdigit() and int(text) < 2**63):
-        raise ValueError(f"the seed must be a whole number from 0 to 2**63 - 1, got {text!r}; or leave it empty")
-    return int(text) if text else secrets.randbits(32)
 
 
 # ---- errors ----

@@ -140,8 +140,9 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         painted = go.click(None, brush, layers, js=LAYERS)
         filling = painted.then(
             actions.fill,
-            [layers, model, *settings],
+            [layers, model],
             [slider, download, facts, waiting, result],
+            inputs_kwargs=settings.inputs(),
             api_name="fill",
             concurrency_id="compute",
             concurrency_limit=1,
@@ -155,13 +156,13 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         stop.click(actions.stop, api_name="stop", queue=False, cancels=[filling])
         stop.click(None, None, [go, stop], js=IDLE)
 
-        chosen = [model, settings[0]]
-        for changed in (model.change, settings[0].change, page.load):
+        chosen = [model, settings.variant]
+        for changed in (model.change, settings.variant.change, page.load):
             changed(actions.about, chosen, [about, get], api_visibility="private", show_progress="hidden", queue=False)
         model.change(
             actions.own_settings,
             chosen,
-            [*settings[2:4], *settings[-2:]],
+            [settings.steps, settings.guidance, settings.prompt, settings.plan],
             api_visibility="private",
             show_progress="hidden",
             queue=False,

@@ -1,8 +1,14 @@
-"""The settings of a fill as components, each default read from `moebius.config`."""
+"""The settings of a fill: what a visitor chose, and the components to choose with. Defaults come from `moebius.config`.
+
+They travel as one object. An event gets `inputs_kwargs=panel.inputs()`, its handler ends with `**settings` and makes
+`FillSettings(**settings)` of it; so a field's name is that of the component and of the argument in the page's API.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import gradio as gr
 
@@ -13,39 +19,116 @@ from moebius.weights import locate
 PROMPTED, PLANNED = ("flux-fill", "flux-fill-pro"), ("flux-fill",)
 """The models that read a prompt, and those that memory plans are for."""
 
-Settings = list[gr.components.Component]
+
+@dataclass(frozen=True, kw_only=True)
+class FillSettings:
+    """Values as they come from the page or a script; `sampling_config` and `chosen_seed` check them."""
+
+    variant: str = ""
+    """A name in `locate.VARIANTS`; "": what the folder of weights holds."""
+    recipe: str = SamplingConfig.recipe
+    steps: float = 0
+    """0: as many as the model's authors take."""
+    guidance: float = 0
+    """0: the model's own."""
+    seed: str = ""
+    """"": a new one each time."""
+    scheduler: str = SamplingConfig.scheduler
+    feather_px: float = SamplingConfig.feather_px
+    prompt: str = ""
+    """"": `REMOVAL_PROMPT`."""
+    plan: str = ""
+    """A name in `memory_plans.PLANS`; "": the best that fits."""
+
+    def sampling_config(self) -> SamplingConfig:
+        """Raises ValueError for a value out of range."""
+        return SamplingConfig(
+            recipe=self.recipe,
+            num_inference_steps=int(self.steps) or None,
+            guidance_scale=float(self.guidance) or None,
+            scheduler=self.scheduler,
+            feather_px=int(self.feather_px),
+            prompt=self.prompt or None,
+        )
+
+    @property
+    def names_a_seed(self) -> bool:
+        return bool(str(self.seed or "").strip())
+
+    def chosen_seed(self) -> int:
+        """The seed that was typed, a new one where none was. ValueError for anything else."""
+        text = str(self.seed or "").strip()
+        if text and not (text.isascii() and text.isdigit() and int(text) < 2**63):
+            raise ValueError(f"the seed must be a whole number from 0 to 2**63 - 1, got {text!r}; or leave it empty")
+        return int(text) if text else secrets.randbits(32)
 
 
-def fill_settings() -> Settings:
-    """Variant, recipe, steps, guidance, seed, scheduler, feather, prompt, plan: the order of `Actions.fill`."""
+@dataclass(frozen=True, kw_only=True)
+class SettingsPanel:
+    """A component for each field of `FillSettings`, in the order of the page's API; None: it is not asked here."""
+
+    variant: gr.Dropdown
+    recipe: gr.Dropdown
+    steps: gr.Slider
+    guidance: gr.Slider | None = None
+    seed: gr.Textbox
+    scheduler: gr.Dropdown
+    feather_px: gr.Slider
+    prompt: gr.Textbox
+    plan: gr.Dropdown
+
+    def inputs(self) -> dict[str, gr.components.Component]:
+        """For `inputs_kwargs` of an event."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: component for name, component in every.items() if component is not None}
+
+
+def fill_settings() -> SettingsPanel:
+    """Of the Fill and Many photos tabs."""
     own = MODEL_DEFAULTS["moebius"]
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         gr.HTML("<p class='about'>The classical filler heeds only the last one.</p>", padding=False)
-        flux = _flux([])
+        prompt, plan = _flux([])
         variant, recipe, scheduler = _network()
         with gr.Row():
             steps = gr.Slider(1, 100, own.num_inference_steps, step=1, label="Steps", min_width=160)
             guidance = gr.Slider(1, 10, own.guidance_scale, step=0.1, label="Guidance", min_width=160)
-        seed, feather = _seed_and_feather()
-    return [variant, recipe, steps, guidance, seed, scheduler, feather, *flux]
+        seed, feather_px = _seed_and_feather()
+    return SettingsPanel(
+        variant=variant,
+        recipe=recipe,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+        scheduler=scheduler,
+        feather_px=feather_px,
+        prompt=prompt,
+        plan=plan,
+    )
 
 
-def compare_settings(shown_for: Iterable[str]) -> Settings:
-    """Variant, recipe, steps, seed, scheduler, feather, prompt, plan: the order of `CompareActions.compare`.
-
-    `shown_for`: the models that are chosen at first.
-    """
+def compare_settings(shown_for: Iterable[str]) -> SettingsPanel:
+    """Of the Compare tab. `shown_for`: the models that are chosen at first."""
     with gr.Accordion("Settings", open=False, elem_id="compare-settings"):
         gr.HTML("<p class='about'>Every model takes its own guidance.</p>", padding=False)
-        flux = _flux(shown_for)
+        prompt, plan = _flux(shown_for)
         variant, recipe, scheduler = _network()
         steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: as many as each model's authors take", min_width=160)
-        seed, feather = _seed_and_feather()
-    return [variant, recipe, steps, seed, scheduler, feather, *flux]
+        seed, feather_px = _seed_and_feather()
+    return SettingsPanel(
+        variant=variant,
+        recipe=recipe,
+        steps=steps,
+        seed=seed,
+        scheduler=scheduler,
+        feather_px=feather_px,
+        prompt=prompt,
+        plan=plan,
+    )
 
 
 def flux_visible(names: Iterable[str]) -> tuple[dict, dict]:
-    """What becomes of prompt and plan where these models are chosen."""
+    """Updates of prompt and plan: shown where one of these models reads them."""
     prompted, planned = _flux_shown(names)
     return gr.update(visible=prompted), gr.update(visible=planned)
 
@@ -55,38 +138,38 @@ def _flux_shown(names: Iterable[str]) -> tuple[bool, bool]:
     return bool(names & set(PROMPTED)), bool(names & set(PLANNED))
 
 
-def _flux(shown_for: Iterable[str]) -> Settings:
+def _flux(shown_for: Iterable[str]) -> tuple[gr.Textbox, gr.Dropdown]:
     prompted, planned = _flux_shown(shown_for)
     plans = [
         ("Automatic: the best that fits", ""),
         *((f"{p.name}: {p.text}", p.name) for p in memory_plans.PLANS.values()),
     ]
-    return [
-        gr.Textbox(
-            REMOVAL_PROMPT,
-            label="Prompt for FLUX",
-            info="What should be seen in the hole, not what should go. Empty: the text that stands here at first.",
-            max_lines=3,
-            max_length=1000,
-            visible=prompted,
-            elem_classes="prompt",
-        ),
-        gr.Dropdown(plans, value="", label="How FLUX is held in memory", visible=planned, elem_classes="plan"),
-    ]
+    prompt = gr.Textbox(
+        REMOVAL_PROMPT,
+        label="Prompt for FLUX",
+        info="What should be seen in the hole, not what should go. Empty: the text that stands here at first.",
+        max_lines=3,
+        max_length=1000,
+        visible=prompted,
+        elem_classes="prompt",
+    )
+    plan = gr.Dropdown(plans, value="", label="How FLUX is held in memory", visible=planned, elem_classes="plan")
+    return prompt, plan
 
 
-def _network() -> Settings:
+def _network() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
+    """Variant, recipe, scheduler."""
     default = SamplingConfig()
     variants = [("as found, else Places2", ""), *((v.title, v.name) for v in locate.VARIANTS.values())]
     variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
     with gr.Row():
         recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)
         scheduler = gr.Dropdown(list(SCHEDULERS), value=default.scheduler, label="Scheduler", min_width=120)
-    return [variant, recipe, scheduler]
+    return variant, recipe, scheduler
 
 
-def _seed_and_feather() -> Settings:
+def _seed_and_feather() -> tuple[gr.Textbox, gr.Slider]:
     with gr.Row():
         seed = gr.Textbox("", label="Seed", placeholder="a new one each time", max_lines=1, min_width=160)
-        feather = gr.Slider(0, 64, SamplingConfig().feather_px, step=1, label="Blend, in pixels", min_width=160)
-    return [seed, feather]
+        feather_px = gr.Slider(0, 64, SamplingConfig().feather_px, step=1, label="Blend, in pixels", min_width=160)
+    return seed, feather_px

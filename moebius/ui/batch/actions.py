@@ -17,7 +17,6 @@ from moebius.batch import run
 from moebius.batch.plan import Job
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
-from moebius.config import SamplingConfig
 from moebius.inpainters.base import Cancelled
 from moebius.photo import ai_mark, photo_file
 from moebius.ui import editor, queue
@@ -25,8 +24,9 @@ from moebius.ui import html as words
 from moebius.ui.batch import html
 from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
 from moebius.ui.session import Session
+from moebius.ui.settings import FillSettings
 
 AHEAD = 1
 """Photos that are read while the model works; several visitors may do this at once."""
@@ -173,41 +173,27 @@ class BatchActions(Handlers):
         layers: list[str] | None,
         mask_for: MaskFor,
         model: str,
-        variant: str,
-        recipe: str,
-        steps: int,
-        guidance: float,
-        seed: str,
-        scheduler: str,
-        feather_px: int,
-        prompt: str,
-        plan: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
+        **settings,
     ) -> Iterator[list]:
         """Fill all photos; what there is to show comes after each. Finished ones are left alone, errors stop nothing.
 
         `layers`: as for `add_photos`; the rest as for `Actions.fill`. The time limit holds for each photo.
         """
+        chosen = FillSettings(**settings)
         session = self._session(request)
         report = Stoppable(progress, session, "batch", most_seconds())
         series = self._series(session, mask_for)
         if not series.listed():
             raise ValueError("drop some photos first")
         _not_while_running(series)
-        config = SamplingConfig(
-            recipe=recipe,
-            num_inference_steps=int(steps),
-            guidance_scale=float(guidance),
-            scheduler=scheduler,
-            feather_px=int(feather_px),
-            prompt=prompt or None,
-        )
+        config = chosen.sampling_config()
         self._keep(session, layers)
-        options = self._options(variant, plan)
+        options = self._options(chosen.variant, chosen.plan)
         card, _ = registry.resolve(model, options)
-        if series.seed is None or str(seed or "").strip():
-            series.seed = chosen_seed(seed)
+        if series.seed is None or chosen.names_a_seed:
+            series.seed = chosen.chosen_seed()
         mark = ai_mark.chosen(card.seeded)
 
         def load():
@@ -225,7 +211,7 @@ class BatchActions(Handlers):
             load=load,
             config=config.for_model(card.name),
             seed=series.seed if card.seeded else None,
-            identity={"model": card.name, "variant": variant, "plan": plan, "mark": mark},
+            identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,
         )
         jobs = series.jobs()

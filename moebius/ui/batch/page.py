@@ -10,7 +10,7 @@ from moebius.photo.photo_file import SUFFIXES
 from moebius.ui.batch import html
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
-from moebius.ui.settings import Settings
+from moebius.ui.settings import SettingsPanel
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def wire(
     entered: list,
     layers: gr.File,
     model: gr.Radio,
-    settings: Settings,
+    settings: SettingsPanel,
 ) -> None:
     """`entered`: chooser, its upload, the editor; the last is never an input on the server, see `mask_editor`."""
     brush, buttons, mask_for = entered[-1], [panel.go, panel.stop], panel.mask_for
@@ -122,8 +122,9 @@ def wire(
     painted = panel.go.click(None, brush, layers, js=LAYERS)
     filling = painted.then(
         actions.fill_photos,
-        [layers, mask_for, model, *settings],
+        [layers, mask_for, model],
         panel.shown,
+        inputs_kwargs=settings.inputs(),
         api_name="fill_photos",
         concurrency_id="batch",
         concurrency_limit=2,

@@ -12,11 +12,12 @@ from moebius.compare import Outcome
 from moebius.config import SamplingConfig
 from moebius.inpainters.base import Cancelled
 from moebius.ui import html as words
-from moebius.ui import queue, settings
+from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Compared
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.settings import FillSettings, flux_visible
 
 log = logging.getLogger(__name__)
 
@@ -39,55 +40,61 @@ class CompareActions(Handlers):
         self,
         layers: list[str] | None,
         names: list[str],
-        variant: str,
-        recipe: str,
-        steps: int,
-        seed: str,
-        scheduler: str,
-        feather_px: int,
-        prompt: str,
-        plan: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+        **settings,
     ) -> Iterator[list]:
         """Run the chosen models on the same photo, hole and seed; what there is to show comes after each of them.
 
-        `layers`: as for `Actions.fill`. `steps`: of every model; 0: each model's own.
+        Args:
+            layers: as for `Actions.fill`.
+            settings: fields of `FillSettings`.
+        """
+        chosen = FillSettings(**settings)
+        try:
+            for seen, options, changed in self.run(layers, names, chosen, request, progress):
+                yield self._shown(seen, options, changed)
+        except Cancelled:
+            log.info("a comparison was stopped")
+
+    def run(
+        self,
+        layers: list[str] | None,
+        names: list[str],
+        chosen: FillSettings,
+        request: gr.Request,
+        progress: gr.Progress,
+    ) -> Iterator[tuple[Compared, registry.LoadOptions, list[str]]]:
+        """The comparison as far as it is, how its models are loaded, and those that have changed: after each of them.
+
+        Raises:
+            ValueError: no or unknown models, nothing painted, a setting out of range.
+            Cancelled: the visitor stopped it.
         """
         session = self._session(request)
         report = Stoppable(progress, session, "compare", most_seconds())
         if not names:
             raise ValueError("choose at least one model to compare")
         names = compare.fastest_first(names)
-        config = SamplingConfig(
-            recipe=recipe,
-            num_inference_steps=int(steps) or None,
-            scheduler=scheduler,
-            feather_px=int(feather_px),
-            prompt=prompt or None,
-        )
-        seed, options = chosen_seed(seed), self._options(variant, plan)
-        try:
-            report(0.0, "Reading the photo")
-            photo, mask = self._painted(layers, request)
-            # The models that cannot run get their panels at once, and make no other leave the memory.
-            lacking = {name: why for name in names if (why := _why_not(name, options))}
-            outcomes = [_without(name, config, why) for name, why in lacking.items()]
-            seen = Compared.begin(session.comparison_folder(), photo, mask, names, seed, outcomes)
-            session.compared = seen
-            yield self._shown(seen, options, names)
-            able = [name for name in names if name not in lacking]
-            comparing = compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report)
-            while outcome := _next(comparing, report):
-                outcomes.append(outcome)
-                seen.add(photo, outcomes)
-                yield self._shown(seen, options, [outcome.card.name, *seen.waiting])
-                seen.draw_sheet(photo, mask, outcomes)
-        except Cancelled:
-            log.info("a comparison was stopped")
-            return
+        config = chosen.sampling_config()
+        seed, options = chosen.chosen_seed(), self._options(chosen.variant, chosen.plan)
+        report(0.0, "Reading the photo")
+        photo, mask = self._painted(layers, request)
+        # The models that cannot run get their panels at once, and make no other leave the memory.
+        missing = {name: why for name in names if (why := _why_not(name, options))}
+        outcomes = [_without(name, config, why) for name, why in missing.items()]
+        seen = Compared.begin(session.comparison_folder(), photo, mask, names, seed, outcomes)
+        session.compared = seen
+        yield seen, options, names
+        able = [name for name in names if name not in missing]
+        comparing = compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report)
+        while outcome := _next(comparing, report):
+            outcomes.append(outcome)
+            seen.add(photo, outcomes)
+            yield seen, options, [outcome.card.name, *seen.waiting]
+            seen.draw_sheet(photo, mask, outcomes)
         seen.running = False
-        yield self._shown(seen, options)
+        yield seen, options, []
 
     def stop(self, variant: str, request: gr.Request) -> list:
         """Make a running comparison stop at its next step; what it has so far stays, also where one failed."""
@@ -120,7 +127,7 @@ class CompareActions(Handlers):
     @plainly
     def chosen(self, names: list[str]) -> tuple:
         """The terms of the chosen models; prompt and plan where FLUX is among them."""
-        return html.notices(names or ()), *settings.flux_visible(names or ())
+        return html.notices(names or ()), *flux_visible(names or ())
 
     @plainly
     def fetch(

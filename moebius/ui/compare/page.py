@@ -25,7 +25,7 @@ class Chooser:
     notices: gr.HTML
     go: gr.Button
     stop: gr.Button
-    settings: settings.Settings
+    settings: settings.SettingsPanel
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,14 @@ def wire(
     page: gr.Blocks, actions: CompareActions, brush: gr.ImageEditor, layers: gr.File, chooser: Chooser, results: Results
 ) -> None:
     """`brush` is never an input of what runs on the server, see `components.mask_editor`."""
-    buttons, variant = [chooser.go, chooser.stop], chooser.settings[0]
-    prompt, plan = chooser.settings[-2:]
+    buttons, variant = [chooser.go, chooser.stop], chooser.settings.variant
     chooser.go.click(None, None, buttons, js=BUSY)
     painted = chooser.go.click(None, brush, layers, js=LAYERS)
     comparing = painted.then(
         actions.compare,
-        [layers, chooser.models, *chooser.settings],
+        [layers, chooser.models],
         results.shown,
+        inputs_kwargs=chooser.settings.inputs(),
         api_name="compare",
         concurrency_id="compute",
         concurrency_limit=1,
@@ -136,7 +136,7 @@ def wire(
     chooser.models.change(
         actions.chosen,
         chooser.models,
-        [chooser.notices, prompt, plan],
+        [chooser.notices, chooser.settings.prompt, chooser.settings.plan],
         api_visibility="private",
         show_progress="hidden",
         queue=False,

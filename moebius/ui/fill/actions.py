@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -11,16 +12,32 @@ import numpy as np
 from PIL import Image
 
 from moebius import model_cache, registry
-from moebius.config import MODEL_DEFAULTS, SamplingConfig
+from moebius.config import MODEL_DEFAULTS
 from moebius.inpainters.base import Cancelled
 from moebius.photo import ai_mark, photo_file
-from moebius.ui import editor, html, queue, samples, settings
-from moebius.ui.handlers import Handlers, Stoppable, chosen_seed, key, most_seconds, plainly
+from moebius.ui import editor, html, queue, samples
+from moebius.ui.handlers import Handlers, Stoppable, key, most_seconds, plainly
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
+from moebius.ui.settings import FillSettings, flux_visible
 from moebius.weights import locate
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillResult:
+    """A finished fill as the page shows it."""
+
+    path: Path
+    """The file to download."""
+    before: str
+    after: str
+    """Paths of the slider's pictures."""
+    label: str
+    """Of the button that downloads it."""
+    facts: str
+    """HTML."""
 
 
 class Actions(Handlers):
@@ -117,58 +134,63 @@ class Actions(Handlers):
         self,
         layers: list[str] | None,
         model: str,
-        variant: str,
-        recipe: str,
-        steps: int,
-        guidance: float,
-        seed: str,
-        scheduler: str,
-        feather_px: int,
-        prompt: str,
-        plan: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
+        **settings,
     ):
         """Fill what is painted; returns the slider's pair, the file to download, what was done, and the views.
 
-        `layers`: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
+        Args:
+            layers: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
+            settings: fields of `FillSettings`.
+        """
+        try:
+            result = self.run(layers, model, FillSettings(**settings), request, progress)
+        except Cancelled:
+            log.info("a fill was stopped")
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        return (
+            gr.update(value=(result.before, result.after)),
+            gr.update(value=str(result.path), label=result.label),
+            result.facts,
+            gr.update(visible=False),
+            gr.update(visible=True),
+        )
+
+    def run(
+        self, layers: list[str] | None, model: str, chosen: FillSettings, request: gr.Request, progress: gr.Progress
+    ) -> FillResult:
+        """Fill what is painted on the visitor's photo; the result becomes the session's.
+
+        Raises:
+            ValueError: no photo, nothing painted, a setting out of range, a model that cannot run here.
+            Cancelled: the visitor stopped it.
         """
         clock = _Clock()
         session = self._session(request)
         report = Stoppable(progress, session, "fill", most_seconds())
         report(0.0, "Reading the photo")
-        config = SamplingConfig(
-            recipe=recipe,
-            num_inference_steps=int(steps),
-            guidance_scale=float(guidance),
-            scheduler=scheduler,
-            feather_px=int(feather_px),
-            prompt=prompt or None,
-        )
+        config = chosen.sampling_config()
         photo, mask = self._painted(layers, request)
         clock.lap("reading")
-        try:
-            options = self._options(variant, plan)
-            card, reason = registry.resolve(model, options)
-            seed, generator = _randomness(seed) if card.seeded else (None, None)
-            with queue.take(report):
-                clock.skip()
-                inpainter = model_cache.acquire(card.name, options, report)
-                clock.lap("loading the model")
-                filled = inpainter.fill(photo.raster, mask, config, generator, report)
-            clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
+        options = self._options(chosen.variant, chosen.plan)
+        card, reason = registry.resolve(model, options)
+        seed, generator = _randomness(chosen) if card.seeded else (None, None)
+        with queue.take(report):
             clock.skip()
-            report(1.0, "Writing the file")
-            encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.seeded))
-        except Cancelled:
-            log.info("a fill was stopped")
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        result = session.keep_result(encoded.data, filled_name(photo))
-        before, after = shown(session.photo, photo, photo.raster), shown(result, photo, filled.raster)
+            inpainter = model_cache.acquire(card.name, options, report)
+            clock.lap("loading the model")
+            filled = inpainter.fill(photo.raster, mask, config, generator, report)
+        clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
+        clock.skip()
+        report(1.0, "Writing the file")
+        encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.seeded))
+        path = session.keep_result(encoded.data, filled_name(photo))
+        before, after = shown(session.photo, photo, photo.raster), shown(path, photo, filled.raster)
         clock.lap("writing")
         facts = html.result_line(
             title=card.title,
-            variant=self._variant(card, variant),
+            variant=self._variant(card, chosen.variant),
             reason=html.why_auto(card, reason, options) if model == registry.AUTO else "",
             seconds=clock.parts,
             squares=len(filled.squares),
@@ -176,13 +198,7 @@ class Actions(Handlers):
             notes=(*photo.notes, *filled.notes, *encoded.notes),
         )
         label = f"Download {encoded.format} · {html.file_size(len(encoded.data))}"
-        return (
-            gr.update(value=(before, after)),
-            gr.update(value=str(result), label=label),
-            facts,
-            gr.update(visible=False),
-            gr.update(visible=True),
-        )
+        return FillResult(path=path, before=before, after=after, label=label, facts=facts)
 
     def stop(self, request: gr.Request) -> None:
         """Make a running fill stop at its next step."""
@@ -202,7 +218,7 @@ class Actions(Handlers):
     def own_settings(self, model: str, variant: str):
         """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
         card, _ = registry.resolve(model, self._options(variant))
-        flux = settings.flux_visible([card.name])
+        flux = flux_visible([card.name])
         if card.name not in MODEL_DEFAULTS:
             return gr.update(interactive=False), gr.update(interactive=False), *flux
         own = MODEL_DEFAULTS[card.name]
@@ -273,9 +289,9 @@ def filled_name(photo: photo_file.Photo) -> str:
     return f"{stem if stem.endswith('_filled') else stem + '_filled'}{photo.suffix}"
 
 
-def _randomness(text: str):
+def _randomness(chosen: FillSettings):
     """The seed, a new one where none is given, and torch's generator for it."""
-    seed = chosen_seed(text)
+    seed = chosen.chosen_seed()
 
     import torch
 

@@ -23,6 +23,7 @@ from moebius.ui.compare import html
 from moebius.ui.compare.actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.pictures import near_box, save_near
+from moebius.weights.locate import WeightsError
 
 VISITOR = SimpleNamespace(session_hash="visitor")
 SIZE = (90, 60)
@@ -183,7 +184,7 @@ def test_a_teacher_that_cannot_run_says_why_at_once_and_is_never_loaded(actions,
 
 def test_a_teacher_whose_weights_are_damaged_leaves_the_others(actions, layer, models):
     def fails(progress):
-        raise registry.weight_files.WeightsError("transformer/part.safetensors is damaged")
+        raise WeightsError("transformer/part.safetensors is damaged")
 
     models.every["pixelhacker"].before = fails
     *_, third, last = run(actions, layer, ["pixelhacker", "moebius", "classical"])
