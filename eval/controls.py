@@ -9,8 +9,11 @@ import numpy as np
 from PIL import Image
 
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Fill, Inpainter, Progress, Raster
+from moebius.fill.result import Fill
+from moebius.inpainters.base import Inpainter
 from moebius.photo import images
+from moebius.photo.raster import Raster
+from moebius.progress import Progress
 
 if TYPE_CHECKING:
     import torch

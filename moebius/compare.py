@@ -10,7 +10,9 @@ import numpy as np
 
 from moebius import devices, model_cache, registry
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Fill, Progress, Raster
+from moebius.fill.result import Fill
+from moebius.photo.raster import Raster
+from moebius.progress import Progress
 
 _BY_SPEED = ("classical", "moebius", "pixelhacker", "flux-fill-pro", "flux-fill")
 

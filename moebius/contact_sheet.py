@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from moebius.compare import Outcome, table
-from moebius.inpainters.base import Raster
 from moebius.photo import images
+from moebius.photo.raster import Raster
 
 CELL_PX = 480
 _MARGIN_PX, _TITLE_PX, _TEXT_PX, _LINE_PX = 16, 22, 15, 21

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from moebius import devices, registry
 
 if TYPE_CHECKING:
-    from moebius.inpainters.base import Inpainter, Progress
+    from moebius.inpainters.base import Inpainter
+    from moebius.progress import Progress
 
 _resident: OrderedDict[tuple, Inpainter] = OrderedDict()  # least recently used first
 _lock = threading.RLock()

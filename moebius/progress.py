@@ -1,4 +1,4 @@
-"""Progress on a terminal's last line, for work that takes more than two seconds."""
+"""Progress: what long work reports with, how it is cancelled, and a line of it on a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, in [0, 1], and a few words. It cancels the work by raising `Cancelled`."""
+
+
+class Cancelled(Exception):
+    """Raised by a `Progress` to stop the work; nothing is returned and nothing was changed."""
+
+
+def no_progress(share: float, text: str) -> None:
+    """A `Progress` that nobody reads."""
+
 
 PATIENCE_S = 2.0
 REDRAW_S = 0.5

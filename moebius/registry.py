@@ -18,7 +18,8 @@ from moebius.inpainters.flux import hosted_access
 from moebius.weights import flux, hub, locate
 
 if TYPE_CHECKING:
-    from moebius.inpainters.base import Inpainter, Progress
+    from moebius.inpainters.base import Inpainter
+    from moebius.progress import Progress
 
 AUTO = "auto"
 

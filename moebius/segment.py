@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from moebius import devices
-from moebius.inpainters.base import Raster
 from moebius.photo import images
+from moebius.photo.raster import Raster
 from moebius.photo.silence import without_bars
 from moebius.weights.locate import WeightsError, first_line, read_json
 from moebius.weights.segmenter import SelectionFiles

@@ -23,10 +23,11 @@ import numpy as np
 from moebius.batch.plan import Job, stays_inside
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
-from moebius.fill.job import Cancelled, Fill
+from moebius.fill.result import Fill
 from moebius.fill.scheduler import Result, Together
 from moebius.masks import seed_of
 from moebius.photo import images, photo_file
+from moebius.progress import Cancelled
 
 if TYPE_CHECKING:
     import torch

@@ -4,49 +4,22 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from moebius.fill import geometry
+from moebius.fill.result import Fill
 from moebius.photo import images
+from moebius.photo.raster import Raster
+from moebius.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
     from moebius.config import SamplingConfig
-
-Raster = Image.Image | np.ndarray
-"""A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
-an array (H, W, 2, 3 or 4) uint16: grey and alpha, RGB, RGB and alpha."""
-
-Progress = Callable[[float, str], None]
-"""Called with the share that is done, in [0, 1], and a few words. It cancels the fill by raising `Cancelled`."""
-
-
-class Cancelled(Exception):
-    """Raised by a `Progress` to stop a fill; nothing is returned and nothing was changed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fill:
-    """A filled photo and what is worth saying about it."""
-
-    raster: Raster
-    """Same size and mode as the input; the input object itself where nothing was to fill."""
-    changed: np.ndarray
-    """(H, W) bool: the pixels that the blend may have touched. Every other pixel is bit-identical."""
-    squares: tuple[geometry.Square, ...]
-    seconds: dict[str, float]
-    """Wall-clock seconds by part: `model` (in the network's hands; of a call for several squares each one's share),
-    `geometry` (cutting, scaling, pasting)."""
-    notes: tuple[str, ...]
-    """Plain sentences for the user, e.g. that the mask was empty."""
-    step_ms: float | None = None
-    """Median of the denoising steps but the first, in milliseconds and a square; None: there are fewer than two."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from moebius.fill.job import (
-    Cancelled,
-    Fill,
-    Filling,
-    Piece,
-    Progress,
-    Raster,
-)
+from moebius.fill.job import Filling, Piece
+from moebius.fill.result import Fill
+from moebius.photo.raster import Raster
+from moebius.progress import Cancelled, Progress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,22 +13,15 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import MODEL_SIZE, SamplingConfig
-from moebius.fill.job import (
-    Cancelled,
-    Fill,
-    Filling,
-    FillingSquares,
-    Piece,
-    Progress,
-    Raster,
-)
+from moebius.fill.job import Filling, FillingSquares, Piece
+from moebius.fill.result import Fill
 from moebius.fill.scheduler import Together
 from moebius.photo import images
+from moebius.photo.raster import Raster
+from moebius.progress import Cancelled, Progress
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["Cancelled", "Fill", "Inpainter", "Progress", "Raster"]
 
 
 class Inpainter(ABC):

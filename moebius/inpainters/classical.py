@@ -17,7 +17,8 @@ import numpy as np
 
 from moebius.config import SamplingConfig
 from moebius.fill import geometry
-from moebius.inpainters.base import Inpainter, Progress
+from moebius.inpainters.base import Inpainter
+from moebius.progress import Progress
 
 if TYPE_CHECKING:
     import torch

@@ -12,11 +12,14 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
-from moebius.fill.job import Fill, Filling, Piece, Progress, Raster
+from moebius.fill.job import Filling, Piece
+from moebius.fill.result import Fill
 from moebius.inpainters import precision
 from moebius.inpainters.base import Inpainter
 from moebius.photo import images
+from moebius.photo.raster import Raster
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler, paste_blurred
+from moebius.progress import Progress
 from moebius.weights import load
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5

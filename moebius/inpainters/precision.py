@@ -18,7 +18,7 @@ from moebius.weights.folder import sha256
 if TYPE_CHECKING:
     import torch
 
-    from moebius.inpainters.base import Progress
+    from moebius.progress import Progress
     from moebius.weights.load import WeightFiles
 
 TOLERANCE = 0.02

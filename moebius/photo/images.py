@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 if TYPE_CHECKING:
     import torch
 
-    from moebius.inpainters.base import Raster
+    from moebius.photo.raster import Raster
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16L", "I;16B")
 """Pillow modes a picture may have. 16-bit colour, for which Pillow has no mode, is an array

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from moebius.inpainters.base import Raster
+    from moebius.photo.raster import Raster
 
 _T = Image.Transpose
 _SHOW = {

@@ -26,7 +26,7 @@ from moebius.photo.orientation import as_shown, as_stored
 from moebius.photo.silence import quiet
 
 if TYPE_CHECKING:
-    from moebius.inpainters.base import Raster
+    from moebius.photo.raster import Raster
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),

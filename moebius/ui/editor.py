@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-from moebius.inpainters.base import Raster
 from moebius.photo import images
+from moebius.photo.raster import Raster
 
 PREVIEW_SIDE = 1536
 """Longest side, in pixels, of the picture that is painted on."""

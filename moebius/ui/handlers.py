@@ -18,8 +18,8 @@ import gradio as gr
 import numpy as np
 
 from moebius import registry
-from moebius.inpainters.base import Cancelled
 from moebius.photo import photo_file
+from moebius.progress import Cancelled
 from moebius.ui import editor, html
 from moebius.ui.session import Session, Sessions
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from moebius.inpainters.base import Raster
 from moebius.photo import images, photo_file
+from moebius.photo.raster import Raster
 from moebius.ui import editor
 
 AS_THEY_ARE = ("JPEG", "PNG", "WEBP", "AVIF")

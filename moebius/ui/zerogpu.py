@@ -20,8 +20,11 @@ from PIL import Image
 from moebius import model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
 from moebius.fill import geometry
-from moebius.inpainters.base import Fill, Inpainter, Progress, Raster
+from moebius.fill.result import Fill
+from moebius.inpainters.base import Inpainter
 from moebius.photo import images
+from moebius.photo.raster import Raster
+from moebius.progress import Progress
 from moebius.ui.handlers import most_seconds
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from moebius.__main__ import main
 from moebius.compare import compare, fastest_first, table
 from moebius.config import SamplingConfig
 from moebius.contact_sheet import CELL_PX, make_sheet
-from moebius.inpainters.base import Cancelled
+from moebius.progress import Cancelled
 from moebius.registry import LoadOptions
 from tests.helpers.deterministic import picture
 from tests.helpers.standin_flux import write_flux

@@ -14,7 +14,7 @@ from PIL import Image
 
 from moebius import compare, model_cache, paper, registry
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled
+from moebius.progress import Cancelled
 from moebius.ui import zerogpu
 from tests.helpers.deterministic import picture
 from tests.helpers.standin_weights import write_published

@@ -12,10 +12,11 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import REMOVAL_PROMPT, SamplingConfig
-from moebius.inpainters.base import Inpainter, Progress
+from moebius.inpainters.base import Inpainter
 from moebius.inpainters.flux.memory_plans import Plan
 from moebius.inpainters.flux.prompts import Embedding, Prompts
 from moebius.photo.silence import without_bars
+from moebius.progress import Progress
 from moebius.weights.flux import FluxFiles
 
 log = logging.getLogger(__name__)

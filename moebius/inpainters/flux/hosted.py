@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from moebius.config import REMOVAL_PROMPT, SamplingConfig
-from moebius.inpainters.base import Inpainter, Progress
+from moebius.inpainters.base import Inpainter
+from moebius.progress import Progress
 
 PATH = "/v1/flux-pro-1.0-fill"
 STEPS, GUIDANCE = (15, 50), (1.5, 100.0)

@@ -17,8 +17,8 @@ from moebius.batch import run
 from moebius.batch.plan import Job
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
-from moebius.inpainters.base import Cancelled
 from moebius.photo import ai_mark, photo_file
+from moebius.progress import Cancelled
 from moebius.ui import editor, queue
 from moebius.ui import html as words
 from moebius.ui.batch import html

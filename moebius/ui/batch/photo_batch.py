@@ -19,9 +19,9 @@ from moebius.batch import plan
 from moebius.batch.plan import MASK_ENDING, Job
 from moebius.batch.run import Outcome
 from moebius.batch.tally import Tally
-from moebius.inpainters.base import Cancelled
 from moebius.photo import filenames, images, photo_file
 from moebius.photo.orientation import as_shown, as_stored
+from moebius.progress import Cancelled
 from moebius.ui import editor
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import gradio as gr
 from moebius import compare, registry
 from moebius.compare import Outcome
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled
+from moebius.progress import Cancelled
 from moebius.ui import html as words
 from moebius.ui import queue
 from moebius.ui.compare import html

@@ -12,8 +12,8 @@ from PIL import Image
 
 from moebius import compare, registry
 from moebius.contact_sheet import make_sheet
-from moebius.inpainters.base import Raster
 from moebius.photo import ai_mark, images, photo_file
+from moebius.photo.raster import Raster
 from moebius.ui.editor import SHOWN_SIDE, preview
 from moebius.ui.html import without_folders
 from moebius.ui.pictures import near_box, save, save_near, shown

@@ -13,8 +13,8 @@ from PIL import Image
 
 from moebius import model_cache, registry
 from moebius.config import MODEL_DEFAULTS
-from moebius.inpainters.base import Cancelled
 from moebius.photo import ai_mark, photo_file
+from moebius.progress import Cancelled
 from moebius.ui import editor, html, queue, samples
 from moebius.ui.handlers import Handlers, Stoppable, key, most_seconds, plainly
 from moebius.ui.pictures import save, shown, thumbnail

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from moebius import segment
-from moebius.inpainters.base import Cancelled
 from moebius.photo import photo_file
+from moebius.progress import Cancelled
 from moebius.ui import editor, html, queue, zerogpu
 from moebius.ui.components import BUSY, HIDE, IDLE
 from moebius.ui.fill.actions import Actions

@@ -20,8 +20,9 @@ from moebius.batch import plan
 from moebius.batch import run as batch_run
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled, Inpainter
+from moebius.inpainters.base import Inpainter
 from moebius.inpainters.diffusion import DenoiserInpainter
+from moebius.progress import Cancelled
 from tests.helpers.deterministic import picture
 from tests.helpers.standin_weights import write_published
 

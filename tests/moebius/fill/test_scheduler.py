@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from moebius.config import SamplingConfig
-from moebius.fill.job import Fill
+from moebius.fill.result import Fill
 from moebius.fill.scheduler import Together
-from moebius.inpainters.base import Cancelled, Inpainter
+from moebius.inpainters.base import Inpainter
+from moebius.progress import Cancelled
 
 CONFIG = SamplingConfig(feather_px=3)
 

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled, Inpainter
+from moebius.inpainters.base import Inpainter
+from moebius.progress import Cancelled
 
 
 class Painter(Inpainter):

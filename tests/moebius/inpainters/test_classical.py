@@ -9,8 +9,8 @@ from PIL import Image
 
 from moebius.config import SamplingConfig
 from moebius.inpainters import classical
-from moebius.inpainters.base import Cancelled
 from moebius.inpainters.classical import ClassicalInpainter, patch_match, working_size
+from moebius.progress import Cancelled
 
 
 def silent(share: float, text: str) -> None:

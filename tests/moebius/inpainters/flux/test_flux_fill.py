@@ -16,10 +16,10 @@ from PIL import Image
 from moebius import model_cache
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled
 from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux.memory_plans import PLANS
 from moebius.inpainters.flux.prompts import Prompts
+from moebius.progress import Cancelled
 from moebius.weights import flux
 from moebius.weights.locate import WeightsError
 from tests.helpers.deterministic import picture

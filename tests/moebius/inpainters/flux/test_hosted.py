@@ -17,9 +17,9 @@ from PIL import Image
 from moebius import model_cache, registry
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Cancelled
 from moebius.inpainters.flux import hosted, hosted_access
 from moebius.inpainters.flux.hosted import HostedError, HostedFluxInpainter
+from moebius.progress import Cancelled
 from tests.helpers.deterministic import picture
 
 PHOTO = Image.fromarray(picture(3, 96))

@@ -1,0 +1,10 @@
+"""The type of a picture in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+Raster = Image.Image | np.ndarray
+"""A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
+an array (H, W, 2, 3 or 4) uint16: grey and alpha, RGB, RGB and alpha."""
