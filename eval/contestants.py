@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from eval import store
 from moebius import registry
 from moebius.config import RECIPES, SamplingConfig
+from moebius.files import sha256
 from moebius.weights import locate
 
 if TYPE_CHECKING:
@@ -240,4 +241,4 @@ def _count(file: Path) -> int:
 
 @cache
 def _hash(path: Path) -> str:
-    return store.file_sha256(path)
+    return sha256(path)

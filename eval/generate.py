@@ -192,8 +192,8 @@ def _generator(seed: int) -> torch.Generator:
 def _write_chunk(folder: Path, chunk: tuple[Sample, ...], filled: list[Filled], seconds: float) -> None:
     for sample, result in zip(chunk, filled, strict=True):
         if not np.array_equal(result.raw, result.composited):
-            store.write_atomic(raw_path(folder, sample), _png(result.raw))
-        store.write_atomic(composited_path(folder, sample), _png(result.composited))  # last: it says that all is there
+            store.write(raw_path(folder, sample), _png(result.raw))
+        store.write(composited_path(folder, sample), _png(result.composited))  # last: it says that all is there
     times = "".join(f"{sample.id}\t{seconds:.4f}\n" for sample in chunk)
     with (folder / "seconds.tsv").open("a", encoding="utf-8") as file:
         file.write(times)

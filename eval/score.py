@@ -149,7 +149,7 @@ def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: st
     todo = [index for index in mine if not (folder / chunk_name(index)).is_file()]
     with Progress(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
         for index, loaded in ahead(pool, todo, lambda index: read(parts[index])):
-            store.write_atomic(folder / chunk_name(index), work(parts[index], loaded))
+            store.write(folder / chunk_name(index), work(parts[index], loaded))
             progress.advance()
 
 

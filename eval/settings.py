@@ -11,6 +11,7 @@ from eval.contestants import Options
 from eval.data.dataset import Request
 from eval.score import Metrics
 from moebius.config import SamplingConfig
+from moebius.files import read_json
 
 FILE = "settings.json"
 
@@ -90,5 +91,5 @@ def load(out: Path) -> Settings:
     path = out / FILE
     if not path.is_file():
         raise ValueError(f"{out} holds no evaluation; start with: python -m eval run --models … --data … -o {out}")
-    kept = store.read_json(path)
+    kept = read_json(path)
     return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})

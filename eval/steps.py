@@ -13,6 +13,7 @@ from eval.data.dataset import DataSet, scan
 from eval.report import render, sheets, summary
 from eval.settings import Settings
 from eval.workers import Workers
+from moebius.files import read_json
 
 RESULTS, TIMING = "results.json", "timing.json"
 
@@ -86,7 +87,7 @@ class Evaluation:
         path = self.out / TIMING
         if not path.is_file():
             return False
-        told = store.read_json(path)
+        told = read_json(path)
         same = {contestant.name: self._fills(contestant).name for contestant in self.contestants}
         return told["fills"] == same and told["rounds"] == self.settings.rounds
 
@@ -105,8 +106,8 @@ class Evaluation:
         self.workers.collect(self.out, self._shown(results))
         if self.workers.first:
             store.write_json(self.out / RESULTS, results)
-            times = store.read_json(self.out / TIMING) if self.timed() else None
-            render.write(self.out, store.read_json(self.out / RESULTS), times, self.dataset,
+            times = read_json(self.out / TIMING) if self.timed() else None
+            render.write(self.out, read_json(self.out / RESULTS), times, self.dataset,
                          {contestant.name: self._fills(contestant) for contestant in self.contestants})  # fmt: skip
         self.workers.wait()
         return results
@@ -127,7 +128,7 @@ class Evaluation:
         for sheet in chosen if self.workers.first else ():
             entries = list(sheets.entries(self.dataset, sheet.places, fills, scores, figure.key))
             written.append(self.out / sheet.file)
-            store.write_atomic(written[-1], sheets.jpeg(sheets.draw(sheet.title, ["hole outlined", *fills], entries)))
+            store.write(written[-1], sheets.jpeg(sheets.draw(sheet.title, ["hole outlined", *fills], entries)))
         self.workers.wait()
         return written
 
@@ -217,7 +218,7 @@ class Evaluation:
         rows = [row["composited"] for row in reference.rows]
         told = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)
         fills = self._fills(contestant)
-        return told | {"fills": fills.name, **store.read_json(fills / generate.LOADED)}
+        return told | {"fills": fills.name, **read_json(fills / generate.LOADED)}
 
     def _results(self, reference: str, told: list[dict], width: int) -> dict:
         metrics = self.settings.metrics

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from moebius.files import read_json, write_atomic
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file that is either there in full or not there, even if the process is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{threading.get_ident()}-{path.name}")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file of a run and the folders above it; it is there in full or not there, even if the process is killed.
+
+    The disk is not waited for: after a power cut a run is made again.
+    """
+    write_atomic(path, data, sync=False, make_folder=True)
 
 
 def to_json(value: Any) -> str:
@@ -51,11 +47,7 @@ def number(value: float | str | None) -> float | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_atomic(path, to_json(value).encode())
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    write(path, to_json(value).encode())
 
 
 def fingerprint(config: dict) -> str:
@@ -79,14 +71,6 @@ def claim(folder: Path, config: dict) -> None:
             )
         return
     write_json(path, config)
-
-
-def file_sha256(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:

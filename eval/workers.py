@@ -71,7 +71,7 @@ class Workers:
             if self.first:
                 for files, _ in gathered:
                     for name, data in files.items():
-                        store.write_atomic(root / name, data)
+                        store.write(root / name, data)
                 more = any(left for _, left in gathered)
             if not self.share(more):
                 return

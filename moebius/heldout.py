@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+
+from moebius.files import sha256
 
 LIST = Path(__file__).with_name("heldout.txt")
 """The hashes of `samples/heldout/manifest.json`, which an installed package does not have; a test compares them."""
@@ -30,12 +31,12 @@ def hashes() -> frozenset[str]:
 
 def pixels_sha256(rgb: np.ndarray) -> str:
     """SHA-256 of a decoded picture, (H, W, 3) uint8: the same for a JPEG and for a lossless copy of it."""
-    return sha256(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes()).hexdigest()
+    return sha256(f"{rgb.shape[1]}x{rgb.shape[0]}:".encode() + np.ascontiguousarray(rgb).tobytes())
 
 
 def refuse(name: str, data: bytes | None = None, rgb: np.ndarray | None = None) -> None:
     """Raise `HeldOutError` if a file's bytes, or its pixels (H, W, 3) uint8, are in the held-out set."""
-    found = {sha256(data).hexdigest()} if data is not None else set()
+    found = {sha256(data)} if data is not None else set()
     if rgb is not None:
         found.add(pixels_sha256(rgb))
     if found & hashes():

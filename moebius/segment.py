@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from moebius import devices
+from moebius.files import read_json
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.photo.silence import without_bars
-from moebius.weights.locate import WeightsError, first_line, read_json
+from moebius.weights.locate import WeightsError, first_line
 from moebius.weights.segmenter import SelectionFiles
 
 MARGIN_SHARE = 1 / 200
@@ -148,7 +149,7 @@ def _load(folder: Path, device: str) -> Selector:
     from transformers import Sam2Config, Sam2Model
 
     devices.check_device(device)
-    told = read_json(folder / "config.json")
+    told = read_json(folder / "config.json", WeightsError)
     if told.get("model_type") not in ("sam2", "sam2_video"):
         raise WeightsError(f"{folder} holds a {told.get('model_type')}, not a sam2 or sam2_video")
     parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")

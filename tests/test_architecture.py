@@ -21,9 +21,9 @@ MAX_FLAT_MODULES = 20
 
 LAYERS = (
     "environment",
+    "files",
     "paper",
     "heldout",
-    "files",
     "progress",
     "config",
     "devices",
@@ -56,8 +56,8 @@ KNOWN = {
     "circle: moebius.inpainters.diffusion, moebius.inpainters.precision",
     "circle: moebius.models.fused.unet, moebius.models.unet",
     "circle: moebius.photo.embedded_thumbnails, moebius.photo.jpeg",
-    "circle: moebius.pipeline, moebius.weights.folder, moebius.weights.hub, moebius.weights.load, "
-    "moebius.weights.locate",
+    "circle: moebius.pipeline, moebius.weights.folder, moebius.weights.load",
+    "circle: moebius.weights.hub, moebius.weights.locate",
     "moebius.weights.flux uses moebius.weights.hub._bar_class",
     "moebius.weights.folder imports moebius.pipeline",
     "moebius.weights.segmenter uses moebius.weights.hub._bar_class",

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from eval import store
 from eval.data import heldout, masks
 from eval.data.protocols import PROTOCOLS, Protocol
 from eval.progress import Progress
+from moebius.files import read_json, sha256
 from moebius.photo.images import to_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -175,7 +175,7 @@ def read_picture(path: Path, size: int | None) -> np.ndarray:
 
 
 def mask_sha256(mask: np.ndarray) -> str:
-    return sha256(f"{mask.shape[1]}x{mask.shape[0]}:".encode() + np.packbits(mask).tobytes()).hexdigest()
+    return sha256(f"{mask.shape[1]}x{mask.shape[0]}:".encode() + np.packbits(mask).tobytes())
 
 
 Candidate = tuple[str, str, Path, str | None, Callable[[], None] | None]
@@ -224,7 +224,7 @@ def _examine(request: Request, image_id: str, group: str, path: Path, mask_path:
         "width": rgb.shape[1],
         "height": rgb.shape[0],
         "hole": float(mask.mean()),
-        "sha256": sha256(data).hexdigest(),
+        "sha256": sha256(data),
         "mask_sha256": mask_sha256(mask),
         "stamp": (stat.st_size, stat.st_mtime_ns),
     }
@@ -242,7 +242,7 @@ def _cached(cache: Path, request: Request) -> DataSet | None:
     """What an earlier scan found, if it was asked the same and no picture has changed since."""
     if not cache.is_file():
         return None
-    kept = store.read_json(cache)
+    kept = read_json(cache)
     if kept["request"] != dataclasses.asdict(request) or kept["problems"]:
         return None
     if request.masks and Path(request.masks).is_dir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval import store
+from moebius.files import read_json, sha256
 
 NAME = "moebius-heldout"
 
@@ -24,7 +24,7 @@ class Row:
 def is_heldout(folder: Path) -> bool:
     """Whether a folder holds the set (or another one with such a manifest)."""
     path = folder / "manifest.json"
-    return path.is_file() and store.read_json(path).get("name") == NAME
+    return path.is_file() and read_json(path).get("name") == NAME
 
 
 def rows(folder: Path, kind: str | None = None) -> list[Row]:
@@ -33,7 +33,7 @@ def rows(folder: Path, kind: str | None = None) -> list[Row]:
     Args:
         kind: `medium`, `thick` or `object` for all; None: each picture's default, a third each.
     """
-    manifest = store.read_json(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json")
     kinds = manifest["masks"]["kinds"]
     if kind is not None and kind not in kinds:
         raise ValueError(f"the held-out set has no masks of kind {kind!r}; choose from {', '.join(kinds)}")
@@ -58,5 +58,5 @@ def check(row: Row) -> None:
     for path, wanted in ((row.picture, row.picture_sha256), (row.mask, row.mask_sha256)):
         if not path.is_file():
             raise ValueError(f"{path} is missing")
-        if store.file_sha256(path) != wanted:
+        if sha256(path) != wanted:
             raise ValueError(f"{path} is not the file that was shipped (SHA-256 differs from the manifest's)")

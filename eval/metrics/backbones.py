@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from eval.metrics.names import OFFLINE
+from moebius.files import sha256
 
 
 class BackboneError(ValueError):
@@ -60,7 +60,7 @@ def require(backbone: Backbone, allow_download: bool = False) -> Path:
                 "stand-ins that need no download and have names of their own"
             )
         _download(backbone, path)
-    digest = sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path)
     wanted = path.stem.rpartition("-")[2]
     if not digest.startswith(wanted):
         raise BackboneError(

@@ -9,13 +9,14 @@ from eval import store
 from eval.data.dataset import DataSet
 from eval.data.protocols import Protocol
 from eval.report import page, tables
+from moebius.files import read_json
 
 
 def paper(protocol: Protocol | None) -> dict | None:
     """The paper's figures for a protocol; None where it has none, because nothing else may stand beside ours."""
     if protocol is None:
         return None
-    told = store.read_json(Path(str(files("eval.report") / "paper_results.json")))
+    told = read_json(Path(str(files("eval.report") / "paper_results.json")))
     rows = {}
     for name, figures in told["models"].items():
         if protocol.paper_key in figures:
@@ -71,8 +72,8 @@ def markdown(results: dict, shown: list[tables.Table]) -> str:
 def write(out: Path, results: dict, times: dict | None, dataset: DataSet, fills: dict[str, Path]) -> None:
     """results.md and results.html beside results.json."""
     shown = shown_tables(results, times)
-    store.write_atomic(out / "results.md", markdown(results, shown).encode())
-    store.write_atomic(out / "results.html", page.html(results, times, shown, dataset, fills).encode())
+    store.write(out / "results.md", markdown(results, shown).encode())
+    store.write(out / "results.html", page.html(results, times, shown, dataset, fills).encode())
 
 
 def _row(cells) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from moebius.files import check_output_folder
 from moebius.photo.photo_file import SUFFIXES
 
 MASK_ENDING = "_mask"
@@ -46,8 +47,7 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
         raise ValueError(f"{photos} does not exist; give a folder of photos")
     if masks is not None and not masks.exists():
         raise ValueError(f"{masks} does not exist; give a mask, or a folder of masks")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; -o needs a folder")
+    check_output_folder(out)
     root = photos.parent if photos.is_file() else photos
     if out.resolve() == root.resolve():
         raise ValueError(f"-o {out} is the folder of the photos, and results have their names; give another folder")

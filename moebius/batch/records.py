@@ -6,21 +6,20 @@ its file is work that was lost. What counts in the end is the file's own hash.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moebius.files import delete_abandoned, sha256
+
 PREFIX = "moebius-batch"
-TEMPORARY = ".moebius-*.tmp"
-"""What `photos.write_atomic` leaves behind when it is killed."""
 
 
 def key_of(photo: bytes, mask: bytes, configuration: dict) -> str:
     """What tells one piece of work from another: SHA-256 of the photo's file, the mask's file and all settings."""
     parts = (photo, mask, json.dumps(configuration, sort_keys=True).encode())
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    return sha256(b"".join(bytes.fromhex(sha256(part)) for part in parts))
 
 
 def part_name(kind: str, rank: int, processes: int) -> str:
@@ -60,7 +59,7 @@ class Records:
             return "missing"
         if name not in self.files:
             return "foreign"
-        file = hashlib.sha256(output.read_bytes()).hexdigest()
+        file = sha256(output)
         if file in self.keys.get((name, key), ()):
             return "finished"
         return "ours" if file in self.files[name] else "foreign"
@@ -88,8 +87,7 @@ class RecordsFile:
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")  # ends the line that a kill tore
         if self._alone:
-            for left in self.path.parent.rglob(TEMPORARY):
-                left.unlink(missing_ok=True)
+            delete_abandoned(self.path.parent, deep=True)
         return self
 
     def __exit__(self, *_) -> None:

@@ -8,7 +8,6 @@ before. With N squares a call there are as many as N photos in hand, N (or `work
 from __future__ import annotations
 
 import errno
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ import numpy as np
 from moebius.batch.plan import Job, stays_inside
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
+from moebius.files import sha256, write_atomic
 from moebius.fill.result import Fill
 from moebius.fill.scheduler import Result, Together
 from moebius.masks import seed_of
@@ -229,12 +229,11 @@ def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, re
     started = time.perf_counter()
     try:
         encoded = photo_file.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
-        job.output.parent.mkdir(parents=True, exist_ok=True)
         notes = (*ready.photo.notes, *fill.notes, *encoded.notes)
         row = {
             "photo": job.name,
             "key": ready.key,
-            "sha256": hashlib.sha256(encoded.data).hexdigest(),
+            "sha256": sha256(encoded.data),
             "seed": seed,
             "changed_pixels": int(fill.changed.sum()),
             "squares": len(fill.squares),
@@ -242,7 +241,7 @@ def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, re
             "notes": notes,
         }
         records.append(row)
-        photo_file.write_atomic(job.output, encoded.data)
+        write_atomic(job.output, encoded.data, make_folder=True)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise

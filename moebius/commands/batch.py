@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> dict:
     from moebius.batch import run as batch_run
     from moebius.batch.records import RecordsFile, part_name
     from moebius.batch.tally import Tally
-    from moebius.photo.photo_file import write_atomic
+    from moebius.files import write_atomic
 
     with _terminal() as terminal, ExitStack() as stack:
         task = _task(options, card, load_options, seed, terminal)
@@ -188,7 +188,7 @@ def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_r
             raise
         registry.fetch(card.name, load_options, progress)
         files = locate.locate(load_options.variant, load_options.weights, network=card.network)
-    from moebius.weights.folder import sha256
+    from moebius.files import sha256
 
     progress(0.0, "Looking at the weights")
     return {"denoiser": sha256(files.denoiser), "autoencoder": sha256(files.autoencoder)}

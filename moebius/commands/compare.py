@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 import io
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from moebius import paper, registry
 from moebius.commands import arguments
+from moebius.files import check_output_folder, write_atomic
 
 SHEET, REPORT = "comparison.png", "comparison.json"
 
@@ -58,7 +58,9 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError("--models names no model")
     folders = _folders(vars(options).pop("weights", []))
     shared = arguments.load_options(options, allow_download=options.download)
-    target = _target(options.output)
+    target = options.output
+    check_output_folder(target, needs_parent=True)
+    target.mkdir(exist_ok=True)
 
     with TerminalProgress() as progress:
         from moebius import compare
@@ -84,14 +86,14 @@ def run(options: argparse.Namespace) -> dict:
             if outcome.fill:
                 encoded = photo_file.encode_photo(photo, outcome.fill.raster, outcome.fill.changed)
                 path = target / f"{outcome.card.name}{photo.suffix}"
-                photo_file.write_atomic(path, encoded.data)
+                write_atomic(path, encoded.data)
                 files[outcome.card.name] = path.name
         if not files:
             raise ValueError(" ".join(f"{outcome.card.title}: {outcome.error}." for outcome in outcomes))
         footer = f"{photo.name}, {photo.size[0]} x {photo.size[1]} pixels, seed {seed}"
         buffer = io.BytesIO()
         make_sheet(photo.raster, mask, outcomes, footer).save(buffer, "PNG")
-        photo_file.write_atomic(target / SHEET, buffer.getvalue())
+        write_atomic(target / SHEET, buffer.getvalue())
     report = {
         "photo": str(options.photo),
         "size": list(photo.size),
@@ -102,7 +104,7 @@ def run(options: argparse.Namespace) -> dict:
         "output": str(target),
         "sheet": SHEET,
     }
-    photo_file.write_atomic(target / REPORT, (json.dumps(report, indent=2) + "\n").encode())
+    write_atomic(target / REPORT, (json.dumps(report, indent=2) + "\n").encode())
     return report
 
 
@@ -116,17 +118,6 @@ def _folders(given: list[str]) -> dict[str, Path]:
         else:
             folders[""] = Path(text)
     return folders
-
-
-def _target(folder: Path) -> Path:
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; -o needs a folder")
-    if not folder.parent.is_dir():
-        raise ValueError(f"the folder {folder.parent} of the output does not exist")
-    folder.mkdir(exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"the folder {folder} cannot be written to")
-    return folder
 
 
 def describe(report: dict) -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from moebius.commands import arguments
+from moebius.files import check_output_folder
 
 FORMATS = ("onnx",)
 """OpenVINO, TensorRT and others read this one."""
@@ -36,8 +37,7 @@ def run(options: argparse.Namespace) -> dict:
 
     if not 1 <= options.batch <= 64:
         raise ValueError(f"--batch must be between 1 and 64, got {options.batch}")
-    if options.output.exists() and not options.output.is_dir():
-        raise ValueError(f"{options.output} is a file; -o needs a folder")
+    check_output_folder(options.output)
     load_options = arguments.load_options(options, allow_download=False)
     export.check_packages()
     files = locate.locate(load_options.variant, load_options.weights)

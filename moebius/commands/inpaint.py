@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import Container
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from moebius import registry
 from moebius.commands import arguments
+from moebius.files import check_output_file, write_atomic
 
 _LEARNED_ONLY = {
     "recipe": "--recipe",
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> dict:
         progress(1.0, "Writing")
         encoding = time.perf_counter()
         encoded = photo_file.encode_photo(photo, fill.raster, fill.changed, suffix, mark)
-        photo_file.write_atomic(output, encoded.data)
+        write_atomic(output, encoded.data)
     done = time.perf_counter()
     notes = [*photo.notes, *fill.notes, *encoded.notes]
     notes += remarks(card, given)
@@ -131,16 +131,11 @@ def _output_path(options: argparse.Namespace) -> tuple[Path, str | None]:
     output, suffix = options.output, options.output.suffix or None
     if output.is_dir():
         output, suffix = output / options.photo.name, None
-    if not output.parent.is_dir():
-        raise ValueError(f"the folder {output.parent} of the output does not exist")
-    if not os.access(output.parent, os.W_OK):
-        raise ValueError(f"the folder {output.parent} cannot be written to")
+    inputs = () if options.overwrite else (options.photo, options.mask)
+    check_output_file(output, inputs, overwrite="--overwrite")
     known = [known for suffixes in SUFFIXES.values() for known in suffixes]
     if suffix is not None and suffix.lower() not in known:
         raise ValueError(f"{output} has the suffix {suffix}; give the output one of {', '.join(known)}")
-    for source in (options.photo, options.mask):
-        if not options.overwrite and output.exists() and source.exists() and output.samefile(source):
-            raise ValueError(f"{output} is an input; give another -o, or say --overwrite")
     return output, suffix
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import time
 from pathlib import Path
 
+from moebius.files import check_output_file, write_atomic
 from moebius.weights import segmenter
 
 
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> dict:
             raise ValueError("nothing was found at these points; give others, or paint the mask")
         encoded = io.BytesIO()
         Image.fromarray(mask.astype("uint8") * 255).save(encoded, "PNG")
-        photo_file.write_atomic(output, encoded.getvalue())
+        write_atomic(output, encoded.getvalue())
     grown = segment.margin(photo.size) if options.grow is None else options.grow
     return {
         "output": str(output),
@@ -101,10 +101,7 @@ def _output(options: argparse.Namespace) -> Path:
     output = options.output
     if output.suffix.lower() != ".png":
         raise ValueError(f"{output} has the suffix {output.suffix or 'none'}; a mask is written as .png")
-    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
-        raise ValueError(f"the folder {output.parent} of the output does not exist or cannot be written to")
-    if output.exists() and options.photo.exists() and output.samefile(options.photo):
-        raise ValueError(f"{output} is the photo; give another -o")
+    check_output_file(output, [options.photo])
     return output
 
 

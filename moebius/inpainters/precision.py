@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moebius import devices
-from moebius.weights import locate
-from moebius.weights.folder import sha256
+from moebius.files import read_json, sha256, write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -163,8 +162,8 @@ def _read(progress: Progress) -> dict[str, list[float]]:
     if not path.is_file():
         return {}
     try:
-        kept = locate.read_json(path)
-    except (OSError, locate.WeightsError) as error:
+        kept = read_json(path)
+    except (OSError, ValueError) as error:
         progress(0.0, f"What was checked before cannot be read ({error}); checking again")
         return {}
     good = {key: pair for key, pair in kept.items() if isinstance(pair, list) and list(map(type, pair)) == [float] * 2}
@@ -176,8 +175,5 @@ def _read(progress: Progress) -> dict[str, list[float]]:
 def _write(kept: dict[str, list[float]]) -> None:
     """A cache that cannot be written is no reason to stop: the check is only made again."""
     path = cache_file()
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(kept, indent=1))
-        part.replace(path)
+        write_atomic(path, json.dumps(kept, indent=1).encode(), sync=False, make_folder=True)

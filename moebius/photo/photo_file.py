@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -415,24 +414,3 @@ def _encode_stored(
             if isinstance(stored, np.ndarray):
                 raise
     return other_formats.encode_again(photo.data, photo.format, stored, mark)
-
-
-def write_atomic(path: Path | str, data: bytes) -> None:
-    """Write a file whole or not at all: beside its place first, then moved there.
-
-    Raises:
-        OSError: it cannot be written; what was there before is untouched.
-    """
-    path = Path(path).resolve()  # a link stays a link
-    temporary = path.with_name(f".moebius-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:  # with the permissions that new files get here
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chmod(temporary, path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,6 +22,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from moebius import masks
+from moebius.files import replacing_folder
 from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.photo import images
 from moebius.training import checkpoints, counter, networks, optimizers, perceptual
@@ -260,12 +260,9 @@ class AutoencoderTraining:
         """Write `folder/autoencoder/`, which a training's `autoencoder.weights` takes."""
         vae = self.average.copy_to(self.judged)
         vae.register_to_config(scaling_factor=self.scaling_factor(), sample_size=self.config.data.size)
-        part, target = folder / ".autoencoder.part", folder / "autoencoder"
-        shutil.rmtree(part, ignore_errors=True)
-        vae.save_pretrained(part, safe_serialization=True)
-        checkpoints.write_record(part, record)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        with replacing_folder(folder / "autoencoder") as part:
+            vae.save_pretrained(part, safe_serialization=True)
+            checkpoints.write_record(part, record)
 
     @torch.no_grad()
     def scaling_factor(self) -> float:

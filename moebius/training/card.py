@@ -6,12 +6,12 @@ What no file tells is said to be unknown.
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from moebius.files import read_json
 from moebius.training.checkpoints import RECORD
 from moebius.training.config import ConfigError
 from moebius.training.data.packing import SOURCES
@@ -54,15 +54,15 @@ def read_results(folder: Path) -> dict[str, Any]:
     """results.json of an evaluation. Raises ConfigError where there is none."""
     path = folder / "results.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; `python -m eval run … -o {folder}` writes it") from error
+        raise ConfigError(f"{error}; `python -m eval run … -o {folder}` writes it") from error
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
     """What a training wrote beside what it made; None: nothing, it is of other code."""
     path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path, ConfigError) if path.is_file() else None
 
 
 def _data(record: dict[str, Any] | None) -> Iterable[str]:

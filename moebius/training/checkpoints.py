@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from moebius.photo.photo_file import write_atomic
+from moebius.files import delete_abandoned, read_json, replacing, replacing_folder, write_atomic
 
 STATE, FACTS = "state.pt", "facts.json"
 RECORD = "training.json"
@@ -27,17 +26,12 @@ def save(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], 
         facts: what can be read without torch: the step, its losses, the configuration.
     """
     target = folder / f"step-{step:08d}"
-    part = folder / f".{target.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    with (part / STATE).open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    write_atomic(part / FACTS, json.dumps({"step": step, **facts}).encode())
-    if target.exists():
-        shutil.rmtree(target)
-    part.rename(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    delete_abandoned(folder)
+    with replacing_folder(target) as part:
+        with replacing(part / STATE) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)  # given a path, torch would write its name, which is random, into the file
+        write_atomic(part / FACTS, json.dumps({"step": step, **facts}).encode())
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
@@ -49,12 +43,12 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def facts(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / FACTS).read_text(encoding="utf-8"))
+    return read_json(checkpoint / FACTS)
 
 
 def write_record(folder: Path, facts: dict[str, Any]) -> None:
     """Into the folder of what was made."""
-    (folder / RECORD).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_atomic(folder / RECORD, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def load(checkpoint: Path) -> dict[str, Any]:

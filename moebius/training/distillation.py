@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from moebius import masks
+from moebius.files import replacing_folder
 from moebius.training import checkpoints, losses, networks, optimizers, perceptual, teachers
 from moebius.training.batchnorm import over_all_processes
 from moebius.training.config import TrainConfig
@@ -237,11 +238,6 @@ class Distillation:
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
         """Write `folder/pipeline/`, which page, command line and evaluation take as `--weights`."""
-        import shutil
-
-        part, target = folder / ".pipeline.part", folder / "pipeline"
-        shutil.rmtree(part, ignore_errors=True)
-        self.pipeline().save_pretrained(part, safe_serialization=True)
-        checkpoints.write_record(part, record)
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        with replacing_folder(folder / "pipeline") as part:
+            self.pipeline().save_pretrained(part, safe_serialization=True)
+            checkpoints.write_record(part, record)

@@ -19,6 +19,7 @@ import numpy as np
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from moebius import devices
+from moebius.files import delete_abandoned
 from moebius.training import checkpoints
 from moebius.training.config import ConfigError, Run, build, plain
 from moebius.training.metrics import Metrics
@@ -182,6 +183,7 @@ def run(
             stepping = time.monotonic()
     finished = step >= settings.steps
     if (finished or over) and main:
+        delete_abandoned(settings.out)
         trainee.finish(settings.out, checkpoints.facts(checkpoints.checkpoints(folder)[-1]))
     accelerator.wait_for_everyone()
     if metrics:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from moebius.files import read_lines, write_atomic
+
 METRICS = "metrics.jsonl"
 
 
@@ -19,7 +21,7 @@ class Metrics:
         self.folder, self.path = folder, folder / METRICS
         folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read(folder) if line["step"] < resume_at]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self.board = None
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -50,8 +52,4 @@ class Metrics:
 
 def read(folder: Path) -> list[dict]:
     """The metrics of a run, without a line that a kill cut off."""
-    path = folder / METRICS
-    if not path.is_file():
-        return []
-    *whole, _ = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in whole]
+    return read_lines(folder / METRICS)

@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from moebius.weights.locate import Progress, WeightsError, first_line, read_json
+from moebius.files import read_json
+from moebius.weights.locate import Progress, WeightsError, first_line
 
 REPO = "black-forest-labs/FLUX.1-Fill-dev"
 VARIABLE = "MOEBIUS_FLUX_FILL_WEIGHTS"
@@ -59,7 +60,7 @@ def locate(weights: Path | str | None = None) -> FluxFiles:
             break
     else:
         raise WeightsError(f"{folder} holds no FLUX.1 Fill [dev]: looked for model_index.json of a FluxFillPipeline")
-    kind = read_json(place / "model_index.json").get("_class_name")
+    kind = read_json(place / "model_index.json", WeightsError).get("_class_name")
     if kind != "FluxFillPipeline":
         raise WeightsError(f"{place} holds a {kind}, not a FluxFillPipeline")
     if lacking := _lacking(place):
@@ -139,7 +140,7 @@ def _lacking(folder: Path) -> str:
             return part
     for part in ("text_encoder", "text_encoder_2", "transformer", "vae"):
         for index in (folder / part).glob("*.safetensors.index.json"):
-            for shard in sorted(set(read_json(index).get("weight_map", {}).values())):
+            for shard in sorted(set(read_json(index, WeightsError).get("weight_map", {}).values())):
                 if not (folder / part / shard).is_file():
                     return f"{part}/{shard}"
         if not any((folder / part).glob("*.safetensors")):

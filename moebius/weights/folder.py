@@ -3,21 +3,19 @@ it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moebius.files import check_output_folder, read_json, replacing_folder, sha256
 from moebius.weights.locate import (
     AUTOENCODER_REPO,
     NETWORKS,
     Progress,
     WeightFiles,
     WeightsError,
-    read_json,
 )
 
 if TYPE_CHECKING:
@@ -28,20 +26,16 @@ MANIFEST = "moebius.json"
 """{"variant", "sources": [{repo, file, commit, sha256, bytes}], "files": {path: {sha256, bytes}}}"""
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_target(target: Path) -> None:
     """Raises WeightsError if `target` is there and is anything but an empty folder or one that `save`
     wrote."""
+    check_output_folder(target, option="--to", error=WeightsError)
     if not target.exists():
         return
-    if not target.is_dir():
-        raise WeightsError(f"{target} is a file; --to needs a folder")
     present = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-    ours = {MANIFEST, CARD, *read_json(target / MANIFEST).get("files", {})} if MANIFEST in present else set()
+    ours: set[str] = set()
+    if MANIFEST in present:
+        ours = {MANIFEST, CARD, *read_json(target / MANIFEST, WeightsError).get("files", {})}
     if foreign := sorted(present - ours):
         raise WeightsError(f"{target} holds other files ({foreign[0]}); give --to a new or empty folder")
 
@@ -77,10 +71,7 @@ def save(
     target = target.expanduser().absolute()
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    old = part.with_suffix(".old")
-    part.mkdir()
-    try:
+    with replacing_folder(target) as part:
         progress(0.0, "Reading")
         unet, vae = load_denoiser(files, dtype), load_autoencoder(files, dtype)
         for network in (unet, vae):
@@ -107,14 +98,6 @@ def save(
         (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if card is not None:
             (part / CARD).write_text(card(manifest), encoding="utf-8")
-        if target.exists():
-            target.rename(old)
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if old.exists() and not target.exists():
-            old.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
     progress(1.0, "Written")
     return manifest
 
@@ -127,7 +110,7 @@ def verify(folder: Path) -> None:
     """
     if not (folder / MANIFEST).is_file():
         return
-    for name, facts in read_json(folder / MANIFEST).get("files", {}).items():
+    for name, facts in read_json(folder / MANIFEST, WeightsError).get("files", {}).items():
         path = folder / name
         if not path.is_file() or _facts(path) != facts:
             state = "damaged or changed (its SHA-256 is not the recorded one)" if path.is_file() else "missing"

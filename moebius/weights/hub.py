@@ -124,7 +124,7 @@ def _commit(path: Path) -> str | None:
 
 def _check_hub_hash(path: Path) -> None:
     """The cache names a large file after the SHA-256 that the hub announced; the bytes must have it."""
-    from moebius.weights.folder import sha256
+    from moebius.files import sha256
 
     announced = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", announced) and sha256(path) != announced:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moebius.files import read_json
 from moebius.weights.hub import fetch
 from moebius.weights.locate import (
     DEFAULT_VARIANT,
@@ -19,7 +20,6 @@ from moebius.weights.locate import (
     WeightFiles,
     WeightsError,
     locate,
-    read_json,
 )
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> Moebi
     }[files.network]
     return _load(
         kind,
-        read_json(config) if config.is_file() or not published else {},
+        read_json(config, WeightsError) if config.is_file() or not published else {},
         files.denoiser,
         convert if published else dict,
         dtype,
@@ -147,7 +147,7 @@ def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> Au
 
     from moebius.models.block_autoencoder import BlockAutoencoder
 
-    config = read_json(files.autoencoder.with_name("config.json"))
+    config = read_json(files.autoencoder.with_name("config.json"), WeightsError)
     kind = BlockAutoencoder if config.get("_class_name") == BlockAutoencoder.__name__ else AutoencoderKL
     return _load(kind, config, files.autoencoder, convert_autoencoder, dtype)
 

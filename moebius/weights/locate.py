@@ -7,13 +7,14 @@ The denoisers' variants are published one folder each, the student's in `hustvl/
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from moebius.files import read_json
 
 AUTOENCODER_REPO = "hustvl/PixelHacker"
 PUBLISHED_NAME = "diffusion_pytorch_model.bin"
@@ -198,7 +199,7 @@ def first_line(error: BaseException) -> str:
 def _pipeline_folder(wanted: Network, variant: str | None, folder: Path) -> WeightFiles | None:
     if not (folder / "model_index.json").is_file():
         return None
-    index = read_json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json", WeightsError)
     kind = index.get("_class_name")
     if kind != "MoebiusInpaintPipeline":
         raise WeightsError(f"{folder} holds a {kind}, not a MoebiusInpaintPipeline")
@@ -207,7 +208,7 @@ def _pipeline_folder(wanted: Network, variant: str | None, folder: Path) -> Weig
         held = next((network.title for network in NETWORKS.values() if network.kind == kind), f"a {kind}")
         raise WeightsError(f"{folder} holds {held}, not {wanted.title}")
     manifest = folder / "moebius.json"
-    held = read_json(manifest).get("variant") if manifest.is_file() else None
+    held = read_json(manifest, WeightsError).get("variant") if manifest.is_file() else None
     if variant and held and variant != held:
         raise WeightsError(f"{folder} holds the variant {held}, not {variant}; pass --variant {held} or another folder")
     denoiser, autoencoder = network_file(folder / "unet"), network_file(folder / "vae")
@@ -289,16 +290,3 @@ def _choose(variant: str | None, present: list[str], folder: Path) -> str:
     if variant not in present:
         raise WeightsError(f"{folder} does not hold {variant}; it holds {', '.join(present)}")
     return variant
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object; WeightsError, naming the file, for anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path} is missing") from error
-    except ValueError as error:
-        raise WeightsError(f"{path} is not valid JSON: {first_line(error)}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds no JSON object")
-    return content

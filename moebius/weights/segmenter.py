@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from moebius.files import replacing
 from moebius.weights.locate import Progress, WeightsError, first_line
 
 REPO = "facebook/sam2.1-hiera-tiny"
@@ -92,9 +93,8 @@ def fetch(progress: Progress = lambda share, text: None, target: Path | None = N
     target = target.expanduser().absolute()
     target.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        part = target / f".{path.name}.part"
-        shutil.copyfile(path, part)
-        part.replace(target / path.name)
+        with replacing(target / path.name) as temporary:
+            shutil.copyfile(path, temporary)
     return SelectionFiles(folder=target, where=f"folder {target}")
 
 

@@ -19,6 +19,7 @@ from eval.report import sheets
 from eval.report.summary import Figure
 from eval.settings import Settings
 from eval.steps import Evaluation
+from moebius.files import TEMPORARY, read_json
 from tests.helpers.synthetic import picture
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def done(tmp_path_factory):
         Image.fromarray(picture(index)).save(base / "pictures" / f"p{index}.png")
     (base / "pictures" / "broken.png").write_bytes(b"\x89PNG")
     evaluation(base).run()
-    return base / "out", store.read_json(base / "out" / "results.json")
+    return base / "out", read_json(base / "out" / "results.json")
 
 
 def evaluation(base: Path) -> Evaluation:
@@ -133,7 +134,7 @@ def test_json_is_plain_sorted_and_without_times(done):
     text = (done[0] / "results.json").read_text()
     assert text == store.to_json(json.loads(text))
     assert "NaN" not in text and "Infinity" not in text and "_ms" not in text
-    timing = store.read_json(done[0] / "timing.json")
+    timing = read_json(done[0] / "timing.json")
     assert set(timing["models"]) == set(MODELS)
 
 
@@ -144,7 +145,7 @@ def test_scores_are_found_again_and_nothing_is_done_twice(done):
     assert len(before) > 9 * 5
     evaluation(folder.parent).run()
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert store.read_json(folder / "results.json") == results
+    assert read_json(folder / "results.json") == results
 
 
 def test_sheets_show_the_first_and_the_worst_of_each(done):
@@ -190,4 +191,4 @@ def test_killed_and_continued_gives_the_same_results(pictures, tmp_path):
     assert subprocess.run(command(pictures, tmp_path / "parts"), **options).returncode == 0
     for name in ("results.json", "results.md", "results.html"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not [path for path in (tmp_path / "whole").rglob("*") if path.name.startswith(".part-")]
+    assert not [path for path in (tmp_path / "whole").rglob("*") if path.match(TEMPORARY)]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import contestants, generate, store
+from eval import contestants, generate
 from eval.controls import CONTROLS, OpenCvInpainter
 from eval.data.dataset import Request, scan
 from eval.workers import Workers
 from moebius.config import SamplingConfig
+from moebius.files import read_json
 from moebius.fill.geometry import HOLE_GREY
 from moebius.inpainters.base import Inpainter
 
@@ -102,7 +103,7 @@ def test_another_configuration_has_another_folder(dataset, tmp_path):
 
 def test_a_folder_of_another_configuration_is_refused(dataset, tmp_path):
     folder = run(Painter(), dataset, tmp_path)
-    config = {**store.read_json(folder / "config.json"), "seed": 9}
+    config = {**read_json(folder / "config.json"), "seed": 9}
     with pytest.raises(ValueError, match=r"holds results of another configuration \(seed differ\); delete it"):
         generate.generate(contestants.of({"painter": Painter()})[0], dataset, folder, config, Workers(), quiet=True)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eval import store
+from moebius.files import read_json
 
 ROOT = Path(__file__).parents[2]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -38,11 +38,11 @@ def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
     alone = subprocess.run([sys.executable, str(script), *options(pictures, tmp_path / "1")], cwd=ROOT,
                            env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
     assert alone.returncode == 0, alone.stderr
-    wanted = store.read_json(tmp_path / "1" / "results.json")
+    wanted = read_json(tmp_path / "1" / "results.json")
     for processes in (2, 3):
         done = torchrun(processes, str(script), *options(pictures, tmp_path / str(processes)))
         assert done.returncode == 0, done.stderr
-        assert store.read_json(tmp_path / str(processes) / "results.json") == wanted
+        assert read_json(tmp_path / str(processes) / "results.json") == wanted
         scored = list((tmp_path / str(processes) / "scores").rglob("chunk-*.npz"))
         assert len(scored) == 3 * 4  # real pictures and two models
 

@@ -304,5 +304,5 @@ def test_mistakes_are_one_line_and_no_file(turned, folder, tmp_path, capfd):
     encoded = io.BytesIO()
     photo(60, 40).save(encoded, "PNG")
     (tmp_path / "a.png").write_bytes(encoded.getvalue())
-    assert "is the photo" in said((1, tmp_path / "a.png"), (7, tmp_path / "a.png"))
+    assert "is an input" in said((1, tmp_path / "a.png"), (7, tmp_path / "a.png"))
     assert (tmp_path / "a.png").read_bytes() == encoded.getvalue() and not (tmp_path / "mask.png").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from diffusers import FluxFillPipeline
 
 from moebius import devices
+from moebius.files import sha256, write_atomic
 from moebius.photo.silence import without_bars
 from moebius.weights.flux import FluxFiles
 
@@ -59,7 +59,7 @@ class Prompts:
             for path in sorted((self._files.folder / part).iterdir()):
                 known.append(f"{part}/{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
         home = Path(os.environ.get("MOEBIUS_CACHE") or Path.home() / ".cache" / "moebius")
-        name = hashlib.sha256("\n".join(known).encode()).hexdigest()
+        name = sha256("\n".join(known).encode())
         return home / "flux-prompts" / f"{name}.safetensors"
 
 
@@ -74,7 +74,5 @@ def _write(path: Path, embedding: Embedding) -> None:
     """Whole or not at all: another process may read it."""
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(save({"embeds": embedding[0].contiguous(), "pooled": embedding[1].contiguous()}))
-    part.replace(path)
+    data = save({"embeds": embedding[0].contiguous(), "pooled": embedding[1].contiguous()})
+    write_atomic(path, data, sync=False, make_folder=True)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +20,7 @@ from PIL import Image
 
 from moebius import masks
 from moebius.config import SamplingConfig
+from moebius.files import append_line, read_json, read_lines, sha256, write_atomic
 from moebius.training.config import ConfigError
 
 if TYPE_CHECKING:
@@ -103,16 +102,16 @@ def make(
             }
             line = {"id": name, **{part: f"{number // PER_FOLDER:05d}/{name}-{part}.png" for part in parts}}
             for part, pixels in parts.items():
-                _write(folder / line[part], _png(pixels))
+                write_atomic(folder / line[part], _png(pixels), make_folder=True)
             line |= {
                 "model": facts["model"],
                 "seed": seed,
                 "source": str(origin.path),
                 "source_sha256": origin.sha256,
                 "source_pixels_sha256": origin.pixels_sha256,
-                "fill_sha256": sha256((folder / line["fill"]).read_bytes()).hexdigest(),
+                "fill_sha256": sha256(folder / line["fill"]),
             }
-            _append(folder / ITEMS, json.dumps(line))
+            append_line(folder / ITEMS, line)
             made += 1
         progress(number + 1, count)
     return made
@@ -127,12 +126,12 @@ def read(folder: Path) -> list[Fill]:
     """
     if not (folder / MANIFEST).is_file():
         raise ConfigError(f"{folder} is no data set of fills: it has no {MANIFEST} (python -m moebius teach writes it)")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(folder / MANIFEST, ConfigError)
     reason = forbidden(manifest["model"], manifest["license"])
     if reason and not manifest.get("right_declared"):
         raise ConfigError(f"{folder}: {reason} when the fills are made")
     found = []
-    for line in _lines(folder / ITEMS):
+    for line in read_lines(folder / ITEMS):
         paths = {part: folder / line[part] for part in ("picture", "mask", "fill")}
         for path in paths.values():
             if not path.is_file():
@@ -148,41 +147,19 @@ def _start(folder: Path, manifest: dict) -> set[str]:
     """Make or check the folder; the names that are there."""
     path = folder / MANIFEST
     if path.is_file():
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = read_json(path, ConfigError)
         if different := sorted(key for key in manifest if written.get(key) != json.loads(json.dumps(manifest[key]))):
             raise ConfigError(f"{folder} holds fills made otherwise ({', '.join(different)}); give another folder")
     else:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is not empty and no data set of fills; give another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        _write(path, json.dumps(manifest, indent=2).encode())
-    lines = _lines(folder / ITEMS)
+        write_atomic(path, json.dumps(manifest, indent=2).encode())
+    lines = read_lines(folder / ITEMS)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     if (folder / ITEMS).is_file() and (folder / ITEMS).read_text(encoding="utf-8") != text:
-        _write(folder / ITEMS, text.encode())  # without the line that a kill cut off
+        write_atomic(folder / ITEMS, text.encode())  # without the line that a kill cut off
     return {line["id"] for line in lines}
-
-
-def _lines(path: Path) -> list[dict]:
-    """The whole lines of a file; the last one may be torn."""
-    if not path.is_file():
-        return []
-    *whole, _ = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in whole]
-
-
-def _append(path: Path, line: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _write(path: Path, data: bytes) -> None:
-    from moebius.photo.photo_file import write_atomic
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, data)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -7,7 +7,6 @@ Building it goes on where it was stopped.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from moebius.files import read_json, replacing, write_atomic
 from moebius.models.block_autoencoder import pixels_per_latent
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.photo import images
-from moebius.photo.photo_file import write_atomic
 from moebius.training.config import ConfigError, Data, plain
 from moebius.training.data.samples import Sample, Samples, shuffled
 
@@ -114,7 +113,7 @@ class Cached:
     """Reads what `build_cache` wrote."""
 
     def __init__(self, folder: Path, seed: int, device: torch.device):
-        manifest = json.loads((folder / CACHE_MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / CACHE_MANIFEST, ConfigError)
         self.folder, self.seed, self.device = folder, seed, device
         self.count, self.shard_size = manifest["count"], manifest["shard_size"]
 
@@ -151,7 +150,7 @@ def build_cache(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CACHE_MANIFEST
     if path.is_file():
-        written = json.loads(path.read_text(encoding="utf-8"))
+        written = read_json(path, ConfigError)
         if different := sorted(key for key in manifest if written.get(key) != manifest[key]):
             raise ConfigError(f"{folder} holds latents of another {', '.join(different)}; give another data.cache")
     elif rank == 0:
@@ -204,6 +203,5 @@ def _write_shard(path: Path, batches: list[Batch]) -> None:
     tensors["hole"] = torch.cat([batch.hole[:, 0].cpu() for batch in batches]).byte()
     ids = torch.cat([batch.token_ids.cpu() for batch in batches])
     tensors["foreground"] = (ids[:, 0] == FOREGROUND_IDS[0]).byte()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
-    part.replace(path)
+    with replacing(path, sync=False) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import zipfile
-from hashlib import sha256
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from moebius.files import sha256, write_atomic
 from moebius.photo import images, photo_file
 from moebius.training.config import ConfigError
 from moebius.training.data import pictures
@@ -66,7 +65,7 @@ def pack(
         rows.append({"packed": name} | known[picture.sha256])
     photo_count = len(rows)
     for number, path in enumerate(pictures.find(shapes) if shapes else []):
-        digest = sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path)
         if digest not in known:
             raise ConfigError(f"{path} has no licence in {licences}; take it out or list it")
         name = f"silhouettes/{number:05d}.png"
@@ -137,8 +136,5 @@ def _write(target: Path, contents: dict[str, bytes], most: int) -> int:
             f"{target} would have {size / 1e6:.1f} MB, more than {most / 1e6:g}; "
             "lower --short or --quality, or take fewer photos"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(target)
+    write_atomic(target, buffer.getvalue(), make_folder=True)
     return size

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from moebius import heldout
+from moebius.files import read_json, sha256, write_atomic
 from moebius.photo import images, photo_file
 from moebius.training.config import ConfigError
 
@@ -89,7 +89,7 @@ def index(
     Raises:
         heldout.HeldOutError: a file is held out.
     """
-    facts = json.loads(known.read_text(encoding="utf-8")) if known and known.is_file() else {}
+    facts = read_json(known, ConfigError) if known and known.is_file() else {}
     files = list(files)
 
     def look(path: Path) -> Picture | str:
@@ -102,7 +102,7 @@ def index(
                 rgb = images.to_rgb8(photo_file.open_photo(data, path.name).raster)
                 fact = {
                     "stamp": stamp,
-                    "sha256": sha256(data).hexdigest(),
+                    "sha256": sha256(data),
                     "pixels_sha256": heldout.pixels_sha256(rgb),
                     "width": rgb.shape[1],
                     "height": rgb.shape[0],
@@ -123,8 +123,7 @@ def index(
                 pictures.append(found)
             progress(done)
     if known:
-        known.parent.mkdir(parents=True, exist_ok=True)
-        photo_file.write_atomic(known, json.dumps(facts).encode())
+        write_atomic(known, json.dumps(facts).encode(), make_folder=True)
     return Index(pictures=tuple(pictures), broken=tuple(broken))
 
 

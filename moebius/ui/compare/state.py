@@ -12,6 +12,7 @@ from PIL import Image
 
 from moebius import compare, registry
 from moebius.contact_sheet import make_sheet
+from moebius.files import write_atomic
 from moebius.photo import ai_mark, images, photo_file
 from moebius.photo.raster import Raster
 from moebius.ui.editor import SHOWN_SIDE, preview
@@ -106,7 +107,7 @@ class Compared:
         drawn = [one if one.error is None else replace(one, error=without_folders(one.error)) for one in drawn]
         make_sheet(photo.raster, mask, drawn, footer).save(buffer, "PNG")
         path = self.folder / f"{self.stem}_comparison.png"
-        photo_file.write_atomic(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
         self.sheet = path
 
     @property

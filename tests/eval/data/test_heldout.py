@@ -12,6 +12,7 @@ from eval import store
 from eval.data import heldout
 from eval.data.dataset import Request, scan
 from moebius import masks
+from moebius.files import sha256
 from moebius.heldout import pixels_sha256
 
 FOLDER = Path(__file__).parents[3] / "samples" / "heldout"
@@ -22,7 +23,7 @@ def test_every_file_is_the_one_in_the_manifest_and_no_other_is_there():
     named = {"manifest.json", "README.md", "LICENSES.txt"}
     for row in MANIFEST["pictures"]:
         for entry in (row, *row["masks"].values()):
-            assert store.file_sha256(FOLDER / entry["file"]) == entry["sha256"]
+            assert sha256(FOLDER / entry["file"]) == entry["sha256"]
             named.add(entry["file"])
         assert row["licence"] and row["author"] and row["source"]
     assert {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()} == named

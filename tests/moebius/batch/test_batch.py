@@ -382,7 +382,7 @@ def test_one_run_at_a_time_and_a_full_disk_ends_it(tmp_path, mask, capfd, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("moebius.photo.photo_file.os.replace", full)
+    monkeypatch.setattr("moebius.files.os.replace", full)
     assert main(command(photos, "--masks", mask, "-o", out)) == 2
     assert "No space left" in capfd.readouterr().err and results(out) == {}
     monkeypatch.undo()

@@ -1,7 +1,5 @@
 import functools
 import io
-import os
-import stat
 import struct
 import sys
 import threading
@@ -15,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from moebius.photo import images, photo_file
-from moebius.photo.photo_file import PhotoError, encode_photo, open_mask, open_photo, write_atomic
+from moebius.photo.photo_file import PhotoError, encode_photo, open_mask, open_photo
 from tests.helpers.cmyk_profile import cmyk_profile
 from tests.helpers.malformed import malformed_inputs
 
@@ -508,27 +506,3 @@ def test_threads_open_and_encode_side_by_side():
         thread.join()
     assert len(results) == 8 and len(set(results)) == 1
     assert warnings.filters == filters
-
-
-# ---- writing ----
-
-
-def test_write_atomic_replaces_whole_files_and_cleans_up(tmp_path, monkeypatch):
-    path = tmp_path / "photo.jpg"
-    write_atomic(path, b"one")
-    umask = os.umask(0)
-    os.umask(umask)
-    assert path.read_bytes() == b"one" and stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
-    path.chmod(0o640)
-    write_atomic(path, b"two")
-    assert path.read_bytes() == b"two" and stat.S_IMODE(path.stat().st_mode) == 0o640
-
-    def fail(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomic(path, b"three")
-    assert path.read_bytes() == b"two" and list(tmp_path.iterdir()) == [path]
-    with pytest.raises(OSError):
-        write_atomic(tmp_path / "missing" / "photo.jpg", b"four")

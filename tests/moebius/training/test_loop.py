@@ -243,11 +243,14 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):
 def test_checkpoints_are_whole_and_the_oldest_go(tmp_path):
     for step in (1, 2, 3, 4):
         checkpoints.save(tmp_path, step, {"x": torch.tensor([step])}, {"loss": 0.5}, keep=2)
-    (tmp_path / ".step-00000005.part").mkdir()  # what a kill leaves
+    (tmp_path / ".moebius-0123.tmp").mkdir()  # what a kill leaves
     (tmp_path / "step-00000006").mkdir()
     found = checkpoints.checkpoints(tmp_path)
     assert [checkpoints.facts(path)["step"] for path in found] == [3, 4]
     assert checkpoints.load(found[-1])["x"].tolist() == [4]
+    (tmp_path / "step-00000006").rmdir()
+    checkpoints.save(tmp_path, 5, {"x": torch.tensor([5])}, {}, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000004", "step-00000005"]
 
 
 def test_global_generators_are_put_back():
