@@ -5,26 +5,25 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
-import os
 import shutil
 import signal
 import sys
 import threading
 from pathlib import Path
 
+from moebius import environment
+
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve the page that takes things out of photos.")
-    parser.add_argument(
-        "--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s"
-    )
+    parser.add_argument("--host", default=environment.GRADIO_SERVER_NAME.read(), help="default: %(default)s")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also serve it at a public gradio.live address")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder with Moebius weights")
     parser.add_argument(
         "--max-queue",
         type=int,
-        default=os.environ.get("MOEBIUS_MAX_QUEUE") or "20",  # a text goes through `type` as well
+        default=environment.MAX_QUEUE.read(),
         metavar="N",
         help="most waiting visitors (%(default)s)",
     )
@@ -49,43 +48,35 @@ def keep_files_private() -> None:
 
     if gone := session.clear_abandoned():
         logging.getLogger("moebius").info("deleted what earlier pages left: %d folders", len(gone))
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        folder = os.environ["GRADIO_TEMP_DIR"] = str(session.private_folder())
+    if environment.GRADIO_TEMP_DIR.read() is None:
+        folder = session.private_folder()
+        environment.GRADIO_TEMP_DIR.set(str(folder))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as containers are stopped; else nothing is cleaned up
 
 
 def main(argv: list[str] | None = None) -> None:
+    try:
+        environment.check()  # a mistake in a variable is reported now, not to the first visitor
+    except environment.VariableError as error:
+        raise SystemExit(f"app.py: {error}") from error
     options = parse(argv)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("moebius").setLevel(logging.INFO)
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    environment.GRADIO_ANALYTICS_ENABLED.set_default("False")
     # Nor does Gradio count for itself: by default it keeps the last 10,000 calls, and sums them up after each.
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**31))
+    environment.GRADIO_ANALYTICS_MAX_EVENTS.set_default("1")
+    environment.GRADIO_ANALYTICS_CACHE_FREQUENCY.set_default(str(2**31))
     keep_files_private()
-    if os.environ.get("SPACE_ID"):  # strangers' pictures go from here into the world
-        os.environ.setdefault("MOEBIUS_MARK", "1")
+    if environment.SPACE_ID.read():  # strangers' pictures go from here into the world
+        environment.MARK.set_default("1")
 
-    from moebius.photo import ai_mark
     from moebius.registry import LoadOptions
     from moebius.ui import zerogpu
-    from moebius.ui.batch.photo_batch import most_bytes, most_photos
-    from moebius.ui.handlers import most_seconds
     from moebius.ui.page import build_app, launch_options
 
-    try:
-        (
-            ai_mark.wanted(os.environ),
-            most_seconds(),
-            most_photos(),
-            most_bytes(),
-        )  # a mistake in a variable is told now, not to the first visitor
-    except ValueError as error:
-        raise SystemExit(f"app.py: {error}") from error
-
     fetching = threading.Thread(target=fetch_weights, daemon=True)
-    if os.environ.get("MOEBIUS_FETCH") == "1" and options.weights is None:
+    if environment.FETCH.read() and options.weights is None:
         fetching.start()
     if zerogpu.wanted():  # there models are loaded before the page starts, or never
         if fetching.ident:

@@ -7,11 +7,11 @@ Machines need not share a disk: what the first process lacks is sent to it.
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
 from eval import store
+from moebius import environment
 
 PORTION_BYTES = 64 << 20
 """About how much is sent at a time."""
@@ -25,9 +25,9 @@ class Workers:
 
     @classmethod
     def from_environment(cls) -> Workers:
-        read = {name: int(os.environ.get(name, fallback)) for name, fallback in
-                (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))}  # fmt: skip
-        return cls(read["RANK"], read["WORLD_SIZE"], read["LOCAL_RANK"])
+        """As `accelerate launch` or torchrun say. ValueError where their variables make no sense."""
+        found = environment.processes()
+        return cls(found.rank, found.count, found.local_rank)
 
     @property
     def first(self) -> bool:

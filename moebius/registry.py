@@ -6,13 +6,13 @@ Answering is cheap: neither torch nor diffusers nor a model is imported before `
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moebius import environment
 from moebius.devices import Memory
 from moebius.inpainters.flux import hosted_access
 from moebius.weights import flux, hub, locate
@@ -158,9 +158,9 @@ def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> In
     from moebius.inpainters.diffusion import DenoiserInpainter
 
     model = DenoiserInpainter.from_files(files, options.device, options.dtype, progress)
-    if network == "pixelhacker" and (kernel := os.environ.get("MOEBIUS_GLA_KERNEL")):
+    if network == "pixelhacker" and (kernel := environment.GLA_KERNEL.read()):
         model.pipeline.unet.set_attention_kernel(kernel)
-    if network == "moebius" and (form := os.environ.get("MOEBIUS_FORM")):
+    if network == "moebius" and (form := environment.FORM.read()):
         from moebius.models.fused.modes import as_form
 
         if "compiled" in form:

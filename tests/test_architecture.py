@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -68,10 +69,17 @@ KNOWN = {
 }
 """Of these one stays: the network and its fast form know each other, by an import inside a function."""
 
+HOMES = {
+    r"\bos\.(environ|getenv)\b": {"moebius.environment"},
+    r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.export", "moebius.batch.records"},
+    r"\bfile_digest\(|\.read_bytes\(\)\)\.hexdigest": {"moebius.files"},
+}
+"""What is done in one place: a pattern of the source, and the modules that may have it."""
+
 KNOWN_AT_IMPORT = {
     "eval/contestants.py looks at a file",
     "moebius/weights/locate.py looks at a file",
-    "moebius/weights/locate.py reads the variable MOEBIUS_MINI_WEIGHTS",
+    "moebius/environment.py reads the variable MOEBIUS_MINI_WEIGHTS",
 }
 """As `KNOWN`: what code of ours still does while it is imported."""
 
@@ -185,6 +193,15 @@ def long_files() -> set[str]:
     }
 
 
+def one_home() -> set[str]:
+    return {
+        f"{name} does what {', '.join(sorted(homes))} is for: {pattern}"
+        for pattern, homes in HOMES.items()
+        for name, path in {**SOURCES, "app": ROOT / "app.py"}.items()
+        if name not in homes and re.search(pattern, path.read_text(encoding="utf-8"))
+    }
+
+
 RULES = (
     directions,
     training_is_for_its_commands,
@@ -194,6 +211,7 @@ RULES = (
     private_names,
     heavy_imports,
     long_files,
+    one_home,
 )
 
 

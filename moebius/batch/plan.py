@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,22 +80,6 @@ def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
 def share(jobs: list[Job], rank: int, processes: int) -> list[Job]:
     """The jobs of one of several processes; together they have every job once."""
     return jobs[rank::processes]
-
-
-def processes(environment: Mapping[str, str]) -> tuple[int, int, int]:
-    """(rank, processes, rank on this computer) as `accelerate launch` and `torchrun` tell them; (0, 1, 0) without.
-
-    Raises:
-        ValueError: they are no numbers, or no rank of so many.
-    """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    try:
-        rank, count, local = (int(environment.get(name) or default) for name, default in zip(names, "010", strict=True))
-    except ValueError as error:
-        raise ValueError(f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers: {error}") from error
-    if not 0 <= rank < count:
-        raise ValueError(f"RANK must be between 0 and WORLD_SIZE - 1, got {rank} of {count}")
-    return rank, count, local
 
 
 def stays_inside(output: Path, out: Path) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import secrets
 from pathlib import Path
 
-from moebius import registry
+from moebius import environment, registry
 from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
 from moebius.devices import DTYPES
 from moebius.weights import locate
@@ -102,7 +101,7 @@ def mark(options: argparse.Namespace, learned: bool) -> str | None:
     """What to mark results with, if at all. ValueError if MOEBIUS_MARK is neither 0 nor 1."""
     from moebius.photo import ai_mark
 
-    wanted = ai_mark.wanted(os.environ) if options.mark is None else options.mark
+    wanted = environment.MARK.read() if options.mark is None else options.mark
     return ai_mark.mark_of(learned) if wanted else None
 
 

@@ -9,7 +9,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from moebius import registry
+from moebius import environment, registry
 from moebius.commands import arguments, inpaint
 from moebius.weights import locate
 
@@ -53,9 +53,10 @@ def run(options: argparse.Namespace) -> dict:
 
     given = {"seed": SEED} | vars(options)
     seed = arguments.seed(argparse.Namespace(**given))
-    rank, processes, local_rank = plan.processes(os.environ)
+    process = environment.processes()
+    rank, processes = process.rank, process.count
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
-    load_options = _own_device(load_options, processes, local_rank)
+    load_options = _own_device(load_options, processes, process.local_rank)
     out = options.output
     jobs = plan.share(plan.plan(options.photos, options.masks, out), rank, processes)
     card, reason = registry.resolve(options.model, load_options)

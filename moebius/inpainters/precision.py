@@ -6,12 +6,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moebius import devices
+from moebius import devices, environment
 from moebius.files import read_json, sha256, write_atomic
 
 if TYPE_CHECKING:
@@ -151,9 +150,7 @@ def _identity(files: WeightFiles) -> str:
 
 
 def cache_file() -> Path:
-    """MOEBIUS_CACHE, else the user's cache folder."""
-    general = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("MOEBIUS_CACHE") or general / "moebius") / "precision.json"
+    return environment.cache_folder() / "precision.json"
 
 
 def _read(progress: Progress) -> dict[str, list[float]]:

@@ -6,11 +6,11 @@ the vocabulary explains by inpainting; the classical filler learned nothing, so 
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from moebius import environment
 from moebius.photo import jpeg, png
 from moebius.photo.ifd import read_directory, read_layout, read_values
 from moebius.photo.xmp import XmpError, with_source_type
@@ -18,7 +18,6 @@ from moebius.photo.xmp import XmpError, with_source_type
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = _VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
 ALGORITHM = _VOCABULARY + "algorithmicallyEnhanced"
-VARIABLE = "MOEBIUS_MARK"
 
 _JPEG_XMP, _JPEG_EXIF, _APP0, _APP1 = b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0", 0xE0, 0xE1
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -32,21 +31,9 @@ def mark_of(learned: bool) -> str:
     return TRAINED if learned else ALGORITHM
 
 
-def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether MOEBIUS_MARK asks for marks: 1 does; 0, nothing and its absence do not.
-
-    Raises:
-        ValueError: it says something else.
-    """
-    text = environment.get(VARIABLE, "").strip().lower()
-    if text not in ("", "0", "1"):
-        raise ValueError(f"{VARIABLE} must be 1 or 0, not {text!r}")
-    return text == "1"
-
-
 def chosen(learned: bool) -> str | None:
-    """The mark for the fills of a model where MOEBIUS_MARK asks for one. ValueError: as `wanted`."""
-    return mark_of(learned) if wanted(os.environ) else None
+    """The mark for the fills of a model where MOEBIUS_MARK asks for one. ValueError if it is neither 1 nor 0."""
+    return mark_of(learned) if environment.MARK.read() else None
 
 
 def add(data: bytes, kind: str, mark: str) -> tuple[bytes, tuple[str, ...]]:

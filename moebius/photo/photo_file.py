@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from moebius import environment
 from moebius.photo import (
     ai_mark,
     images,
@@ -169,7 +169,7 @@ def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, n
 
 def max_bytes() -> int:
     """Largest file that is read: MOEBIUS_MAX_BYTES, by default 256 MiB."""
-    return limit("MOEBIUS_MAX_BYTES", 256 * 2**20)
+    return environment.MAX_BYTES.read()
 
 
 def max_pixels() -> int:
@@ -177,16 +177,7 @@ def max_pixels() -> int:
 
     Pillow has a limit of its own, 179 million unless a program changes `Image.MAX_IMAGE_PIXELS`.
     """
-    return min(limit("MOEBIUS_MAX_PIXELS", 128_000_000), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
-
-
-def limit(variable: str, default: int) -> int:
-    """A whole number from the environment; 1_000 is taken as well. PhotoError for anything else."""
-    text = os.environ.get(variable, "")
-    try:
-        return int(text.replace("_", "")) if text else default
-    except ValueError as error:
-        raise PhotoError(f"{variable} must be a whole number, not {text!r}") from error
+    return min(environment.MAX_PIXELS.read(), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
 
 
 def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:

@@ -19,14 +19,14 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from moebius import compare, registry, segment
+from moebius import compare, environment, registry, segment
 from moebius.config import SamplingConfig
 from moebius.photo import photo_file
 from moebius.ui import html, queue, uploads
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import device
-from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
 from moebius.weights import segmenter
@@ -142,7 +142,7 @@ class Tools(Handlers):
         except ValueError as error:
             raise ValueError(html.without_folders(str(error))) from None
         segment.check_points([(x, y)], photo.size)
-        report = Stoppable(progress, session, "select", most_seconds())
+        report = Stoppable(progress, session, "select", environment.MAX_SECONDS.read())
         with queue.take(report):
             report(0.0, "Looking at the photo")
             selector = segment.load(files, device())

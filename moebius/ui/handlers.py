@@ -6,7 +6,6 @@ import functools
 import inspect
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from moebius.ui.session import Session, Sessions
 
 log = logging.getLogger(__name__)
 
-SECONDS = "MOEBIUS_MAX_SECONDS"
 """Variable with the longest time that one fill or comparison may take; not set: as long as it needs."""
 MOST_LAYERS = 16
 """Of a painted mask: the page sends one, a script may send a few."""
@@ -70,18 +68,6 @@ class Handlers:
 
 class TooLong(ValueError):
     """A visitor's time is up."""
-
-
-def most_seconds() -> float:
-    """MOEBIUS_MAX_SECONDS, infinity where it is not set. ValueError where it is no positive number."""
-    text = os.environ.get(SECONDS, "").strip()
-    try:
-        seconds = float(text) if text else math.inf
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise ValueError(f"{SECONDS} must be a positive number of seconds, not {text!r}")
-    return seconds
 
 
 def key(request: gr.Request) -> str:

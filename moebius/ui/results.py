@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
+from moebius import environment
 from moebius.ui import html as words
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def tab(page: gr.Blocks) -> None:
 
 def newest(folder: Path | None = None) -> Path | None:
     """The last written results.json in `folder` and one level below, else the shipped one; None where there is none."""
-    folder = folder or Path(os.environ.get("MOEBIUS_RESULTS") or "results")
+    folder = folder or environment.RESULTS.read()
     found = [path for pattern in ("results.json", "*/results.json") for path in folder.glob(pattern) if path.is_file()]
     if not found and (SHIPPED / "results.json").is_file():
         found = [SHIPPED / "results.json"]

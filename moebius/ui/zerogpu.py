@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from moebius import model_cache, paper, registry
+from moebius import environment, model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
 from moebius.fill import geometry
 from moebius.fill.result import Fill
@@ -25,7 +24,6 @@ from moebius.inpainters.base import Inpainter
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.progress import Progress
-from moebius.ui.handlers import most_seconds
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +37,7 @@ may be, in float32; and what no visitor's quota should be asked for more than.""
 
 def wanted() -> bool:
     """Whether this is a Space with ZeroGPU."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true") and find_spec("spaces") is not None
+    return environment.SPACES_ZERO_GPU.read().lower() in ("1", "t", "true") and find_spec("spaces") is not None
 
 
 def start(options: registry.LoadOptions) -> None:
@@ -61,7 +59,7 @@ def seconds_for(
     timing = paper.TIMINGS.get(name)
     step_s = MARGIN * timing.step_ms / 1000 if timing else 0.0
     wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s
-    return math.ceil(min(wanted, MOST_S, most_seconds()))
+    return math.ceil(min(wanted, MOST_S, environment.MAX_SECONDS.read()))
 
 
 def run(

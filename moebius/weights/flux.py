@@ -5,15 +5,15 @@ The repository is gated: the hub gives the files only to people who have accepte
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from moebius import environment
 from moebius.files import read_json
 from moebius.weights.locate import Progress, WeightsError, first_line
 
 REPO = "black-forest-labs/FLUX.1-Fill-dev"
-VARIABLE = "MOEBIUS_FLUX_FILL_WEIGHTS"
+VARIABLE = environment.FLUX_FILL_WEIGHTS
 LICENSE_PAGE = f"https://huggingface.co/{REPO}"
 TRANSFORMER_BYTES = 23_805_000_000
 """In bfloat16."""
@@ -39,7 +39,7 @@ class FluxFiles:
 
 def chosen_folder(weights: Path | str | None) -> Path | None:
     """The folder that was asked for, in the call or by the environment; None: the Hugging Face cache."""
-    named = weights or os.environ.get(VARIABLE)
+    named = weights or VARIABLE.read()
     return Path(named).expanduser() if named else None
 
 

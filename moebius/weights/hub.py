@@ -9,10 +9,10 @@ of that folder are checked against it on every load.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
+from moebius import environment
 from moebius.weights.locate import (
     AUTOENCODER_BYTES,
     AUTOENCODER_REPO,
@@ -80,8 +80,8 @@ def _wanted(
     variant: str, revision: str | None, network: Network, repo: str | None = None
 ) -> list[tuple[str, str, str, int]]:
     """(repository, file, revision, bytes, about) of everything that one variant needs."""
-    denoiser = revision or os.environ.get("MOEBIUS_REVISION") or "main"
-    autoencoder = os.environ.get("MOEBIUS_AUTOENCODER_REVISION") or "main"
+    denoiser = revision or environment.REVISION.read()
+    autoencoder = environment.AUTOENCODER_REVISION.read()
     return [
         (repo or network.repo, f"{VARIANTS[variant].folder}/{PUBLISHED_NAME}", denoiser, network.download_bytes),
         (AUTOENCODER_REPO, "vae/config.json", autoencoder, 1_000),

@@ -7,13 +7,13 @@ The denoisers' variants are published one folder each, the student's in `hustvl/
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from moebius import environment
 from moebius.files import read_json
 
 AUTOENCODER_REPO = "hustvl/PixelHacker"
@@ -24,8 +24,6 @@ NAMES = ("diffusion_pytorch_model.safetensors", PUBLISHED_NAME)
 AUTOENCODER_BYTES = 168_000_000
 """About what its download weighs, in half precision."""
 
-MINI_VARIABLE = "MOEBIUS_MINI_WEIGHTS"
-"""Names the folder of a small student of one's own, see benchmarks/mini.md."""
 MINI_FOLDER = Path("weights/moebius-mini")
 """Where `pack-weights` writes one, and where it is found from the working folder."""
 
@@ -42,7 +40,7 @@ class Network:
     repo: str
     download_bytes: int
     """About what one variant weighs."""
-    variable: str
+    variable: environment.Variable
     """The environment variable that names its folder."""
     kind: str
     """Its class in a diffusers folder."""
@@ -58,7 +56,7 @@ NETWORKS = {
             title="Moebius",
             repo="hustvl/Moebius",
             download_bytes=453_000_000,  # half precision
-            variable="MOEBIUS_WEIGHTS",
+            variable=environment.WEIGHTS,
             kind="MoebiusUNet",
             mark=b".rel_pos_emb",
         ),
@@ -67,7 +65,7 @@ NETWORKS = {
             title="PixelHacker",
             repo="hustvl/PixelHacker",
             download_bytes=3_449_000_000,  # single precision
-            variable="MOEBIUS_PIXELHACKER_WEIGHTS",
+            variable=environment.PIXELHACKER_WEIGHTS,
             kind="PixelHackerUNet",
             mark=b".gk_proj.",
         ),
@@ -167,13 +165,13 @@ def check_variant(variant: str | None) -> None:
 
 def chosen_folder(weights: Path | str | None, network: str = "moebius") -> Path | None:
     """The folder that was asked for, in the call or by the network's variable; None: the Hugging Face cache."""
-    named = weights or os.environ.get(NETWORKS[network].variable)
+    named = weights or NETWORKS[network].variable.read()
     return Path(named).expanduser() if named else None
 
 
 def mini_folder() -> Path | None:
     """The folder of a small student: the one that the variable names, else `MINI_FOLDER` if it holds one."""
-    if named := os.environ.get(MINI_VARIABLE):
+    if named := environment.MINI_WEIGHTS.read():
         return Path(named).expanduser()
     return MINI_FOLDER if (MINI_FOLDER / "model_index.json").is_file() else None
 

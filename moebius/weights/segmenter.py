@@ -5,11 +5,11 @@ They are SAM 2.1's smallest (Ravi et al. 2024, arXiv:2408.00714), in the layout 
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from moebius import environment
 from moebius.files import replacing
 from moebius.weights.locate import Progress, WeightsError, first_line
 
@@ -21,7 +21,7 @@ PARAMETERS = 38_962_498
 """Of the file. 31.4 million are used: the rest follows objects through videos."""
 DOWNLOAD_BYTES = 156_000_000
 """About, in single precision."""
-VARIABLE = "MOEBIUS_SELECT_WEIGHTS"
+VARIABLE = environment.SELECT_WEIGHTS
 NAMES = ("config.json", "model.safetensors")
 COMMAND = "python -m moebius download select"
 
@@ -37,7 +37,7 @@ class SelectionFiles:
 def chosen_folder(weights: Path | str | None) -> Path | None:
     """The folder that the variable names, else the one of the repository's name in `weights`, a folder of other
     models' weights, where there is one; None: the Hugging Face cache."""
-    if named := os.environ.get(VARIABLE):
+    if named := VARIABLE.read():
         return Path(named).expanduser()
     beside = Path(weights).expanduser() / REPO.split("/")[1] if weights else None
     return beside if beside and beside.is_dir() else None

@@ -34,7 +34,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path, monkeypatch):
     """No weights but those that a test names."""
-    monkeypatch.delenv(segmenter.VARIABLE, raising=False)
+    monkeypatch.delenv("MOEBIUS_SELECT_WEIGHTS", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-cache"))
 
 
@@ -155,7 +155,7 @@ def test_where_weights_are_found(folder, tmp_path, monkeypatch):
     assert segmenter.locate(folder).folder == folder == segmenter.locate(folder.parent).folder
     assert segmenter.chosen_folder(folder.parent) == folder
     assert segmenter.chosen_folder(tmp_path) is None and segmenter.chosen_folder(None) is None
-    monkeypatch.setenv(segmenter.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("MOEBIUS_SELECT_WEIGHTS", str(tmp_path))
     assert segmenter.chosen_folder(folder.parent) == tmp_path, "what was named comes first"
     for place, told in ((tmp_path / "no", "does not exist"), (tmp_path, "config.json and model.safetensors")):
         with pytest.raises(WeightsError, match=told):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
-
-SWITCH, KEY, ADDRESS = "MOEBIUS_HOSTED", "MOEBIUS_BFL_KEY", "MOEBIUS_BFL_ADDRESS"
-DEFAULT_ADDRESS = "https://api.bfl.ai"
+from moebius import environment
 
 
 def why_off() -> str:
-    """What is missing before pictures may be sent; empty: it is on."""
-    if os.environ.get(SWITCH) != "1":
-        return f"it sends pictures to Black Forest Labs and is off; to turn it on set {SWITCH}=1 and {KEY} to your key"
-    return "" if key() else f"{KEY} is not set; make a key at https://dashboard.bfl.ai"
+    """What is missing before pictures may be sent; empty: it is on.
+
+    Raises:
+        VariableError: MOEBIUS_HOSTED is neither 1 nor 0.
+    """
+    switch, key = environment.HOSTED, environment.BFL_KEY
+    if not switch.read():
+        return f"it sends pictures to Black Forest Labs and is off; to turn it on set {switch}=1 and {key} to your key"
+    return "" if key.read() else f"{key} is not set; make a key at https://dashboard.bfl.ai"
 
 
 def key() -> str:
-    return os.environ.get(KEY, "").strip()
+    return environment.BFL_KEY.read()
 
 
 def address() -> str:
     """Of the service, without a slash at the end."""
-    return (os.environ.get(ADDRESS) or DEFAULT_ADDRESS).rstrip("/")
+    return environment.BFL_ADDRESS.read().rstrip("/")

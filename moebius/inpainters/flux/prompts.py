@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from diffusers import FluxFillPipeline
 
-from moebius import devices
+from moebius import devices, environment
 from moebius.files import sha256, write_atomic
 from moebius.photo.silence import without_bars
 from moebius.weights.flux import FluxFiles
@@ -58,9 +57,8 @@ class Prompts:
         for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
             for path in sorted((self._files.folder / part).iterdir()):
                 known.append(f"{part}/{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
-        home = Path(os.environ.get("MOEBIUS_CACHE") or Path.home() / ".cache" / "moebius")
         name = sha256("\n".join(known).encode())
-        return home / "flux-prompts" / f"{name}.safetensors"
+        return environment.cache_folder() / "flux-prompts" / f"{name}.safetensors"
 
 
 def _read(path: Path) -> Embedding:

@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
 
-from moebius import model_cache, registry
+from moebius import environment, model_cache, registry
 from moebius.batch import run
 from moebius.batch.plan import Job
 from moebius.batch.records import RecordsFile
@@ -24,7 +24,7 @@ from moebius.ui import html as words
 from moebius.ui.batch import html
 from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.ui.settings import FillSettings
 
@@ -183,7 +183,7 @@ class BatchActions(Handlers):
         """
         chosen = FillSettings(**settings)
         session = self._session(request)
-        report = Stoppable(progress, session, "batch", most_seconds())
+        report = Stoppable(progress, session, "batch", environment.MAX_SECONDS.read())
         series = self._series(session, mask_for)
         if not series.listed():
             raise ValueError("drop some photos first")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui import html
-from moebius.ui.batch.photo_batch import Entry, Series, most_bytes, most_photos, why_missing
+from moebius.ui.batch.photo_batch import Entry, Series, why_missing
 
 STEPS = """
 <ol class="steps"><li><b>Drop your photos</b><span>Masks too, if you have them: IMG_1_mask.png for IMG_1.jpg, white =
@@ -22,8 +23,8 @@ MASK_FOR_INFO = "One for all fits photos of the same size. A photo with a mask o
 def limits() -> str:
     """What may be dropped."""
     return (
-        f"<p class='about'>Up to {most_photos():,} photos of {photo_file.max_bytes() / 2**20:,.0f} MiB, together "
-        f"{_size(most_bytes())}. They are deleted when you close the page.</p>"
+        f"<p class='about'>Up to {environment.MAX_BATCH.read():,} photos of {photo_file.max_bytes() / 2**20:,.0f} MiB, "
+        f"together {_size(environment.MAX_BATCH_BYTES.read())}. They are deleted when you close the page.</p>"
     )
 
 

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
+from moebius import environment
 from moebius.batch import plan
 from moebius.batch.plan import MASK_ENDING, Job
 from moebius.batch.run import Outcome
@@ -34,16 +35,6 @@ NOT_FILLED = "not filled.txt"
 
 MaskFor = Literal["all", "each"]
 MASKS_FOR: tuple[MaskFor, ...] = get_args(MaskFor)
-
-
-def most_photos() -> int:
-    """Photos that a visitor may have at once: MOEBIUS_MAX_BATCH, by default 200; and as many masks."""
-    return photo_file.limit("MOEBIUS_MAX_BATCH", 200)
-
-
-def most_bytes() -> int:
-    """Bytes of a visitor's many photos and masks together: MOEBIUS_MAX_BATCH_BYTES, by default 4 GiB."""
-    return photo_file.limit("MOEBIUS_MAX_BATCH_BYTES", 4 * 2**30)
 
 
 @dataclass
@@ -148,12 +139,13 @@ class Series:
         """
         stem = filenames.safe_stem(given, MASK_ENDING)
         is_mask = stem.endswith(MASK_ENDING)
-        if self._count(masks=is_mask) >= most_photos():
-            return f"{_short(given)}: {most_photos()} {'masks' if is_mask else 'photos'} are the most at once here"
+        max_photos, max_bytes = environment.MAX_BATCH.read(), environment.MAX_BATCH_BYTES.read()
+        if self._count(masks=is_mask) >= max_photos:
+            return f"{_short(given)}: {max_photos} {'masks' if is_mask else 'photos'} are the most at once here"
         try:
             size = path.stat().st_size
-            if self._bytes + size > most_bytes():
-                return f"{_short(given)}: all photos together may have {most_bytes() / 2**20:,.0f} MiB here"
+            if self._bytes + size > max_bytes:
+                return f"{_short(given)}: all photos together may have {max_bytes / 2**20:,.0f} MiB here"
             photo = photo_file.open_photo(path, _short(given))
         except (ValueError, OSError) as error:
             suffix = Path(given).suffix.lower()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import gradio as gr
 
-from moebius import compare, registry
+from moebius import compare, environment, registry
 from moebius.compare import Outcome
 from moebius.config import SamplingConfig
 from moebius.progress import Cancelled
@@ -16,7 +16,7 @@ from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Compared
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.settings import FillSettings, flux_visible
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class CompareActions(Handlers):
             Cancelled: the visitor stopped it.
         """
         session = self._session(request)
-        report = Stoppable(progress, session, "compare", most_seconds())
+        report = Stoppable(progress, session, "compare", environment.MAX_SECONDS.read())
         if not names:
             raise ValueError("choose at least one model to compare")
         names = compare.fastest_first(names)

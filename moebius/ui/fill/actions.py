@@ -11,12 +11,12 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from moebius import model_cache, registry
+from moebius import environment, model_cache, registry
 from moebius.config import MODEL_DEFAULTS
 from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, html, queue, samples
-from moebius.ui.handlers import Handlers, Stoppable, key, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, key, plainly
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
 from moebius.ui.settings import FillSettings, flux_visible
@@ -168,7 +168,7 @@ class Actions(Handlers):
         """
         clock = _Clock()
         session = self._session(request)
-        report = Stoppable(progress, session, "fill", most_seconds())
+        report = Stoppable(progress, session, "fill", environment.MAX_SECONDS.read())
         report(0.0, "Reading the photo")
         config = chosen.sampling_config()
         photo, mask = self._painted(layers, request)

@@ -9,13 +9,13 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from moebius import segment
+from moebius import environment, segment
 from moebius.photo import photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, html, queue, zerogpu
 from moebius.ui.components import BUSY, HIDE, IDLE
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, most_seconds, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.weights import segmenter
 
@@ -52,7 +52,7 @@ class Selecting(Handlers):
         session = self._session(request)
         if session.photo is None:
             raise ValueError("choose a photo first")
-        report = Stoppable(progress, session, "select", most_seconds())
+        report = Stoppable(progress, session, "select", environment.MAX_SECONDS.read())
         mask = self._mask(session, x, y, report)
         if not mask.any():
             raise ValueError("nothing was found there; click elsewhere, or paint over it")

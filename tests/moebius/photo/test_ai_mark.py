@@ -211,11 +211,11 @@ def test_the_command_line_marks_when_told(command, tmp_path, monkeypatch, capfd)
     assert "MOEBIUS_MARK must be 1 or 0" in capfd.readouterr().err
 
 
-def test_who_asks_for_marks():
-    assert [ai_mark.wanted({"MOEBIUS_MARK": text}) for text in ("1", "0", "")] == [True, False, False]
-    assert not ai_mark.wanted({})
-    with pytest.raises(ValueError, match="MOEBIUS_MARK must be 1 or 0, not 'yes'"):
-        ai_mark.wanted({"MOEBIUS_MARK": "yes"})
+def test_the_words_of_a_mark(monkeypatch):
+    monkeypatch.delenv("MOEBIUS_MARK", raising=False)
+    assert ai_mark.chosen(learned=True) is None
+    monkeypatch.setenv("MOEBIUS_MARK", "1")
+    assert ai_mark.chosen(learned=True) == ai_mark.TRAINED and ai_mark.chosen(learned=False) == ai_mark.ALGORITHM
     assert ai_mark.mark_of(learned=True).endswith("/compositeWithTrainedAlgorithmicMedia")
     assert ai_mark.mark_of(learned=False).endswith("/algorithmicallyEnhanced")
     assert f"{{{IPTC_EXT}}}" == "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"

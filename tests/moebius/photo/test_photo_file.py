@@ -477,7 +477,7 @@ def test_limits_come_from_the_environment(monkeypatch, tmp_path):
         with pytest.raises(PhotoError, match="MOEBIUS_MAX_BYTES"):
             open_photo(source)
     monkeypatch.setenv("MOEBIUS_MAX_BYTES", "lots")
-    with pytest.raises(PhotoError, match="whole number, not 'lots'"):
+    with pytest.raises(ValueError, match="MOEBIUS_MAX_BYTES must be a whole number from 1, not 'lots'"):
         open_photo(path)
 
 

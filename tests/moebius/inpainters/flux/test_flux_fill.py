@@ -42,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
 def alone(tmp_path_factory, monkeypatch):
     """Nothing in memory, a prompt cache of its own, no weights by the environment or from the hub's cache."""
     monkeypatch.setenv("MOEBIUS_CACHE", str(tmp_path_factory.mktemp("prompts")))
-    monkeypatch.delenv(flux.VARIABLE, raising=False)
+    monkeypatch.delenv("MOEBIUS_FLUX_FILL_WEIGHTS", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
     model_cache.release()
     yield
@@ -217,7 +217,7 @@ def test_a_folder_that_is_not_complete_or_another_says_so(folder, tmp_path):
 def test_it_is_found_under_its_repositorys_name_and_by_its_variable(folder, tmp_path, monkeypatch):
     os.symlink(folder, tmp_path / "FLUX.1-Fill-dev")
     (tmp_path / "flux1-fill-dev-Q4_K_S.gguf").write_bytes(b"GGUF")
-    monkeypatch.setenv(flux.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("MOEBIUS_FLUX_FILL_WEIGHTS", str(tmp_path))
     files = flux.locate()
     assert files.folder == tmp_path / "FLUX.1-Fill-dev" and files.gguf.name == "flux1-fill-dev-Q4_K_S.gguf"
     assert files.bytes_of("transformer") == sum(

@@ -17,7 +17,7 @@ from PIL import Image
 from moebius import model_cache, registry
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
-from moebius.inpainters.flux import hosted, hosted_access
+from moebius.inpainters.flux import hosted
 from moebius.inpainters.flux.hosted import HostedError, HostedFluxInpainter
 from moebius.progress import Cancelled
 from tests.helpers.deterministic import picture
@@ -217,9 +217,9 @@ def test_cancelling_stops_waiting(service):
 
 def test_nothing_is_sent_until_it_is_turned_on_and_a_key_is_there(service, tmp_path, monkeypatch, capfd):
     model_cache.release()
-    for name in (hosted_access.SWITCH, hosted_access.KEY):
+    for name in ("MOEBIUS_HOSTED", "MOEBIUS_BFL_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(hosted_access.ADDRESS, service.address)
+    monkeypatch.setenv("MOEBIUS_BFL_ADDRESS", service.address)
     card = registry.card("flux-fill-pro")
     PHOTO.save(tmp_path / "photo.png")
     MASK.save(tmp_path / "mask.png")
@@ -227,14 +227,14 @@ def test_nothing_is_sent_until_it_is_turned_on_and_a_key_is_there(service, tmp_p
     command += ["--model", "flux-fill-pro"]
     assert not card.availability(registry.LoadOptions()).can_run
     assert main(command) == 2 and "MOEBIUS_HOSTED=1" in capfd.readouterr().err
-    monkeypatch.setenv(hosted_access.KEY, KEY)
+    monkeypatch.setenv("MOEBIUS_BFL_KEY", KEY)
     assert main(command) == 2 and "is off" in capfd.readouterr().err
-    monkeypatch.setenv(hosted_access.SWITCH, "1")
-    monkeypatch.delenv(hosted_access.KEY)
+    monkeypatch.setenv("MOEBIUS_HOSTED", "1")
+    monkeypatch.delenv("MOEBIUS_BFL_KEY")
     assert main(command) == 2 and "MOEBIUS_BFL_KEY is not set" in capfd.readouterr().err
     assert service.requests == [] and not (tmp_path / "out.png").exists()
 
-    monkeypatch.setenv(hosted_access.KEY, KEY)
+    monkeypatch.setenv("MOEBIUS_BFL_KEY", KEY)
     monkeypatch.setattr("moebius.inpainters.flux.hosted.POLL_S", 0.001)
     assert card.availability(registry.LoadOptions()).can_run and "[pro]" in card.title
     assert main(command) == 0
