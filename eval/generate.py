@@ -23,11 +23,11 @@ from PIL import Image
 from eval import store
 from eval.contestants import Contestant, code_sha256, parameters_of
 from eval.data.dataset import DataSet, Sample
-from eval.progress import Progress
 from eval.workers import Workers
 from moebius.config import RECIPES, SamplingConfig
 from moebius.fill import geometry
 from moebius.masks import seed_of
+from moebius.progress import counter
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ def generate(
     total = sum(map(len, mine))
     done = total - sum(map(len, todo))
     label = f"{contestant.name}: filling"
-    with Progress(total, label, done, quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
+    with counter(total, label, done, quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
         writing: deque[Future] = deque()
         for chunk, loaded in ahead(pool, todo, lambda chunk: [dataset.load(sample) for sample in chunk]):
             started = time.perf_counter()
@@ -107,7 +107,7 @@ def generate(
             writing.append(pool.submit(_write_chunk, folder, chunk, filled, seconds))
             while len(writing) > AHEAD:
                 writing.popleft().result()
-            progress.advance(len(chunk))
+            progress.update(len(chunk))
         for future in writing:
             future.result()
 

@@ -23,8 +23,8 @@ from eval.data.dataset import DataSet, Sample
 from eval.generate import ahead, chunks, composited_path, raw_path
 from eval.metrics import pixels
 from eval.metrics.names import FEATURES, PERCEPTUAL
-from eval.progress import Progress
 from eval.workers import Workers
+from moebius.progress import counter
 
 if TYPE_CHECKING:
     from eval.metrics.features import Extractor
@@ -147,10 +147,10 @@ def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: st
     parts = chunks(dataset.samples, BATCH)
     mine = [index for index in workers.mine(len(parts))]
     todo = [index for index in mine if not (folder / chunk_name(index)).is_file()]
-    with Progress(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
+    with counter(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
         for index, loaded in ahead(pool, todo, lambda index: read(parts[index])):
             store.write(folder / chunk_name(index), work(parts[index], loaded))
-            progress.advance()
+            progress.update()
 
 
 def read_fill(fills: Path, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:

@@ -19,8 +19,8 @@ from eval import cost
 from eval.contestants import Contestant, parameters_of
 from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
-from eval.progress import Progress
 from moebius.masks import seed_of
+from moebius.progress import counter
 
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
@@ -131,7 +131,7 @@ def measure(
             clock.times["total"].append(clock.now() - began)
         return clock
 
-    with Progress(len(contestants) * len(batches) * (rounds + 1), "Timing", quiet=quiet) as progress:
+    with counter(len(contestants) * len(batches) * (rounds + 1), "Timing", quiet=quiet) as progress:
         for batch in batches:
             clocks: dict[str, list[Clock]] = defaultdict(list)
             memory: dict[str, dict] = {}
@@ -139,7 +139,7 @@ def measure(
                 for contestant in contestants:
                     with cost.peak_memory(device) as peak:
                         clock = fill(contestant, batch)
-                    progress.advance()
+                    progress.update()
                     if turn:  # the first was for warm-up
                         clocks[contestant.name].append(clock)
                         memory[contestant.name] = peak

@@ -1,12 +1,15 @@
-"""Progress: what long work reports with, how it is cancelled, and a line of it on a terminal."""
+"""Progress: what long work reports with, how it is cancelled, and bars of it on a terminal, drawn by tqdm."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, in [0, 1], and a few words. It cancels the work by raising `Cancelled`."""
@@ -21,21 +24,22 @@ def no_progress(share: float, text: str) -> None:
 
 
 PATIENCE_S = 2.0
+"""Nothing is drawn for work that takes less."""
 REDRAW_S = 0.5
 
 
 class TerminalProgress:
-    """A `Progress` that draws on stderr; silent when that is not a terminal. Use it as a context manager.
+    """A `Progress` that draws a bar on stderr; silent when that is not a terminal. Use it as a context manager.
 
     A thread of its own keeps the seconds running while a library is silent, as when torch is imported.
     """
 
-    def __init__(self, stream=None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._started = time.monotonic()
+        self._started = time.time()
         self._share, self._text = 0.0, "Starting"
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._redraw, daemon=True) if self._stream.isatty() else None
+        self._thread = threading.Thread(target=self._draw, daemon=True) if self._stream.isatty() else None
 
     def __call__(self, share: float, text: str) -> None:
         self._share, self._text = share, text
@@ -50,15 +54,33 @@ class TerminalProgress:
             self._stop.set()
             self._thread.join()
 
-    def _redraw(self) -> None:
-        drawn, wait_s = False, PATIENCE_S
-        while not self._stop.wait(wait_s):
-            elapsed = time.monotonic() - self._started
-            line = f"{self._share:4.0%}  {self._text}  ({elapsed:.0f} s)"
-            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
-            self._stream.write(f"\r\x1b[K{line[:width]}")
-            self._stream.flush()
-            drawn, wait_s = True, REDRAW_S
-        if drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+    def _draw(self) -> None:
+        if self._stop.wait(PATIENCE_S):
+            return
+        layout = "{percentage:3.0f}% |{bar:20}| {desc} ({elapsed})"
+        with _bar(total=1.0, desc=self._text, initial=self._share, file=self._stream, bar_format=layout) as bar:
+            bar.start_t = self._started
+            while not self._stop.wait(REDRAW_S):
+                bar.n, bar.desc = self._share, self._text
+                bar.refresh()
+
+
+def counter(total: int, label: str, done: int = 0, quiet: bool = False, stream: TextIO | None = None) -> tqdm:
+    """A bar on stderr for `total` items with the time that is left: a context manager; `update()` after every item.
+
+    Silent where stderr is no terminal, or with `quiet`. The `done` items from before do not count for the speed.
+    """
+    layout = "{desc}: {n_fmt} of {total_fmt} |{bar:20}| {remaining} left"
+    disable = True if quiet else None  # None: where it is no terminal
+    return _bar(
+        total=total, desc=label, initial=done, file=stream, disable=disable, delay=PATIENCE_S, bar_format=layout
+    )
+
+
+def _bar(**options) -> tqdm:
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        monitor_interval = 0  # no thread of tqdm's own
+
+    return Bar(leave=False, dynamic_ncols=True, mininterval=REDRAW_S, **options)

@@ -14,9 +14,9 @@ from PIL import Image
 from eval import store
 from eval.data import heldout, masks
 from eval.data.protocols import PROTOCOLS, Protocol
-from eval.progress import Progress
 from moebius.files import read_json, sha256
 from moebius.photo.images import to_rgb
+from moebius.progress import counter
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -139,11 +139,11 @@ def scan(request: Request, cache: Path | None = None, quiet: bool = False) -> Da
     if twice := next((image_id for image_id, after in zip(ids, ids[1:], strict=False) if image_id == after), None):
         raise ValueError(f"two pictures are named {twice!r} (with other suffixes); fills are named by picture")
     samples, problems = [], []
-    with ThreadPoolExecutor(4) as pool, Progress(len(found), "Reading pictures", quiet=quiet) as progress:
+    with ThreadPoolExecutor(4) as pool, counter(len(found), "Reading pictures", quiet=quiet) as progress:
         for (image_id, group, path, _, _), result in zip(
             found, pool.map(lambda candidate: _examine(request, *candidate), found), strict=True
         ):
-            progress.advance()
+            progress.update()
             if isinstance(result, str):
                 problems.append({"id": image_id, "file": path.name, "reason": result})
             else:

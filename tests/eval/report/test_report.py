@@ -8,7 +8,6 @@ import pytest
 from PIL import ImageFont
 
 from eval.data.protocols import PROTOCOLS
-from eval.progress import Progress, duration
 from eval.report import gallery, plots, render, sheets, tables
 from eval.report.plots import Point
 from eval.store import to_json
@@ -87,17 +86,3 @@ def test_a_sheet_has_each_entry_whole_and_in_its_place():
     assert sheets.fitting("short", font, 150) == "short"
     cut = sheets.fitting("a" * 90 + "0.25", font, 150)
     assert cut.startswith("…") and cut.endswith("0.25") and font.getlength(cut) <= 150
-
-
-def test_progress_tells_the_time_left():
-    progress = Progress(10, "Filling", done=4, quiet=True)
-    progress._started = 100.0
-    progress.advance(2)
-    assert progress.line(120.0) == "Filling: 6 of 10, 40 s left"
-    assert (duration(59.4), duration(185), duration(7800)) == ("59 s", "3 min 05 s", "2 h 10 min")
-
-
-def test_progress_is_silent_without_a_terminal(capsys):
-    with Progress(2, "Filling") as progress:
-        progress.advance(2)
-    assert capsys.readouterr().err == ""

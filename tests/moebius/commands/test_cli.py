@@ -1,7 +1,6 @@
 """The command line: what it writes, what it says, and that a mistake is one line and no file."""
 
 import hashlib
-import io
 import json
 import os
 import subprocess
@@ -15,7 +14,6 @@ from PIL import Image
 
 from moebius import model_cache
 from moebius.__main__ import COMMANDS, main
-from moebius.progress import TerminalProgress
 from tests.helpers.deterministic import picture
 from tests.helpers.malformed import malformed_inputs
 from tests.helpers.standin_weights import write_published
@@ -316,26 +314,3 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     piped = f"{sys.executable} -m moebius models | true"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", piped], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_progress_is_drawn_on_a_terminal_after_a_while_and_wiped(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr("moebius.progress.PATIENCE_S", 0.0)
-    monkeypatch.setattr("moebius.progress.REDRAW_S", 0.001)
-    terminal = Terminal()
-    drawn = ""
-    with TerminalProgress(terminal) as progress:
-        progress(0.25, "Step 5 of 20")
-        deadline = time.monotonic() + 10
-        while "25%  Step 5 of 20" not in drawn and time.monotonic() < deadline:
-            drawn = terminal.getvalue()
-    assert "25%  Step 5 of 20" in drawn and terminal.getvalue().endswith("\r\x1b[K")
-
-    monkeypatch.setattr("moebius.progress.PATIENCE_S", 60.0)
-    for quick in (Terminal(), io.StringIO()):
-        with TerminalProgress(quick) as progress:
-            progress(0.5, "Filling")
-        assert quick.getvalue() == ""
