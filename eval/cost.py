@@ -1,14 +1,12 @@
-"""What a fill costs beside time: multiply-adds, counted; peak memory; and what it was measured on."""
+"""What a fill costs beside time: peak memory; and what it was measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from eval.contestants import ROOT
 from moebius import devices
@@ -17,18 +15,6 @@ LIBRARIES = (
     "torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "lpips", "scikit-learn",
     "numpy", "scipy", "Pillow", "opencv-python-headless",
 )  # fmt: skip
-
-
-def count_flops(call: Callable[[], Any]) -> int:
-    """Floating-point operations of matrix products and convolutions during `call` (torch's counter).
-
-    One multiply-add is two operations; norms, activations and softmax are not counted.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from eval import cost
 from eval.contestants import Contestant, parameters_of
 from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
+from moebius.bench.operations import count_operations
 from moebius.masks import seed_of
 from moebius.progress import counter
 
@@ -202,7 +203,7 @@ def _work(contestant: Contestant, inpainter: Inpainter, sample, seed: int) -> di
     flops = []
     for steps in (1, 2):
         config = dataclasses.replace(contestant.config, num_inference_steps=steps, strength=1.0)
-        flops.append(cost.count_flops(lambda config=config: fill_chunk(inpainter, (picture,), (mask,), config, [seed])))
+        flops.append(count_operations(lambda config=config: fill_chunk(inpainter, (picture,), (mask,), config, [seed])))
     step, steps = flops[1] - flops[0], contestant.config.num_inference_steps or 1
     runs = max(1, int(steps * contestant.config.effective_strength))
     total = flops[0] + (runs - 1) * step

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from moebius import devices
 from moebius.bench import timing
 from moebius.bench import whole as bench_whole
+from moebius.bench.operations import count_operations
 from moebius.models.fused import modes
 from moebius.models.fused.ops import product
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
@@ -125,17 +125,6 @@ def ways(
     timed = min(map(len, seconds.values()))
     return {"tiny": tiny, "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__,
             "rounds": timed, "left_out": left_out, "rows": rows}  # fmt: skip
-
-
-def count_operations(run: Callable[[], Any]) -> int:
-    """Floating-point operations in products and convolutions; a multiplication and its addition are two."""
-
-    def linear(x: tuple[int, ...], weight: tuple[int, ...], *_, out_shape=None, **__) -> int:
-        return 2 * torch.Size(x).numel() * weight[0]
-
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: linear}) as counter:
-        run()
-    return counter.get_total_flops()
 
 
 def _step(network: torch.nn.Module, form: str, batch: int) -> Callable[[], Tensor]:

@@ -75,12 +75,6 @@ def test_work_is_counted_per_step_and_per_fill(told):
     assert flops["steps"] == 3
     assert told[0]["models"]["two"]["parameters"] == 4 * 4 + 4 + 16 * 32
     assert flops["fill_tflop"] == pytest.approx(3 * 2 * 8 * 16 * 32 / 1e12, abs=1e-6)
-    assert cost.count_flops(lambda: torch.nn.Linear(16, 32, bias=False)(torch.zeros(8, 16))) == 2 * 8 * 16 * 32
-
-
-def test_convolutions_are_counted():
-    layer = torch.nn.Conv2d(3, 5, 3, padding=1, bias=False)
-    assert cost.count_flops(lambda: layer(torch.zeros(1, 3, 10, 10))) == 2 * 10 * 10 * 5 * 3 * 9
 
 
 def test_what_it_was_measured_on_is_recorded(told):

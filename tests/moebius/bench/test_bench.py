@@ -7,7 +7,7 @@ import torch
 
 from moebius.__main__ import main
 from moebius.bench import modes, timing, whole
-from moebius.models.fused import local_kernel, ops
+from moebius.models.fused import local_kernel
 from moebius.models.fused import modes as forms
 from moebius.models.fused.unet import FusedMoebiusUNet
 
@@ -88,12 +88,6 @@ def test_a_form_that_cannot_run_is_left_out_with_the_reason(monkeypatch):
     report = modes.ways("cpu", (1,), rounds=1, whole=False)
     assert [row["form"] for row in report["rows"]] == ["trained"] * 2
     assert 'Left out: triton: kernel "triton" needs Triton' in modes.describe(report)
-
-
-def test_operations_are_counted():
-    x, weight = torch.ones(3, 5), torch.ones(7, 5)
-    assert modes.count_operations(lambda: x @ weight.T) == 2 * 3 * 5 * 7
-    assert modes.count_operations(lambda: ops.product(x, weight)) == 2 * 3 * 5 * 7
 
 
 def test_a_person_is_told_that_tiny_says_nothing(capfd):
