@@ -148,7 +148,7 @@ def _step(options: argparse.Namespace) -> int:
     if options.name == "sheet":
         print(*results, sep="\n")
     elif results and workers.first:
-        _tell(results, options.output)
+        _print_results(results, options.output)
     return 0
 
 
@@ -185,16 +185,10 @@ def _overrides(texts: list[str]) -> dict[str, dict]:
     return found
 
 
-def _tell(results: dict, out: Path) -> None:
-    from eval.report import tables
+def _print_results(results: dict, out: Path) -> None:
+    from moebius.report.results import main_table, suspicions
 
-    for model in results["models"]:
-        for said in model["suspicious"]:
-            print(f"{model['name']}: {said}")
-    table = tables.main_table(results, None)
-    widths = [max(len(row[index]) for row in (table.header, *table.rows)) for index in range(len(table.header) - 2)]
-    for row in (table.header, *table.rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+    print(*suspicions(results), main_table(results, None).first(-2).text(), sep="\n")
     print(f"Report: {out / 'results.html'}")
 
 

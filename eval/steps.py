@@ -14,6 +14,7 @@ from eval.report import render, sheets, summary
 from eval.settings import Settings
 from eval.workers import Workers
 from moebius.files import read_json
+from moebius.report import drawing
 
 RESULTS, TIMING = "results.json", "timing.json"
 
@@ -128,7 +129,8 @@ class Evaluation:
         for sheet in chosen if self.workers.first else ():
             entries = list(sheets.entries(self.dataset, sheet.places, fills, scores, figure.key))
             written.append(self.out / sheet.file)
-            store.write(written[-1], sheets.jpeg(sheets.draw(sheet.title, ["hole outlined", *fills], entries)))
+            picture = drawing.grid(sheet.title, ["hole outlined", *fills], entries)
+            store.write(written[-1], drawing.jpeg(picture, sheets.QUALITY, optimize=True))
         self.workers.wait()
         return written
 

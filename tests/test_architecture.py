@@ -26,6 +26,7 @@ LAYERS = (
     "paper",
     "heldout",
     "progress",
+    "report",
     "config",
     "devices",
     "masks",

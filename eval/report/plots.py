@@ -1,10 +1,12 @@
-"""Plots as SVG text: points with intervals against seconds or parameters, and lines over sizes of holes."""
+"""Plots as SVG elements: points with intervals against seconds or parameters, and lines over sizes of holes."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from html import escape
+
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 66, 18, 30, 64
@@ -24,7 +26,7 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
-def scatter(title: str, x_title: str, y_title: str, points: dict[str, Point], log_x: bool = True) -> str:
+def scatter(title: str, x_title: str, y_title: str, points: dict[str, Point], log_x: bool = True) -> Markup:
     """One named point per model, with its interval as a bar."""
     xs = [point.x for point in points.values()]
     ys = [y for point in points.values() for y in (point.y, point.low, point.high) if y is not None]
@@ -46,7 +48,7 @@ def scatter(title: str, x_title: str, y_title: str, points: dict[str, Point], lo
     return frame.svg(title, x_title, y_title, body)
 
 
-def lines(title: str, x_title: str, y_title: str, names: list[str], series: dict[str, list[Point | None]]) -> str:
+def lines(title: str, x_title: str, y_title: str, names: list[str], series: dict[str, list[Point | None]]) -> Markup:
     """One line per model over named places; intervals as bars, slightly apart so that they can be told apart."""
     ys = [y for points in series.values() for point in points if point for y in (point.y, point.low, point.high)
           if y is not None]  # fmt: skip
@@ -107,7 +109,7 @@ class _Frame:
         share = (value - self.y_low) / (self.y_high - self.y_low)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
-    def svg(self, title: str, x_title: str, y_title: str, body: list[str]) -> str:
+    def svg(self, title: str, x_title: str, y_title: str, body: list[str]) -> Markup:
         parts = [
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
             'font-family="system-ui, sans-serif" font-size="12">',
@@ -129,7 +131,7 @@ class _Frame:
         middle = (TOP + HEIGHT - BOTTOM) / 2
         parts.append(f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" '
                      f'fill="currentColor">{escape(y_title)}</text></svg>')  # fmt: skip
-        return "".join(parts)
+        return Markup("".join(parts))
 
     def _x_ticks(self) -> list[tuple[float, str]]:
         if self.x_names is not None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from eval.data.dataset import DataSet
-from eval.report import gallery
 from eval.report.summary import Figure
 from eval.score import read_fill
 from eval.store import number
+from moebius.report import drawing
+from moebius.report.drawing import CELL_PX, Entry
 
 COUNT = 24
 """Pictures on a sheet."""
-SIDE, GAP, LINE = 150, 4, 15
-"""Of a picture, between pictures, and height of a line of text, in pixels."""
-WIDTH = 1500
-"""About that of a sheet: so many entries stand side by side."""
 QUALITY = 82
-INK, PAPER = (24, 24, 28), (255, 255, 255)
+"""Of a sheet's JPEG."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +29,6 @@ class Sheet:
     title: str
     places: tuple[int, ...]
     """In the data set."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One picture of the set: itself with its hole outlined, then the fills; a line below."""
-
-    pictures: tuple[np.ndarray, ...]
-    """(h, w, 3) uint8, no side longer than SIDE."""
-    caption: str
 
 
 def choose(dataset: DataSet, scores: dict[str, list[dict]], figure: Figure, count: int = COUNT) -> list[Sheet]:
@@ -70,46 +56,7 @@ def entries(
     """What stands on a sheet, read from every contestant's folder of fills; captions have each one's score `key`."""
     for index in places:
         sample = dataset.samples[index]
-        pictures = [gallery.small(*dataset.load(sample), side=SIDE)]
-        pictures += [gallery.small(read_fill(folder, sample)[0], side=SIDE) for folder in fills.values()]
+        pictures = [drawing.small(*dataset.load(sample), side=CELL_PX)]
+        pictures += [drawing.small(read_fill(folder, sample)[0], side=CELL_PX) for folder in fills.values()]
         values = ", ".join(f"{number(scores[name][index][key]):.2f}" for name in fills)
         yield Entry(tuple(pictures), f"{sample.id}, hole {sample.hole:.0%}: {values}")
-
-
-def draw(title: str, columns: list[str], shown: list[Entry]) -> Image.Image:
-    """A sheet: the title, the columns' names over the first row, the entries row by row.
-
-    Args:
-        columns: what an entry's pictures are, from left to right.
-    """
-    entry_px = len(columns) * (SIDE + GAP) + 2 * GAP
-    across = max(1, min(len(shown), WIDTH // entry_px))
-    down = -(-len(shown) // across)
-    top = 2 * LINE + 2 * GAP
-    sheet = Image.new("RGB", (across * entry_px, top + down * (SIDE + LINE + 2 * GAP)), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    pen.text((GAP, GAP), title, INK, font)
-    for place, entry in enumerate(shown):
-        x, y = place % across * entry_px + GAP, top + place // across * (SIDE + LINE + 2 * GAP)
-        for column, picture in enumerate(entry.pictures):
-            left = x + column * (SIDE + GAP)
-            sheet.paste(Image.fromarray(picture), (left, y))
-            if place < across:
-                pen.text((left, y - LINE - 2), fitting(columns[column], font, SIDE), INK, font)
-        pen.text((x, y + SIDE), fitting(entry.caption, font, entry_px - 2 * GAP), INK, font)
-    return sheet
-
-
-def fitting(text: str, font, width: int) -> str:
-    """`text`, its beginning left out where it would be wider than so many pixels: the figures are at its end."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"…{text}") > width:
-        text = text[1:]
-    return f"…{text}"
-
-
-def jpeg(sheet: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return buffer.getvalue()

@@ -9,23 +9,32 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import cache
 from html import escape
 from pathlib import Path
 
 import gradio as gr
+from jinja2 import Environment, StrictUndefined, Template
 
 from moebius import environment
+from moebius.report.results import main_table, suspicions
 from moebius.ui import html as words
 
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "benchmarks" / "results"
 LARGEST = 32 << 20
-SCHEMA = 1
 NONE = (
     '<p class="about">No evaluation has been run yet. <code>python -m eval run --models classical,moebius --data '
     "FOLDER -o results/</code> fills the pictures of a folder, scores them and writes what is shown here.</p>"
 )
+_HTML = """\
+<div class="results"><p class="about"><b>{{ count }} pictures of {{ name }}</b>, holes: {{ masks }}, {{ hole }} of a
+picture on average. {{ written }}.</p>
+<div class="figures"><div class="wide" tabindex="0">{{ table }}</div></div>
+<p class="about">{{ note }} Measured on {{ machine }}, threads: {{ threads }}, at commit {{ commit }}. The whole report
+lies beside these figures.</p>
+{%- if remarks %}<ul class="about">{% for text in remarks %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}</div>"""
 
 
 def tab(page: gr.Blocks) -> None:
@@ -59,48 +68,32 @@ def report() -> str:
 
 
 def html(results: dict, times: dict | None, written: str) -> str:
-    """A table of every model's main figures, then what to keep in mind."""
-    if results["schema"] != SCHEMA:
-        raise ValueError(f"they have schema {results['schema']}, this page reads {SCHEMA}; run python -m eval report")
-    data, figures = results["data"], results["figures"]
-    pictures, sets = figures["pictures"][:3], figures["sets"][:1]
-    count = results["features"]["pictures"]
-    header = ["Model", "Settings", *map(_named, pictures), *(f"{_named(one)}, N = {count:,}" for one in sets)]
-    header += ["Million parameters", "Seconds a picture"]
-    rows = []
-    for model in results["models"]:
-        told = model["composited"]
-        rows.append(
-            [
-                model["title"] + (" (suspicious)" if model["suspicious"] else ""),
-                model["settings"]["text"],
-                *(_interval(told["pictures"][one["key"]]) for one in pictures),
-                *(_number(told["sets"][one["key"]]["value"]) for one in sets),
-                f"{model['parameters'] / 1e6:,.1f}" if model["parameters"] else "–",
-                _number(_seconds(times, model["name"])),
-            ]
-        )
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
+    """A table of every model's main figures, then what to keep in mind.
+
+    Args:
+        results, times: the contents of results.json and of timing.json, where there is one.
+        written: when and where, in a sentence.
+    """
+    shown = main_table(results, times, "title")
+    data, machine = results["data"], results["hardware"]
+    return _page().render(
+        table=shown.html("Results"),
+        count=f"{data['pictures']:,}",
+        name=data["name"],
+        masks=data["masks"],
+        hole=f"{data['mean_hole']:.0%}",
+        written=written,
+        note=shown.note,
+        machine=machine.get("gpu") or machine["processor"],
+        threads=machine["threads"],
+        commit=str(results["commit"] or "unknown")[:16],
+        remarks=suspicions(results, "title") + results["warnings"],
     )
-    machine = results["hardware"]
-    said = [f"{model['title']}: {text}" for model in results["models"] for text in model["suspicious"]]
-    said += results["warnings"]
-    return (
-        f'<div class="results"><p class="about"><b>{data["pictures"]:,} pictures of {escape(str(data["name"]))}</b>, '
-        f"holes: {escape(str(data['masks']))}, {data['mean_hole']:.0%} of a picture on average. {escape(written)}.</p>"
-        '<div class="figures"><div class="wide" tabindex="0"><table aria-label="Results">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
-        '<p class="about">Known pixels are pasted back before anything is compared. Intervals: '
-        f"{escape(results['intervals'])}. Measured on {escape(str(machine.get('gpu') or machine['processor']))}, "
-        f"threads: {machine['threads']}, at "
-        f"commit {escape(str(results['commit'] or 'unknown'))[:16]}. "
-        "The whole report lies beside these figures.</p>"
-        + ('<ul class="about">' + "".join(f"<li>{escape(text)}</li>" for text in said) + "</ul>" if said else "")
-        + "</div>"
-    )
+
+
+@cache
+def _page() -> Template:
+    return Environment(autoescape=True, undefined=StrictUndefined).from_string(_HTML)
 
 
 def _read(path: Path) -> dict:
@@ -116,33 +109,3 @@ def _written(path: Path) -> str:
     if path.parent == SHIPPED:
         return "These figures come with the project (benchmarks/results)"
     return "Written on " + time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
-
-
-def _named(figure: dict) -> str:
-    unit = f" {figure['unit']}" if figure["unit"] else ""
-    return f"{figure['name']}{unit} {'↑' if figure['higher_is_better'] else '↓'}"
-
-
-def _number(value: float | str | None) -> str:
-    """As many digits as it deserves; infinities are written as words in the JSON."""
-    if value is None:
-        return "–"
-    value = float(value)
-    if value != value:
-        return "–"
-    if value in (float("inf"), float("-inf")):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def _interval(told: dict) -> str:
-    if told["low"] is None:
-        return _number(told["mean"])
-    return f"{_number(told['mean'])} [{_number(told['low'])}, {_number(told['high'])}]"
-
-
-def _seconds(times: dict | None, name: str) -> float | None:
-    """Median seconds of a picture in the smallest batch that was timed."""
-    batches = (times or {}).get("models", {}).get(name, {}).get("batches", {})
-    smallest = min(batches, key=int, default=None)
-    return batches[smallest]["per_picture_ms"] / 1000 if smallest else None

@@ -1,16 +1,19 @@
-"""Tables, plots and outlines."""
+"""Tables and plots."""
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageFont
 
 from eval.data.protocols import PROTOCOLS
-from eval.report import gallery, plots, render, sheets, tables
+from eval.report import plots, render, tables
 from eval.report.plots import Point
 from eval.store import to_json
+from moebius.files import read_json
+
+SHIPPED = Path(__file__).parents[3] / "benchmarks" / "results"
 
 
 def test_the_papers_figures_stand_only_beside_the_same_protocol():
@@ -30,11 +33,11 @@ def test_every_protocol_has_a_column_in_the_paper_and_a_known_mask(protocol):
     assert make(protocol.masks, 0, protocol.side).shape == (protocol.side, protocol.side)
 
 
-def test_numbers_for_people():
-    assert tables.text(0.12345) == "0.1235" and tables.text(12.345) == "12.35" and tables.text("inf") == "∞"
-    assert tables.with_interval({"mean": 1.0, "low": 0.5, "high": 2.0}) == "1.0000 [0.5000, 2.0000]"
-    assert tables.with_interval({"mean": "inf", "low": None, "high": None}) == "∞"
-    assert (tables.parameters(226_041_531), tables.parameters(11_902_000_000)) == ("226.0 M", "11.90 B")
+def test_the_shipped_report_is_what_its_figures_give():
+    """results.md beside the shipped results.json and timing.json, byte for byte."""
+    results, times = (read_json(SHIPPED / name) for name in ("results.json", "timing.json"))
+    made = render.markdown(results, tables.all_tables(results, times))
+    assert made == (SHIPPED / "results.md").read_text(encoding="utf-8")
 
 
 def test_json_knows_infinity_and_refuses_nan():
@@ -54,35 +57,3 @@ def test_points_lie_where_their_values_say():
 def test_lines_skip_what_is_not_there_and_one_flat_value_is_drawn():
     svg = plots.lines("t", "x", "y", ["small", "large"], {"a": [Point(0, 0.0), None], "b": [Point(0, 0.0)] * 2})
     assert svg.count("<circle") == 3 and "nan" not in svg
-
-
-def test_the_outline_runs_along_the_hole():
-    hole = np.zeros((20, 20), bool)
-    hole[5:10, 5:15] = True
-    hole[15:, 0:4] = True  # touches the border, which is no edge of the hole
-    line = gallery.edge(hole)
-    assert line[5, 5:15].all() and line[5:10, 5].all() and not line[7, 7]
-    assert line[15, 0:3].all() and not line[18, 0] and not line[~hole].any()
-
-
-def test_a_sheet_has_each_entry_whole_and_in_its_place():
-    colours = [(200, 10 * index, 40) for index in range(7)]
-    shown = [
-        sheets.Entry(
-            (np.full((100, 150, 3), colour, np.uint8), np.full((150, 90, 3), colour[::-1], np.uint8)), "x" * 99
-        )
-        for colour in colours
-    ]
-    sheet = np.asarray(sheets.draw("Title", ["hole outlined", "telea"], shown)).astype(int)
-    assert sheet.shape[1] <= sheets.WIDTH
-    corners = []
-    for colour in colours:
-        for painted, size in ((colour, (100, 150)), (colour[::-1], (150, 90))):
-            rows, columns = np.nonzero((sheet == painted).all(axis=2))
-            assert len(rows) == size[0] * size[1]  # no text and no other picture over it
-            corners.append((rows.min(), columns.min()))
-    assert corners == sorted(corners) and len({row for row, _ in corners}) == 2  # left to right, then the next row
-    font = ImageFont.load_default(12)
-    assert sheets.fitting("short", font, 150) == "short"
-    cut = sheets.fitting("a" * 90 + "0.25", font, 150)
-    assert cut.startswith("…") and cut.endswith("0.25") and font.getlength(cut) <= 150

@@ -1,0 +1,1 @@
+"""What people read and look at: tables of figures, and drawings of photos with their holes."""
