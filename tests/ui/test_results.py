@@ -54,9 +54,9 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
     (tmp_path / "timing.json").write_text(json.dumps(times))
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
-    for text in ("0.250 [0.200, 0.300]", "∞", "1.230", "N = 105", "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
+    for text in ("0.2500 [0.2000, 0.3000]", "∞", "1.230", "N = 105", "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
         assert text in shown
-    assert "(suspicious)" in shown and "<i>" not in shown and "<b>mine" not in shown
+    assert "⚠ suspicious" in shown and "<i>" not in shown and "<b>mine" not in shown
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
         (b"{", "Expecting"),
         (b"[]", "no table"),
         (b'{"schema": 99}', "schema 99"),
-        (b'{"schema": 1}', "data"),
+        (b'{"schema": 1}', "figures"),
         (b"\xff", "decode"),
     ],
 )
