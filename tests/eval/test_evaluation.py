@@ -3,12 +3,10 @@
 import json
 import math
 import os
-import random
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -171,24 +169,44 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
         assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * sheets.SIDE
 
 
-def command(pictures: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "eval", "run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks",
-            "object", "--features", "efficientnet-lite0", "--device", "cpu", "--no-time", "-o", str(out)]  # fmt: skip
+KILLED = """
+import itertools, os, signal, sys
+from eval.__main__ import main
+
+whole, parts, last, *options = sys.argv[1:]
+if not os.path.exists(whole):
+    assert main(["run", *options, "-o", whole]) == 0
+replace, count = os.replace, itertools.count(1)
 
 
-def test_killed_and_continued_gives_the_same_results(pictures, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    options = {"cwd": ROOT, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    began = time.monotonic()
-    assert subprocess.run(command(pictures, tmp_path / "whole"), **options).returncode == 0
-    took = time.monotonic() - began
-    process = subprocess.Popen(command(pictures, tmp_path / "parts"), **options)
-    try:
-        process.wait(took * random.uniform(0.3, 0.9))
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert subprocess.run(command(pictures, tmp_path / "parts"), **options).returncode == 0
+def replace_or_die(*paths):  # every file of a run is moved to its place by it
+    if next(count) == int(last):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*paths)
+
+
+os.replace = replace_or_die
+sys.exit(main(["run", *options, "-o", parts]))
+"""
+
+
+def test_killed_twice_and_continued_gives_the_same_results(pictures, tmp_path):
+    """SIGKILL while fills are written, then while scores are; against a run that nobody disturbed."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
+               "efficientnet-lite0", "--device", "cpu", "--no-time"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def run(kill_at: int) -> int:
+        command = [sys.executable, "-c", KILLED, str(whole), str(parts), str(kill_at), *options]
+        return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL).returncode
+
+    def count(pattern: str) -> int:
+        return len(list(parts.rglob(pattern)))
+
+    assert run(kill_at=10) == -signal.SIGKILL and 0 < count("*.png") < 14
+    assert run(kill_at=17) == -signal.SIGKILL and count("*.png") >= 14 and count("chunk-*.npz") < 3
+    assert run(kill_at=0) == 0
     for name in ("results.json", "results.md", "results.html"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not [path for path in (tmp_path / "whole").rglob("*") if path.match(TEMPORARY)]
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    assert not [path for path in whole.rglob("*") if path.match(TEMPORARY)]

@@ -6,7 +6,11 @@ import pytest
 from eval.metrics.kid import kernel_distance
 from eval.metrics.uids import inception_discriminative
 
-RANDOM = np.random.default_rng(0)
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """A generator of its own for every test."""
+    return np.random.default_rng(0)
 
 
 def direct_mmd(real: np.ndarray, fake: np.ndarray) -> float:
@@ -22,32 +26,32 @@ def direct_mmd(real: np.ndarray, fake: np.ndarray) -> float:
     return within + other - 2 * across
 
 
-def test_kernel_distance_is_the_formula():
-    real, fake = RANDOM.normal(size=(12, 5)), RANDOM.normal(0.5, 1, (12, 5))
+def test_kernel_distance_is_the_formula(random):
+    real, fake = random.normal(size=(12, 5)), random.normal(0.5, 1, (12, 5))
     assert kernel_distance(real, fake) == (pytest.approx(direct_mmd(real, fake)), 0.0)
 
 
-def test_kernel_distance_over_subsets_is_repeatable_and_near_the_whole():
-    real, fake = RANDOM.normal(size=(300, 4)), RANDOM.normal(1, 1, (300, 4))
+def test_kernel_distance_over_subsets_is_repeatable_and_near_the_whole(random):
+    real, fake = random.normal(size=(300, 4)), random.normal(1, 1, (300, 4))
     once = kernel_distance(real, fake, subsets=40, subset_size=100)
     assert once == kernel_distance(real, fake, subsets=40, subset_size=100)
     assert once[0] == pytest.approx(kernel_distance(real, fake)[0], rel=0.1) and once[1] > 0
 
 
-def test_separable_sets_are_told_apart_always():
-    real = RANDOM.normal(size=(300, 4))
+def test_separable_sets_are_told_apart_always(random):
+    real = random.normal(size=(300, 4))
     assert inception_discriminative(real, real + 20.0) == (0.0, 0.0)
 
 
-def test_identical_sets_are_told_apart_by_chance():
-    real = RANDOM.normal(size=(300, 4))
+def test_identical_sets_are_told_apart_by_chance(random):
+    real = random.normal(size=(300, 4))
     u_ids, p_ids = inception_discriminative(real, real.copy())
     assert u_ids == pytest.approx(0.5, abs=0.02)
     assert p_ids == 0.0  # never more real than itself
 
 
-def test_two_draws_of_one_distribution_are_hardly_told_apart():
-    u_ids, p_ids = inception_discriminative(RANDOM.normal(size=(2000, 4)), RANDOM.normal(size=(2000, 4)))
+def test_two_draws_of_one_distribution_are_hardly_told_apart(random):
+    u_ids, p_ids = inception_discriminative(random.normal(size=(2000, 4)), random.normal(size=(2000, 4)))
     assert u_ids == pytest.approx(0.5, abs=0.04) and p_ids == pytest.approx(0.5, abs=0.06)
 
 

@@ -8,9 +8,13 @@ from moebius.photo import images
 from tests.helpers.cmyk_profile import cmyk_profile
 
 H, W = 37, 53
-RNG = np.random.default_rng(5)
-COLOURS = RNG.integers(0, 256, (H, W, 3), np.uint8)
-ALPHA = RNG.integers(0, 256, (H, W), np.uint8)
+COLOURS = np.random.default_rng(5).integers(0, 256, (H, W, 3), np.uint8)
+ALPHA = np.random.default_rng(6).integers(0, 256, (H, W), np.uint8)
+
+
+def rng() -> np.random.Generator:
+    """A generator of its own for every caller, so that no test depends on those that ran before."""
+    return np.random.default_rng(5)
 
 
 def picture(mode: str) -> Image.Image:
@@ -19,14 +23,14 @@ def picture(mode: str) -> Image.Image:
         return Image.fromarray((COLOURS[..., 0] > 128).astype(np.uint8) * 255).convert("1")
     if mode == "P":
         image = Image.frombytes("P", (W, H), (COLOURS[..., 0] % 40).tobytes())
-        image.putpalette(RNG.integers(0, 256, 3 * 40, np.uint8).tobytes())
+        image.putpalette(rng().integers(0, 256, 3 * 40, np.uint8).tobytes())
         image.info["transparency"] = bytes([0, 128]) + bytes([255] * 38)
         return image
     if mode.startswith("I;16"):
-        values = RNG.integers(0, 65536, (H, W)).astype(">u2" if mode == "I;16B" else "<u2")
+        values = rng().integers(0, 65536, (H, W)).astype(">u2" if mode == "I;16B" else "<u2")
         return Image.frombytes(mode, (W, H), values.tobytes())
     bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}[mode]
-    return Image.frombytes(mode, (W, H), RNG.integers(0, 256, (H, W, bands), np.uint8).tobytes())
+    return Image.frombytes(mode, (W, H), rng().integers(0, 256, (H, W, bands), np.uint8).tobytes())
 
 
 def box() -> np.ndarray:
@@ -66,7 +70,7 @@ def test_putting_back_the_same_colours_changes_nothing(mode):
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_16_bit_arrays_keep_full_precision_and_alpha(channels):
-    before = RNG.integers(0, 65536, (H, W, channels)).astype(np.uint16)
+    before = rng().integers(0, 65536, (H, W, channels)).astype(np.uint16)
     rgb = images.to_rgb(before)
     np.testing.assert_array_equal(rgb[..., 0], before[..., 0])
     edited = rgb.copy()

@@ -11,13 +11,17 @@ from moebius.photo import png
 from moebius.photo.photo_file import encode_photo, open_photo
 
 W, H = 61, 43  # no multiple of 8, so that the last byte of low-depth lines is not full
-RNG = np.random.default_rng(2)
+
+
+def rng() -> np.random.Generator:
+    """A generator of its own for every caller, so that no test depends on those that ran before."""
+    return np.random.default_rng(2)
 
 
 def make(depth: int, colour: int, extra: list[tuple[bytes, bytes]] = (), interlace: bool = False) -> bytes:
     """A PNG of noise in any depth and colour type, unfiltered, written here by the book."""
     channels = png.CHANNELS[colour]
-    samples = RNG.integers(0, 2**depth, (H, W * channels))
+    samples = rng().integers(0, 2**depth, (H, W * channels))
     if depth == 16:
         lines = samples.astype(">u2").view(np.uint8).reshape(H, -1)
     else:
@@ -26,7 +30,7 @@ def make(depth: int, colour: int, extra: list[tuple[bytes, bytes]] = (), interla
     data = zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines))
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", W, H, depth, colour, 0, 0, 0))]
     if colour == png.PALETTE:
-        chunks.append((b"PLTE", RNG.integers(0, 256, 3 * 2**depth, np.uint8).tobytes()))
+        chunks.append((b"PLTE", rng().integers(0, 256, 3 * 2**depth, np.uint8).tobytes()))
     return png.join_chunks([*chunks, *extra, (b"IDAT", data[:100]), (b"IDAT", data[100:]), (b"IEND", b"")])
 
 
@@ -124,7 +128,7 @@ def test_icc_profile_survives():
 
 
 def test_interlaced_files_are_read():
-    image = Image.fromarray(RNG.integers(0, 256, (H, W, 3), np.uint8))
+    image = Image.fromarray(rng().integers(0, 256, (H, W, 3), np.uint8))
     data = imagecodecs.png_encode(np.asarray(image))
     plain = open_photo(data)
     np.testing.assert_array_equal(np.asarray(plain.raster), np.asarray(image))
@@ -157,7 +161,7 @@ def test_the_transparent_colour_stays_where_it_was(depth, colour, key):
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_new_16_bit_files(channels):
-    array = RNG.integers(0, 65536, (H, W, channels)).astype(np.uint16)
+    array = rng().integers(0, 65536, (H, W, channels)).astype(np.uint16)
     np.testing.assert_array_equal(imagecodecs.png_decode(png.new_png(array, [])), array)
 
 

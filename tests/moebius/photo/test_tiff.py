@@ -10,13 +10,17 @@ from moebius.photo import images, tiff
 from moebius.photo.photo_file import PhotoError, encode_photo, open_photo
 
 W, H = 75, 67
-RNG = np.random.default_rng(4)
+
+
+def rng() -> np.random.Generator:
+    """A generator of its own for every caller, so that no test depends on those that ran before."""
+    return np.random.default_rng(4)
 
 
 def make(shape: tuple[int, ...], dtype=np.uint8, **options) -> bytes:
     """A TIFF by tifffile, an independent writer."""
     out = io.BytesIO()
-    pixels = RNG.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    pixels = rng().integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
     tifffile.imwrite(out, pixels, metadata=None, **options)
     return out.getvalue()
 
@@ -86,7 +90,7 @@ def test_only_changed_samples_differ_and_the_form_stays(kind):
 
 def test_planar_16_bit():
     out = io.BytesIO()
-    pixels = RNG.integers(0, 65536, (3, H, W)).astype(np.uint16)
+    pixels = rng().integers(0, 65536, (3, H, W)).astype(np.uint16)
     tifffile.imwrite(out, pixels, photometric="rgb", planarconfig="separate", metadata=None, rowsperstrip=20)
     data = out.getvalue()
     np.testing.assert_array_equal(open_photo(data).raster, pixels.transpose(1, 2, 0))
@@ -105,14 +109,14 @@ def test_nothing_of_the_old_strip_remains():
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         where, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
     photo, changed = open_photo(data), np.ones((H, W), bool)
-    noise = Image.fromarray(RNG.integers(0, 256, (H, W, 3), np.uint8))
+    noise = Image.fromarray(rng().integers(0, 256, (H, W, 3), np.uint8))
     encoded = encode_photo(photo, noise, changed)
     assert encoded.data[where : where + length] == bytes(length)
     np.testing.assert_array_equal(read(encoded.data), np.asarray(noise))
 
 
 def test_other_forms_are_written_by_pillow_with_their_tags():
-    image = Image.fromarray(RNG.integers(0, 2, (H, W), np.uint8) * 255).convert("1")
+    image = Image.fromarray(rng().integers(0, 2, (H, W), np.uint8) * 255).convert("1")
     out = io.BytesIO()
     image.save(out, "TIFF", compression="group4", tiffinfo={270: "a drawing", 315: "someone"}, dpi=(300, 300))
     photo, changed, encoded, edited = edit(out.getvalue())
@@ -123,7 +127,7 @@ def test_other_forms_are_written_by_pillow_with_their_tags():
 
 
 def test_lossy_compression_is_replaced_by_a_lossless_one_and_says_so():
-    image = Image.fromarray(RNG.integers(0, 256, (H, W, 3), np.uint8))
+    image = Image.fromarray(rng().integers(0, 256, (H, W, 3), np.uint8))
     out = io.BytesIO()
     image.save(out, "TIFF", compression="jpeg", quality=80)
     photo, changed, encoded, edited = edit(out.getvalue())
