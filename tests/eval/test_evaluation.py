@@ -18,6 +18,7 @@ from eval.report.summary import Figure
 from eval.settings import Settings
 from eval.steps import Evaluation
 from moebius.files import TEMPORARY, read_json
+from moebius.report.drawing import CELL_PX
 from tests.helpers.synthetic import picture
 
 ROOT = Path(__file__).parents[2]
@@ -162,11 +163,11 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
     entry = next(sheets.entries(made.dataset, worst.places, fills, scores, KEY))
     sample = made.dataset.samples[worst.places[0]]
     with Image.open(fills["telea"] / "composited" / f"{sample.id}.png") as fill:
-        expected = fill.resize((sheets.SIDE, sheets.SIDE), Image.Resampling.LANCZOS)
+        expected = fill.resize((CELL_PX, CELL_PX), Image.Resampling.LANCZOS)
     assert (entry.pictures[1] == expected).all() and (entry.pictures[0] != entry.pictures[1]).any()
     assert entry.caption == f"{sample.id}, hole {sample.hole:.0%}: {max(distances):.2f}"
     with Image.open(written[1]) as sheet:
-        assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * sheets.SIDE
+        assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * CELL_PX
 
 
 KILLED = """
