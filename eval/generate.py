@@ -11,11 +11,10 @@ import dataclasses
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -28,6 +27,7 @@ from moebius.config import RECIPES, SamplingConfig
 from moebius.fill import geometry
 from moebius.masks import seed_of
 from moebius.progress import counter
+from moebius.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -96,9 +96,9 @@ def generate(
     total = sum(map(len, mine))
     done = total - sum(map(len, todo))
     label = f"{contestant.name}: filling"
-    with counter(total, label, done, quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
+    with counter(total, label, done, quiet=quiet) as progress, ThreadPoolExecutor(2) as pool:
         writing: deque[Future] = deque()
-        for chunk, loaded in ahead(pool, todo, lambda chunk: [dataset.load(sample) for sample in chunk]):
+        for chunk, loaded in read_ahead(todo, lambda chunk: [dataset.load(one) for one in chunk], AHEAD, 2):
             started = time.perf_counter()
             seeds = [seed_of(config["seed"], f"{sample.id}#fill") for sample in chunk]
             pictures, masks = zip(*loaded, strict=True)
@@ -110,18 +110,6 @@ def generate(
             progress.update(len(chunk))
         for future in writing:
             future.result()
-
-
-def ahead(pool: ThreadPoolExecutor, items: list, read: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
-    """Pairs (item, read(item)) in order, a few of them read before they are asked for."""
-    waiting: deque[tuple[Any, Future]] = deque()
-    for item in items:
-        waiting.append((item, pool.submit(read, item)))
-        if len(waiting) > AHEAD:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
 
 
 def fill_chunk(

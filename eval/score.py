@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,11 +19,12 @@ from PIL import Image
 from eval import store
 from eval.contestants import ROOT
 from eval.data.dataset import DataSet, Sample
-from eval.generate import ahead, chunks, composited_path, raw_path
+from eval.generate import AHEAD, chunks, composited_path, raw_path
 from eval.metrics import pixels
 from eval.metrics.names import FEATURES, PERCEPTUAL
 from eval.workers import Workers
 from moebius.progress import counter
+from moebius.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from eval.metrics.features import Extractor
@@ -147,8 +147,8 @@ def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: st
     parts = chunks(dataset.samples, BATCH)
     mine = [index for index in workers.mine(len(parts))]
     todo = [index for index in mine if not (folder / chunk_name(index)).is_file()]
-    with counter(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress, ThreadPoolExecutor(4) as pool:
-        for index, loaded in ahead(pool, todo, lambda index: read(parts[index])):
+    with counter(len(mine), label, len(mine) - len(todo), quiet=quiet) as progress:
+        for index, loaded in read_ahead(todo, lambda index: read(parts[index]), AHEAD, 4):
             store.write(folder / chunk_name(index), work(parts[index], loaded))
             progress.update()
 

@@ -26,6 +26,8 @@ LAYERS = (
     "paper",
     "heldout",
     "progress",
+    "read_ahead",
+    "units",
     "report",
     "config",
     "devices",

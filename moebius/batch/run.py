@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from moebius.fill.scheduler import Result, Together
 from moebius.masks import seed_of
 from moebius.photo import images, photo_file
 from moebius.progress import Cancelled
+from moebius.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -117,8 +119,14 @@ def run(
     before = Records.read(out)
     together = Together(task.load, task.config, batch_size)
     writing: deque[Future[Outcome]] = deque()
-    with ThreadPoolExecutor(workers, "read") as readers, ThreadPoolExecutor(workers, "write") as writers:
-        open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
+    open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
+    reading = read_ahead(
+        jobs,
+        lambda job: _read(job, task, out, before, open_mask),
+        lambda: max(workers, together.batch_size),
+        workers,
+    )
+    with closing(reading), ThreadPoolExecutor(workers, "write") as writers:
 
         def written(results: Iterator[Result]) -> Iterator[Outcome]:
             """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
@@ -134,13 +142,7 @@ def run(
                 del ready, fill  # or a photo more is held than need be
 
         try:
-            ahead = _ahead(
-                readers,
-                jobs,
-                lambda: max(workers, together.batch_size),
-                lambda job: _read(job, task, out, before, open_mask),
-            )
-            for job, ready in ahead:
+            for job, ready in reading:
                 if isinstance(ready, Outcome):
                     yield ready
                     continue
@@ -157,8 +159,6 @@ def run(
             while writing:
                 yield writing.popleft().result()
             raise
-        finally:
-            readers.shutdown(wait=False, cancel_futures=True)
 
 
 def _generator(seed: int | None) -> torch.Generator | None:
@@ -167,23 +167,6 @@ def _generator(seed: int | None) -> torch.Generator | None:
     import torch
 
     return torch.Generator().manual_seed(seed)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, jobs: list[Job], count: Callable[[], int], read: Callable
-) -> Iterator[tuple[Job, object]]:
-    """Pairs (job, read(job)) in order; about `count()` are read, or being read, ahead of the one that was asked for."""
-    waiting: deque[tuple[Job, Future]] = deque()
-    for job in jobs:
-        waiting.append((job, pool.submit(read, job)))
-        if len(waiting) > count():
-            first, future = waiting.popleft()
-            yield first, future.result()
-            del future
-    while waiting:
-        first, future = waiting.popleft()
-        yield first, future.result()
-        del future
 
 
 def finished_before(job: Job, task: Task, before: Records) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import tee
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,6 +22,7 @@ import torch
 from moebius import heldout, masks
 from moebius.masks import Random
 from moebius.photo import photo_file
+from moebius.read_ahead import read_ahead
 from moebius.training.config import SHAPES, ConfigError, Data, Source
 from moebius.training.data import fills, pictures
 from moebius.training.data.pictures import Index, Picture
@@ -289,15 +291,15 @@ def ahead(
     prepare: Callable[[int], _T], groups: Iterator[list[int]], workers: int, depth: int = 2
 ) -> Iterator[list[_T]]:
     """`[prepare(number) for number in group]` for each group, in order, `depth` groups ahead in threads."""
-    with ThreadPoolExecutor(workers) as threads:
-        waiting: list[list[Future]] = []
-        try:
-            for group in groups:
-                waiting.append([threads.submit(prepare, number) for number in group])
-                if len(waiting) > depth:
-                    yield [future.result() for future in waiting.pop(0)]
-            while waiting:
-                yield [future.result() for future in waiting.pop(0)]
-        finally:
-            for future in (future for group in waiting for future in group):
-                future.cancel()
+    groups, coming = tee(groups)
+    longest = 1
+
+    def numbers() -> Iterator[int]:
+        nonlocal longest
+        for group in coming:
+            longest = max(longest, len(group))
+            yield from group
+
+    with closing(read_ahead(numbers(), prepare, lambda: depth * longest, workers)) as prepared:
+        for group in groups:
+            yield [next(prepared)[1] for _ in group]

@@ -1,0 +1,41 @@
+"""Reading ahead: while one item is worked on, the next ones are read in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Read], depth: int | Callable[[], int], workers: int
+) -> Iterator[tuple[Item, Read]]:
+    """Pairs (item, read(item)), in the order of `items`.
+
+    What `read` raises comes in its item's turn and ends the iteration. When the iteration ends or is closed, reads that
+    have not begun are cancelled and those that have are waited for. What was handed out is not held here.
+
+    Args:
+        depth: how many items are read, or being read, ahead of the one that was asked for; a function is asked anew
+            each time.
+        workers: threads.
+    """
+    waiting: deque[tuple[Item, Future[Read]]] = deque()
+    with ThreadPoolExecutor(workers, "read") as threads:
+        try:
+            for item in items:
+                waiting.append((item, threads.submit(read, item)))
+                if len(waiting) > (depth() if callable(depth) else depth):
+                    yield _finished(*waiting.popleft())
+            while waiting:
+                yield _finished(*waiting.popleft())
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _finished(item: Item, future: Future[Read]) -> tuple[Item, Read]:
+    return item, future.result()
