@@ -96,8 +96,8 @@ def _sync(path: Path) -> None:
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Add one line of JSON to a file, on the disk when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    with path.open("ab") as file:
+        file.write((json.dumps(row) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
 

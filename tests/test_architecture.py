@@ -74,7 +74,8 @@ KNOWN = {
 
 HOMES = {
     r"\bos\.(environ|getenv)\b": {"moebius.environment"},
-    r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.export", "moebius.batch.records"},
+    r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.export"},
+    r"\bfcntl\b": set(),
     r"\bfile_digest\(|\.read_bytes\(\)\)\.hexdigest": {"moebius.files"},
 }
 """What is done in one place: a pattern of the source, and the modules that may have it."""

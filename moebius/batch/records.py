@@ -11,7 +11,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moebius.files import delete_abandoned, sha256
+from filelock import FileLock, Timeout
+
+from moebius.files import append_line, delete_abandoned, sha256
 
 PREFIX = "moebius-batch"
 
@@ -66,7 +68,7 @@ class Records:
 
 
 class RecordsFile:
-    """A process's own part, opened for appending, and locked where the system can. Use it as a context manager.
+    """A process's own part: rows are added to it, and nobody else may do so meanwhile. Use it as a context manager.
 
     Raises:
         ValueError: another run is at work on it.
@@ -74,35 +76,24 @@ class RecordsFile:
 
     def __init__(self, folder: Path, rank: int = 0, processes: int = 1) -> None:
         self.path, self._alone = folder / part_name("jsonl", rank, processes), processes == 1
+        self._lock = FileLock(folder / f".{part_name('lock', rank, processes)}", thread_local=False)
 
     def __enter__(self) -> RecordsFile:
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        folder = self.path.parent
         try:
-            _lock(self._file)
-        except OSError as error:
-            os.close(self._file)
-            folder = self.path.parent
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
             raise ValueError(f"another batch is writing into {folder}; wait for it, or give another -o") from error
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")  # ends the line that a kill tore
+        with self.path.open("ab+") as file:
+            if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n":
+                file.write(b"\n")  # ends the line that a kill tore
         if self._alone:
-            delete_abandoned(self.path.parent, deep=True)
+            delete_abandoned(folder, deep=True)
         return self
 
     def __exit__(self, *_) -> None:
-        os.close(self._file)
+        self._lock.release()
 
     def append(self, row: dict) -> None:
-        """One line, in one write, on the disk when this returns."""
-        os.write(self._file, (json.dumps(row) + "\n").encode())
-        os.fsync(self._file)
-
-
-def _lock(file: int) -> None:
-    """Raises OSError where another process holds it. Windows has no such lock, and there nothing is locked."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """One line, on the disk when this returns."""
+        append_line(self.path, row)

@@ -66,7 +66,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def results(out: Path) -> dict[str, bytes]:
-    return {name: data for name, data in tree(out).items() if not name.startswith("moebius-batch")}
+    return {name: data for name, data in tree(out).items() if not name.startswith(("moebius-batch", ".moebius-batch"))}
 
 
 def command(*arguments) -> list[str]:
@@ -428,6 +428,23 @@ def test_records_survive_torn_lines_and_know_our_files(tmp_path):
     assert found.state("a.png", "another", output) == "ours"
     output.write_bytes(b"edited")
     assert found.state("a.png", key, output) == found.state("b.png", key, output) == "foreign"
+
+
+def test_a_second_run_is_refused_also_without_fcntl_as_on_windows(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with RecordsFile(tmp_path), pytest.raises(ValueError, match="another batch is writing into"):
+        RecordsFile(tmp_path).__enter__()
+    with RecordsFile(tmp_path), RecordsFile(tmp_path, 1, 2):  # another process's part is another file
+        pass
+
+
+def test_the_page_may_end_a_batch_in_another_thread_than_it_began_in(tmp_path):
+    records = RecordsFile(tmp_path).__enter__()
+    ending = threading.Thread(target=records.__exit__, args=(None, None, None))
+    ending.start()
+    ending.join()
+    with RecordsFile(tmp_path):
+        pass
 
 
 def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path, mask):
