@@ -19,6 +19,7 @@ from eval import cost
 from eval.contestants import Contestant, parameters_of
 from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
+from moebius import devices
 from moebius.bench.operations import count_operations
 from moebius.masks import seed_of
 from moebius.progress import counter
@@ -38,7 +39,7 @@ class Clock:
     _step_began: float | None = None
 
     def now(self) -> float:
-        synchronise(self.device)
+        devices.synchronize(self.device)
         return time.perf_counter()
 
     def step_begins(self) -> None:
@@ -51,16 +52,6 @@ class Clock:
         if self._step_began is not None:
             self.times["step"].append(now - self._step_began)
             self._step_began = None
-
-
-def synchronise(device: str) -> None:
-    """Wait until the device has done what was asked of it."""
-    import torch
-
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    elif device == "mps":
-        torch.mps.synchronize()
 
 
 @contextmanager
@@ -120,7 +111,7 @@ def measure(
     for contestant in contestants:
         began = time.perf_counter()
         models[contestant.name] = contestant.load()
-        synchronise(device)
+        devices.synchronize(device)
         told[contestant.name] = {"load_s": round(time.perf_counter() - began, 3), "batches": {}}
 
     def fill(contestant: Contestant, batch: int) -> Clock:
@@ -138,12 +129,12 @@ def measure(
             memory: dict[str, dict] = {}
             for turn in range(rounds + 1):
                 for contestant in contestants:
-                    with cost.peak_memory(device) as peak:
+                    with devices.PeakMemory() as peak:
                         clock = fill(contestant, batch)
                     progress.update()
                     if turn:  # the first was for warm-up
                         clocks[contestant.name].append(clock)
-                        memory[contestant.name] = peak
+                        memory[contestant.name] = {"process_gib": peak.gib["memory"], "gpu_gib": peak.gib["gpu"]}
             for name, measured in clocks.items():
                 told[name]["batches"][str(batch)] = _told(measured, batch) | {"peak": memory[name]}
     for contestant in contestants:

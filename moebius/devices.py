@@ -191,37 +191,81 @@ def _malloc(mmap_bytes: int, trim_bytes: int) -> Iterator[None]:
         trim()
 
 
-class PeakMemory:
-    """The most memory that this process and torch on the GPU held while it was entered, in GiB: a context manager."""
+def peak_gib() -> dict[str, float | None]:
+    """Most memory that this process has held so far (`memory`), and torch on the GPU (`gpu`), in GiB; None where it is
+    not known."""
+    try:
+        import resource
 
-    def __init__(self, interval_s: float = 0.02):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = _gib(peak * (1 if sys.platform == "darwin" else 2**10))  # bytes on macOS, else KiB
+    except ImportError:  # Windows
+        memory = None
+    return {"memory": memory, "gpu": _gpu_peak_gib()}
+
+
+class PeakMemory:
+    """The most memory that this process and torch on the GPU held while it was entered: a context manager.
+
+    `gib` is as in `peak_gib`. Linux keeps count of the process's resident memory; elsewhere a thread looks at it. One
+    at a time: a second one inside would reset the first one's count.
+    """
+
+    def __init__(self, interval_s: float = 0.02) -> None:
+        """interval_s: between two looks of the thread."""
         self._interval_s = interval_s
         self.gib: dict[str, float | None] = {"memory": None, "gpu": None}
 
     def __enter__(self) -> PeakMemory:
-        import psutil
-
-        self._process, self._most = psutil.Process(), 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         if torch := _cuda():
             torch.cuda.reset_peak_memory_stats()
-        self._thread.start()
+        self._thread = None
+        if not _reset_kernel_peak():
+            import psutil
+
+            self._process, self._most = psutil.Process(), 0
+            self._stop = threading.Event()
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, *_) -> None:
-        self._stop.set()
-        self._thread.join()
-        torch = _cuda()
-        self.gib = {
-            "memory": round(self._most / 2**30, 3),
-            "gpu": round(torch.cuda.max_memory_allocated() / 2**30, 3) if torch else None,
-        }
+        if self._thread:
+            self._stop.set()
+            self._thread.join()
+        memory = _gib(self._most if self._thread else _kernel_peak_bytes())
+        self.gib = {"memory": memory, "gpu": _gpu_peak_gib()}
 
     def _watch(self) -> None:
         self._most = self._process.memory_info().rss
         while not self._stop.wait(self._interval_s):
             self._most = max(self._most, self._process.memory_info().rss)
+
+
+def _reset_kernel_peak() -> bool:
+    """Have the kernel count the peak of our resident memory from now on; False where it does not."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return _kernel_peak_bytes() > 0
+
+
+def _kernel_peak_bytes() -> int:
+    """0 where the kernel does not count."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 2**10  # it says kB and means KiB
+    return 0
+
+
+def _gpu_peak_gib() -> float | None:
+    torch = _cuda()
+    return _gib(torch.cuda.max_memory_allocated()) if torch else None
+
+
+def _gib(count: int) -> float:
+    return round(count / 2**30, 3)
 
 
 def _cuda():

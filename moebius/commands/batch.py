@@ -9,7 +9,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from moebius import environment, registry
+from moebius import devices, environment, registry
 from moebius.commands import arguments, inpaint
 from moebius.weights import locate
 
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> dict:
             "mark": task.mark,
             "process": [rank, processes],
             **tally.report(),
-            "peak_gib": inpaint.peak_gib(),
+            "peak_gib": devices.peak_gib(),
             "notes": inpaint.remarks(card, vars(options)),
             "report": part_name("report.json", rank, processes),
         }

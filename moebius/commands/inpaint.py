@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Container
 from pathlib import Path
 
-from moebius import registry
+from moebius import devices, registry
 from moebius.commands import arguments
 from moebius.files import check_output_file, write_atomic
 
@@ -111,7 +110,7 @@ def run(options: argparse.Namespace) -> dict:
             "write": round(done - encoding, 3),
             "total": round(done - started, 3),
         },
-        "peak_gib": peak_gib(),
+        "peak_gib": devices.peak_gib(),
         "notes": notes,
     }
 
@@ -151,17 +150,3 @@ def describe(report: dict) -> str:
         *report["notes"],
     ]
     return "\n".join(lines)
-
-
-def peak_gib() -> dict[str, float | None]:
-    """Most memory that this process has held, and torch on the GPU, in GiB; None where it cannot be told."""
-    try:
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        memory = round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)  # bytes on macOS, else KiB
-    except ImportError:  # Windows
-        memory = None
-    torch = sys.modules.get("torch")
-    on_gpu = torch is not None and torch.cuda.is_initialized()
-    return {"memory": memory, "gpu": round(torch.cuda.max_memory_allocated() / 2**30, 3) if on_gpu else None}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -55,18 +56,49 @@ def test_unknown_devices_and_types_are_named():
 
 
 def test_the_peak_is_that_of_the_time_between():
-    import time
+    with devices.PeakMemory() as before:
+        pass
+    if before._thread:
+        pytest.skip("this system does not count peaks")
+    with devices.PeakMemory() as during:
+        block = np.ones(2**26)  # half a gibibyte
+        del block
+    with devices.PeakMemory() as after:
+        pass
+    assert during.gib["memory"] > before.gib["memory"] + 0.45
+    assert after.gib["memory"] < during.gib["memory"] - 0.25
+    assert (during.gib["gpu"] is None) == (not torch.cuda.is_initialized())
 
+
+def test_the_peak_where_the_system_does_not_count_it(monkeypatch):
+    monkeypatch.setattr(devices, "_reset_kernel_peak", lambda: False)
     with devices.PeakMemory(interval_s=0.001) as before:
         pass
+    large, seen = (before.gib["memory"] + 0.25) * 2**30, threading.Event()
+
+    class Watched:
+        """The process; it reports when its memory was looked at while the block was there."""
+
+        def memory_info(self):
+            info = process.memory_info()
+            if info.rss > large:
+                seen.set()
+            return info
+
     with devices.PeakMemory(interval_s=0.001) as during:
-        block = np.ones(2**26)  # half a gibibyte
-        deadline = time.monotonic() + 5
-        while during._most < before.gib["memory"] * 2**30 + 2**28 and time.monotonic() < deadline:
-            block += 1
+        process, during._process = during._process, Watched()
+        block = np.ones(2**26)
+        assert seen.wait(120), "nobody looked"
         del block
     assert during.gib["memory"] > before.gib["memory"] + 0.25
-    assert (during.gib["gpu"] is None) == (not torch.cuda.is_initialized())
+
+
+def test_the_peak_of_the_whole_process_is_at_least_what_it_holds_now():
+    import psutil
+
+    held = psutil.Process().memory_info().rss / 2**30
+    peak = devices.peak_gib()
+    assert peak["memory"] > 0.9 * held and (peak["gpu"] is None) == (not torch.cuda.is_initialized())
 
 
 def test_asking_imports_no_torch_before_it_is_needed():
