@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from moebius.config import SamplingConfig
+from moebius.fill.report import Report
 from moebius.fill.result import Fill
-from moebius.inpainters.base import Inpainter
+from moebius.inpainters.base import Inpainter, PhotoInpainter
 from moebius.photo import images
 from moebius.photo.raster import Raster
-from moebius.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -27,58 +26,64 @@ class OpenCvInpainter(Inpainter):
     def __init__(self, name: str, method: str) -> None:
         self.name, self.method = name, method
 
-    def fill_square(
+    def fill_squares(
         self,
-        image: np.ndarray,
-        mask: np.ndarray,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
         config: SamplingConfig,
-        generator: torch.Generator | None,
-        progress: Progress,
-    ) -> np.ndarray:
-        """See `Inpainter.fill_square`; nothing of `config` and `generator` matters here."""
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        """See `Inpainter.fill_squares`; `config` and `generators` are not used."""
         import cv2
 
-        return cv2.inpaint(image, mask.astype(np.uint8), 5, getattr(cv2, self.method)).astype(np.float32)
+        method = getattr(cv2, self.method)
+        return [
+            cv2.inpaint(tile, mask.astype(np.uint8), 5, method).astype(np.float32)
+            for tile, mask in zip(tiles, masks, strict=True)
+        ]
 
 
-class TruthInpainter(Inpainter):
+class TruthInpainter(Inpainter, PhotoInpainter):
     """Cheats: it is given the picture without its hole and returns it, changed by `change` or not at all.
 
     A scale for the scores: nothing can do better than the truth, and a worse copy must score worse.
     """
 
     size = None
-    sees_truth = True
-    """Evaluation hands over the unmasked picture."""
 
     def __init__(self, name: str, change: Callable[[np.ndarray], np.ndarray] = lambda picture: picture) -> None:
         self.name, self.change = name, change
 
-    def fill_square(
-        self,
-        image: np.ndarray,
-        mask: np.ndarray,
-        config: SamplingConfig,
-        generator: torch.Generator | None,
-        progress: Progress,
-    ) -> np.ndarray:
-        return self.change(image).astype(np.float32)
+    def whole_photos(self, config: SamplingConfig) -> PhotoInpainter:
+        return self
 
-    def begin(
+    def fill_photos(
         self,
-        image: Raster,
-        mask_image: Image.Image | np.ndarray,
-        config: SamplingConfig | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress = lambda share, text: None,
-        rgb: np.ndarray | None = None,
-    ) -> Fill:
-        """The fill itself, because what stands under the hole is used."""
-        mask = images.mask_array(mask_image)
-        truth = images.to_rgb(image) if rgb is None else rgb
+        photos: Sequence[Raster],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[Fill]:
+        """What stands under the holes."""
+        return [self._fill(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
+
+    def _fill(self, photo: Raster, mask: np.ndarray) -> Fill:
+        truth = images.to_rgb(photo)
         filled = np.where(mask[..., None], self.change(truth), truth)
-        raster = images.put_back(image, filled, mask)
+        raster = images.put_back(photo, filled, mask)
         return Fill(raster=raster, changed=mask, squares=(), seconds={"model": 0.0, "geometry": 0.0}, notes=())
+
+    def fill_squares(
+        self,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        raise AssertionError("tiles do not show what stands under the holes; see fill_photos")
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:

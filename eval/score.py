@@ -19,7 +19,7 @@ from PIL import Image
 from eval import store
 from eval.contestants import ROOT
 from eval.data.dataset import DataSet, Sample
-from eval.generate import AHEAD, chunks, composited_path, raw_path
+from eval.generate import AHEAD, chunks, composited_path
 from eval.metrics import pixels
 from eval.metrics.names import FEATURES, PERCEPTUAL
 from eval.workers import Workers
@@ -120,7 +120,7 @@ def score_fills(
     """Score the fills in `fills` into one file per chunk in `folder`. `networks` is called for them when needed."""
 
     def read(chunk: tuple[Sample, ...]) -> list[tuple]:
-        return [(*dataset.load(sample), *read_fill(fills, sample)) for sample in chunk]
+        return [(*dataset.load(sample), read_fill(fills, sample)) for sample in chunk]
 
     def work(chunk: tuple[Sample, ...], loaded: list[tuple]) -> bytes:
         return _score_chunk(chunk, loaded, networks())
@@ -137,7 +137,7 @@ def real_features(
         return [dataset.load(sample)[0] for sample in chunk]
 
     def work(chunk: tuple[Sample, ...], loaded: list[np.ndarray]) -> bytes:
-        return _pack([{"id": sample.id} for sample in chunk], features_of(networks().extractor, loaded), None)
+        return _pack([{"id": sample.id} for sample in chunk], features_of(networks().extractor, loaded))
 
     _each_chunk(dataset, folder, config, workers, "Reading the real pictures", read, work, quiet)
 
@@ -153,34 +153,22 @@ def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: st
             progress.update()
 
 
-def read_fill(fills: Path, sample: Sample) -> tuple[np.ndarray, np.ndarray | None]:
-    """Composited and, where it differs, raw: (H, W, 3) uint8. Raises ValueError where there is none."""
+def read_fill(fills: Path, sample: Sample) -> np.ndarray:
+    """(H, W, 3) uint8. Raises ValueError where there is none."""
     path = composited_path(fills, sample)
     if not path.is_file():
         raise ValueError(f"{path} is missing: python -m eval generate makes it")
-    raw = raw_path(fills, sample)
-    return _open(path), _open(raw) if raw.is_file() else None
-
-
-def _open(path: Path) -> np.ndarray:
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def _score_chunk(chunk: tuple[Sample, ...], loaded: list[tuple], networks: Networks) -> bytes:
-    truths, masks, composited, raws = (list(column) for column in zip(*loaded, strict=True))
-    rows = [{"id": sample.id, "composited": scores, "raw": None}
-            for sample, scores in zip(chunk, _scores(composited, truths, masks, networks), strict=True)]  # fmt: skip
-    features = features_of(networks.extractor, composited)
-    some = [index for index, raw in enumerate(raws) if raw is not None]
-    raw_features = None
-    if some:
-        chosen = [[column[index] for index in some] for column in (raws, truths, masks)]
-        raw_features = features.copy()  # where raw and composited do not differ
-        raw_features[some] = features_of(networks.extractor, chosen[0])
-        for index, scores in zip(some, _scores(*chosen, networks), strict=True):
-            rows[index]["raw"] = scores
-    return _pack(rows, features, raw_features)
+    truths, masks, composited = (list(column) for column in zip(*loaded, strict=True))
+    rows = [
+        {"id": sample.id, "composited": scores}
+        for sample, scores in zip(chunk, _scores(composited, truths, masks, networks), strict=True)
+    ]
+    return _pack(rows, features_of(networks.extractor, composited))
 
 
 def _scores(fills: list, truths: list, masks: list, networks: Networks) -> list[dict]:
@@ -218,10 +206,9 @@ def _by_size(pictures: list[np.ndarray]) -> list[list[int]]:
     return list(sizes.values())
 
 
-def _pack(rows: list[dict], features: np.ndarray, raw_features: np.ndarray | None) -> bytes:
+def _pack(rows: list[dict], features: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    extra = {} if raw_features is None else {"raw": raw_features}
-    np.savez(buffer, rows=np.array(store.to_json(rows)), composited=features, **extra)
+    np.savez(buffer, rows=np.array(store.to_json(rows)), composited=features)
     return buffer.getvalue()
 
 
@@ -235,8 +222,6 @@ class Scores:
     rows: list[dict]
     composited: np.ndarray
     """Features (N, D) float32, mapped from a file: not in memory."""
-    raw: np.ndarray | None
-    """None: the contestant makes nothing but the hole."""
 
 
 def gather(folder: Path, dataset: DataSet, workers: Workers) -> Scores | None:
@@ -254,23 +239,17 @@ def read_scores(folder: Path, names: list[str]) -> Scores:
             f"{len(absent)} of {len(names)} parts are missing in {folder}: python -m eval score makes them"
         )
     rows: list[dict] = []
-    any_raw, width = False, 0
+    width = 0
     for name in names:
         with np.load(folder / name) as part:
             rows += json.loads(str(part["rows"]))
-            any_raw |= "raw" in part
             width = part["composited"].shape[1]
-    kinds = ["composited"] + (["raw"] if any_raw else [])
-    mapped = {}
-    for kind in kinds:
-        path = folder / f"{kind}.f32"
-        joined = np.memmap(path, np.float32, "w+", shape=(len(rows), width))
-        start = 0
-        for name in names:
-            with np.load(folder / name) as part:
-                values = part[kind] if kind in part else part["composited"]
-            joined[start : start + len(values)] = values
-            start += len(values)
-        joined.flush()
-        mapped[kind] = np.memmap(path, np.float32, "r", shape=(len(rows), width))
-    return Scores(rows, mapped["composited"], mapped.get("raw"))
+    path = folder / "composited.f32"
+    joined = np.memmap(path, np.float32, "w+", shape=(len(rows), width))
+    start = 0
+    for name in names:
+        with np.load(folder / name) as part:
+            joined[start : start + len(part["composited"])] = part["composited"]
+            start += len(part["composited"])
+    joined.flush()
+    return Scores(rows, np.memmap(path, np.float32, "r", shape=(len(rows), width)))

@@ -21,7 +21,6 @@ from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
 from moebius import devices
 from moebius.bench.operations import count_operations
-from moebius.masks import seed_of
 from moebius.progress import counter
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def measure(
         raise ValueError(f"a batch of {max(batches)} needs as many pictures, the data has {len(dataset.samples)}")
     samples = dataset.samples[: max(batches)]
     loaded = [dataset.load(sample) for sample in samples]
-    seeds = [seed_of(dataset.request.seed, f"{sample.id}#fill") for sample in samples]
+    seed = dataset.request.seed
 
     models, told = {}, {}
     for contestant in contestants:
@@ -119,7 +118,7 @@ def measure(
         pictures, masks = zip(*loaded[:batch], strict=True)
         with timed_parts(inpainter, clock):
             began = clock.now()
-            fill_chunk(inpainter, pictures, masks, contestant.config, seeds[:batch])
+            fill_chunk(inpainter, pictures, masks, contestant.config, seed)
             clock.times["total"].append(clock.now() - began)
         return clock
 
@@ -138,7 +137,7 @@ def measure(
             for name, measured in clocks.items():
                 told[name]["batches"][str(batch)] = _told(measured, batch) | {"peak": memory[name]}
     for contestant in contestants:
-        told[contestant.name] |= _work(contestant, models[contestant.name], loaded[0], seeds[0])
+        told[contestant.name] |= _work(contestant, models[contestant.name], loaded[0], seed)
     return {
         "models": told,
         "rounds": rounds,
@@ -194,7 +193,7 @@ def _work(contestant: Contestant, inpainter: Inpainter, sample, seed: int) -> di
     flops = []
     for steps in (1, 2):
         config = dataclasses.replace(contestant.config, num_inference_steps=steps, strength=1.0)
-        flops.append(count_operations(lambda config=config: fill_chunk(inpainter, (picture,), (mask,), config, [seed])))
+        flops.append(count_operations(lambda config=config: fill_chunk(inpainter, (picture,), (mask,), config, seed)))
     step, steps = flops[1] - flops[0], contestant.config.num_inference_steps or 1
     runs = max(1, int(steps * contestant.config.effective_strength))
     total = flops[0] + (runs - 1) * step

@@ -10,7 +10,9 @@ import numpy as np
 
 from moebius import devices, model_cache, registry
 from moebius.config import SamplingConfig
+from moebius.fill import seeds
 from moebius.fill.result import Fill
+from moebius.fill.scheduler import fill_photo
 from moebius.photo.raster import Raster
 from moebius.progress import Progress
 
@@ -54,7 +56,7 @@ def compare(
     A model that cannot run here becomes an outcome with its reason, and the next one follows.
 
     Args:
-        photo, mask: as for `Inpainter.fill`.
+        photo, mask: as for `fill_photo`.
         seed: every model starts from it.
         options: how to load a model.
     """
@@ -84,12 +86,8 @@ def _run(
             registry.resolve(card.name, options)
             model = model_cache.acquire(card.name, options, progress)
             loaded = time.perf_counter()
-            generator = None
-            if card.seeded:
-                import torch
-
-                generator = torch.Generator().manual_seed(seed)
-            fill = model.fill(photo, mask, config, generator, progress)
+            generator = seeds.generator(seed if card.seeded else None)
+            fill = fill_photo(model, photo, mask, config, generator, progress)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not devices.is_out_of_memory(error):
             raise

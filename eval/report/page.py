@@ -106,7 +106,7 @@ def _gallery(model: dict, dataset: DataSet, fills: Path) -> dict:
             shown.append(
                 {
                     "photo": _thumbnail(*dataset.load(sample)),
-                    "fill": _thumbnail(read_fill(fills, sample)[0]),
+                    "fill": _thumbnail(read_fill(fills, sample)),
                     "caption": f"{place}: {sample.id}, {sample.hole:.0%} hole",
                 }
             )

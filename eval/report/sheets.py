@@ -57,6 +57,6 @@ def entries(
     for index in places:
         sample = dataset.samples[index]
         pictures = [drawing.small(*dataset.load(sample), side=CELL_PX)]
-        pictures += [drawing.small(read_fill(folder, sample)[0], side=CELL_PX) for folder in fills.values()]
+        pictures += [drawing.small(read_fill(folder, sample), side=CELL_PX) for folder in fills.values()]
         values = ", ".join(f"{number(scores[name][index][key]):.2f}" for name in fills)
         yield Entry(tuple(pictures), f"{sample.id}, hole {sample.hole:.0%}: {values}")

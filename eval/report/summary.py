@@ -187,7 +187,7 @@ def contestant_figures(
     groups = [sample.group for sample in dataset.samples]
     bootstrap = Bootstrap(groups)
     composited = [row["composited"] for row in scores.rows]
-    part = {
+    return {
         "name": contestant.name,
         "title": contestant.title,
         "settings": contestant.settings(),
@@ -203,16 +203,8 @@ def contestant_figures(
             "difference": differences(metrics, composited, reference, bootstrap),
             "bins": bins(metrics, dataset, composited, reference),
         },
-        "raw": None,
         "gallery": gallery(metrics, dataset, composited),
     }
-    if scores.raw is not None:
-        raw = [row["raw"] or row["composited"] for row in scores.rows]
-        part["raw"] = {
-            "sets": set_figures(metrics, real, scores.raw),
-            "pictures": picture_figures(metrics, raw, bootstrap),
-        }
-    return part
 
 
 def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:

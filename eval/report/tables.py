@@ -13,8 +13,7 @@ def all_tables(results: dict, times: dict | None) -> list[Table]:
         main_table(results, times),
         paper_table(results["paper"]) if results["paper"] else None,
         difference_table(results),
-        all_figures(results, "composited"),
-        all_figures(results, "raw"),
+        all_figures(results),
         bin_table(results),
         bin_difference_table(results),
         timing_table(times) if times else None,
@@ -22,24 +21,16 @@ def all_tables(results: dict, times: dict | None) -> list[Table]:
     return [one for one in found if one is not None]
 
 
-def all_figures(results: dict, kind: str) -> Table | None:
-    """Every figure, of the `composited` or the `raw` fills; None where no model has raw ones."""
-    models = [model for model in results["models"] if model[kind]]
-    if not models:
-        return None
-    rows = []
+def all_figures(results: dict) -> Table:
+    """Every figure of every model."""
+    models, rows = results["models"], []
     for one in results["figures"]["pictures"]:
-        values = (table.interval(model[kind]["pictures"][one["key"]]) for model in models)
+        values = (table.interval(model["composited"]["pictures"][one["key"]]) for model in models)
         rows.append((heading(one), *values))
     for one in results["figures"]["sets"]:
-        values = (table.figure(model[kind]["sets"][one["key"]]["value"]) for model in models)
+        values = (table.figure(model["composited"]["sets"][one["key"]]["value"]) for model in models)
         rows.append((f"{heading(one)} (N = {results['features']['pictures']:,})", *values))
-    titles = {
-        "composited": "All figures, composited",
-        "raw": "All figures, raw: what the model made, nothing pasted back",
-    }
-    note = "" if kind == "composited" else "Models that make only the hole are not listed: raw and composited are one."
-    return Table(titles[kind], ("", *map(_with_settings, models)), tuple(rows), note)
+    return Table("All figures, composited", ("", *map(_with_settings, models)), tuple(rows))
 
 
 def difference_table(results: dict) -> Table | None:

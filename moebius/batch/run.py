@@ -24,16 +24,14 @@ from moebius.batch.plan import Job, stays_inside
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
 from moebius.files import sha256, write_atomic
+from moebius.fill import seeds
 from moebius.fill.result import Fill
-from moebius.fill.scheduler import Result, Together
-from moebius.masks import seed_of
+from moebius.fill.scheduler import Result, Scheduler
 from moebius.photo import images, photo_file
 from moebius.progress import Cancelled
 from moebius.read_ahead import read_ahead
 
 if TYPE_CHECKING:
-    import torch
-
     from moebius.inpainters.base import Inpainter
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -52,7 +50,7 @@ class Task:
     """Called when the first photo needs the model, and for every photo after it."""
     config: SamplingConfig
     seed: int | None
-    """Of the whole batch, each photo's own is made from it and its name; None: the model takes none."""
+    """Of every photo's fill, see `moebius.fill.seeds`; None: the model takes none."""
     identity: dict
     """Everything else that the results depend on, as JSON: model, weights, number format, mark."""
     mark: str | None = None
@@ -60,12 +58,8 @@ class Task:
     overwrite: bool = False
     """Files in the way that no batch has written may be replaced."""
 
-    def seed_for(self, name: str) -> int | None:
-        """Of one photo, in [0, 2**63): it depends on nothing but the batch's seed and the photo's relative path."""
-        return None if self.seed is None else seed_of(self.seed, name) >> 1
-
-    def key(self, name: str, photo: bytes, mask: bytes) -> str:
-        settings = {**self.identity, "config": vars(self.config), "seed": self.seed_for(name)}
+    def key(self, photo: bytes, mask: bytes) -> str:
+        settings = {**self.identity, "config": vars(self.config), "seed": self.seed}
         return key_of(photo, mask, settings)
 
 
@@ -117,28 +111,28 @@ def run(
         ValueError, MemoryError: the model cannot be loaded.
     """
     before = Records.read(out)
-    together = Together(task.load, task.config, batch_size)
+    scheduler = Scheduler(task.load, task.config, batch_size)
     writing: deque[Future[Outcome]] = deque()
     open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
     reading = read_ahead(
         jobs,
         lambda job: _read(job, task, out, before, open_mask),
-        lambda: max(workers, together.batch_size),
+        lambda: max(workers, scheduler.batch_size),
         workers,
     )
     with closing(reading), ThreadPoolExecutor(workers, "write") as writers:
 
         def written(results: Iterator[Result]) -> Iterator[Outcome]:
             """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
-            for (job, ready, seed), fill in results:
+            for (job, ready), fill in results:
                 if isinstance(fill, Exception):
                     outcome = _failed(job, fill)
                     del ready, fill
                     yield outcome
                     continue
-                if len(writing) >= together.batch_size:
+                if len(writing) >= scheduler.batch_size:
                     yield writing.popleft().result()
-                writing.append(writers.submit(_write, job, ready, fill, seed, task, records))
+                writing.append(writers.submit(_write, job, ready, fill, task, records))
                 del ready, fill  # or a photo more is held than need be
 
         try:
@@ -146,13 +140,12 @@ def run(
                 if isinstance(ready, Outcome):
                     yield ready
                     continue
-                seed = task.seed_for(job.name)
-                name, report = (job, ready, seed), partial(told, job)
+                name, report = (job, ready), partial(told, job)
                 photo, mask, rgb, ready.rgb = ready.photo.raster, ready.mask, ready.rgb, None
                 del ready
-                yield from written(together.add(name, photo, mask, _generator(seed), report, rgb))
+                yield from written(scheduler.add(name, photo, mask, seeds.generator(task.seed), report, rgb))
                 del name, photo, mask, rgb
-            yield from written(together.rest())
+            yield from written(scheduler.flush())
             while writing:
                 yield writing.popleft().result()
         except Cancelled:
@@ -161,19 +154,11 @@ def run(
             raise
 
 
-def _generator(seed: int | None) -> torch.Generator | None:
-    if seed is None:
-        return None
-    import torch
-
-    return torch.Generator().manual_seed(seed)
-
-
 def finished_before(job: Job, task: Task, before: Records) -> bool:
     """Whether a photo needs nothing more. Raises ValueError or OSError where its files cannot be read."""
     if job.problem or not job.output.exists():
         return False
-    key = task.key(job.name, photo_file.read_file(job.photo), photo_file.read_file(job.mask))
+    key = task.key(photo_file.read_file(job.photo), photo_file.read_file(job.mask))
     return before.state(job.name, key, job.output) == "finished"
 
 
@@ -186,7 +171,7 @@ def _read(job: Job, task: Task, out: Path, before: Records, open_mask: Callable)
         if not stays_inside(job.output, out):
             raise ValueError(f"{job.output} is a link that leads out of {out}; remove it")
         data, (mask_data, mask) = photo_file.read_file(job.photo), open_mask(job.mask)
-        key = task.key(job.name, data, mask_data)
+        key = task.key(data, mask_data)
         state = before.state(job.name, key, job.output)
         if state == "finished":
             return Outcome(job=job, state="finished")
@@ -207,7 +192,7 @@ def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:
     return data, photo_file.open_mask(data, name=path.name)
 
 
-def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, records: RecordsFile) -> Outcome:
+def _write(job: Job, ready: _Ready, fill: Fill, task: Task, records: RecordsFile) -> Outcome:
     """Encode; then the record, then the file: see `moebius.batch.records`."""
     started = time.perf_counter()
     try:
@@ -217,7 +202,7 @@ def _write(job: Job, ready: _Ready, fill: Fill, seed: int | None, task: Task, re
             "photo": job.name,
             "key": ready.key,
             "sha256": sha256(encoded.data),
-            "seed": seed,
+            "seed": task.seed,
             "changed_pixels": int(fill.changed.sum()),
             "squares": len(fill.squares),
             "model_s": round(fill.seconds["model"], 3),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import secrets
 from pathlib import Path
 
 from moebius import environment, registry
 from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
 from moebius.devices import DTYPES
+from moebius.fill import seeds
 from moebius.weights import locate
 
 _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConfig))
@@ -127,6 +127,4 @@ def batch_size(options: argparse.Namespace) -> int:
 def seed(options: argparse.Namespace) -> int:
     """The one that was given, else a random one. ValueError if it is out of range."""
     given = vars(options).get("seed")
-    if given is not None and not 0 <= given < 2**63:
-        raise ValueError(f"--seed must be between 0 and 2**63 - 1, got {given}")
-    return secrets.randbits(32) if given is None else given
+    return seeds.random_seed() if given is None else seeds.check_seed(given, "--seed")

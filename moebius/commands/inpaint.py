@@ -66,6 +66,8 @@ def run(options: argparse.Namespace) -> dict:
 
     with TerminalProgress() as progress:
         from moebius import model_cache
+        from moebius.fill import seeds
+        from moebius.fill.scheduler import fill_photo
         from moebius.photo import photo_file
 
         progress(0.0, "Reading")
@@ -76,12 +78,8 @@ def run(options: argparse.Namespace) -> dict:
         mark = arguments.mark(options, card.seeded)
         model = model_cache.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
-        generator = None
-        if card.seeded:
-            import torch
-
-            generator = torch.Generator().manual_seed(seed)
-        fill = model.fill(photo.raster, mask, config, generator, progress, batch_size)
+        generator = seeds.generator(seed if card.seeded else None)
+        fill = fill_photo(model, photo.raster, mask, config, generator, progress, batch_size)
         progress(1.0, "Writing")
         encoding = time.perf_counter()
         encoded = photo_file.encode_photo(photo, fill.raster, fill.changed, suffix, mark)

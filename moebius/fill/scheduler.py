@@ -1,42 +1,86 @@
-"""Photos whose squares share the model's calls, as many squares a call as were asked for.
+"""The one way of a fill: plan squares, cut tiles, have the model fill them, paste.
 
-A photo alone, with one square a call, goes the same way.
+Tiles of one photo or of several share the model's calls, as many a call as were asked for. Nothing here knows which
+model it is: see `moebius.inpainters.base` for what a model gives.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from moebius.fill.job import Filling, Piece
+import numpy as np
+
+from moebius import devices
+from moebius.config import SamplingConfig
+from moebius.fill.job import Job, SquaresJob, Tile, WholePhotoJob, unchanged
+from moebius.fill.report import Report
 from moebius.fill.result import Fill
-from moebius.photo.raster import Raster
-from moebius.progress import Cancelled, Progress
+from moebius.photo import images
+from moebius.photo.raster import Raster, shape_of
+from moebius.progress import Cancelled, Progress, no_progress
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
+    from PIL import Image
 
-    from moebius.config import SamplingConfig
     from moebius.inpainters.base import Inpainter
 
 Result = tuple[Any, Fill | Exception]
-"""The name that a photo was given, and what became of it."""
+"""The name that a photo was given, and its fill or why there is none."""
 
 
-class Together:
+def fill_photo(
+    model: Inpainter,
+    image: Raster,
+    mask_image: Image.Image | np.ndarray,
+    config: SamplingConfig | None = None,
+    generator: torch.Generator | None = None,
+    progress: Progress = no_progress,
+    batch_size: int = 1,
+) -> Fill:
+    """Fill the white part of `mask_image` in one photo.
+
+    Args:
+        image: Pillow image in RGB, RGBA (alpha is kept), L, LA, P, CMYK, 1 or I;16, or an array (H, W, 2, 3 or 4)
+            uint16.
+        mask_image: same size; white = repaint, see `images.mask_array`.
+        config: what it leaves open is the model's own choice.
+        generator: see `moebius.fill.seeds.generator`; None: by chance.
+        batch_size: tiles that may share a call of the model.
+
+    Returns:
+        A picture of the same size and mode; pixels further than `config.feather_px` from the hole are identical.
+
+    Raises:
+        ValueError: sizes differ, the mask is full, the mode is not supported.
+        MemoryError: it does not fit, even alone.
+        Cancelled: `progress` raised it.
+    """
+    scheduler = Scheduler(lambda: model, config, batch_size)
+    results = [*scheduler.add(None, image, mask_image, generator, progress), *scheduler.flush()]
+    ((_, result),) = results
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+class Scheduler:
     """Photos go in one by one, and come out as soon as they are filled.
 
-    At most `batch_size` - 1 photos wait for others to fill up a call with. While none waits the model is not held, so
+    At most `batch_size` - 1 photos wait for others to share a call with. While none waits the model is not held, so
     that another one may take its place in memory.
     """
 
-    def __init__(self, load: Callable[[], Inpainter], config: SamplingConfig | None, batch_size: int = 1) -> None:
+    def __init__(
+        self, load: Callable[[], Inpainter], config: SamplingConfig | None = None, batch_size: int = 1
+    ) -> None:
         """
         Args:
             load: gives the model, asked for with every photo; it may have been loaded anew.
-            batch_size: squares that fill one call.
+            batch_size: tiles that share a call of the model.
 
         Raises:
             ValueError: the batch size is below 1.
@@ -44,94 +88,180 @@ class Together:
         if batch_size < 1:
             raise ValueError(f"the batch size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
-        """What was asked for, or less where memory ran out with it."""
-        self._load, self._config = load, config
+        """What was asked for, or less once memory ran out with it."""
+        self._load, self._open_config = load, config or SamplingConfig()
+        self._config = self._open_config
         self._model: Inpainter | None = None
-        self._open: list[tuple[Any, Filling]] = []
+        self._open: list[tuple[Any, Job]] = []
 
     def add(
         self,
         name: Any,
         image: Raster,
-        mask_image: Raster,
+        mask_image: Image.Image | np.ndarray,
         generator: torch.Generator | None = None,
-        progress: Progress = lambda share, text: None,
+        progress: Progress = no_progress,
         rgb: np.ndarray | None = None,
     ) -> Iterator[Result]:
-        """Take a photo; then the model works as long as there are squares enough for a call. An error is its photo's.
+        """Take a photo; then the model works as long as there are tiles enough for a call. An error is its photo's.
 
-        rgb: see `Inpainter.begin`.
+        Arguments as for `fill_photo`.
+
+        Args:
+            name: comes back with the result.
+            rgb: `images.to_rgb(image)`, if the caller has it and leaves it to us.
 
         Raises:
             Cancelled: a photo's `progress` raised it.
         """
         self._model = self._load()
+        self._config = self._open_config.for_model(self._model.name)
         try:
-            photo = self._model.begin(image, mask_image, self._config, generator, progress, rgb)
+            job = self._begin(image, mask_image, generator, progress, rgb)
         except Cancelled:
             raise
         except Exception as error:
-            photo = error
-        if isinstance(photo, Filling):
-            self._open.append((name, photo))
+            job = error
+        if isinstance(job, Job):
+            self._open.append((name, job))
             yield from self._work(self.batch_size)
             return
-        self._rest()
-        results = deque([(name, photo)])
-        del photo
-        yield from _handed_over(results)
+        self._release_idle_model()
+        results = deque([(name, job)])
+        del job
+        yield from _hand_over(results)
 
-    def rest(self) -> Iterator[Result]:
+    def flush(self) -> Iterator[Result]:
         """Fill what is still waiting."""
         yield from self._work(1)
 
-    def _work(self, least: int) -> Iterator[Result]:
-        while self._open and sum(photo.ready() for _, photo in self._open) >= least:
-            failed, notes = self._call(self._pieces()), self._model.remarks()
-            self.batch_size = min(self.batch_size, self._model.fits or self.batch_size)
-            done = [(name, photo) for name, photo in self._open if photo in failed or photo.ready() == 0]
-            self._open = [one for one in self._open if one not in done]
-            self._rest()
-            results = deque((name, failed.get(photo) or _finished(photo, notes)) for name, photo in done)
-            del failed, done
-            yield from _handed_over(results)
+    def _begin(
+        self,
+        image: Raster,
+        mask_image: Image.Image | np.ndarray,
+        generator: torch.Generator | None,
+        progress: Progress,
+        rgb: np.ndarray | None,
+    ) -> Job | Fill:
+        """The photo as a job, or its result where the model need not be asked."""
+        started = time.perf_counter()
+        whole = self._model.whole_photos(self._config) is not None
+        if rgb is None and not whole:
+            rgb = images.to_rgb(image)  # (H, W, 3) uint8 or uint16
+        mask = images.mask_array(mask_image)  # (H, W) bool
+        images.check_mask(mask, shape_of(image))
+        if whole:
+            return WholePhotoJob(image, mask, generator, progress)
+        if not mask.any():
+            return unchanged(image, mask, time.perf_counter() - started)
+        return SquaresJob(image, rgb, mask, self._config, self._model.size, generator, progress, started)
 
-    def _rest(self) -> None:
+    def _work(self, min_tiles: int) -> Iterator[Result]:
+        while self._open and sum(job.ready() for _, job in self._open) >= min_tiles:
+            failed = self._call(self._take())
+            remarks = self._model.remarks()
+            done = [(name, job) for name, job in self._open if job in failed or job.ready() == 0]
+            self._open = [one for one in self._open if one not in done]
+            self._release_idle_model()
+            results = deque((name, failed.get(job) or _finish(job, remarks)) for name, job in done)
+            del failed, done
+            yield from _hand_over(results)
+
+    def _release_idle_model(self) -> None:
         if not self._open:
             self._model = None
 
-    def _pieces(self) -> list[Piece]:
-        """For the next call: of the photo that came first, and of others with pieces of that shape."""
-        pieces: list[Piece] = []
-        for _, photo in self._open:
-            if photo.shape == self._open[0][1].shape and len(pieces) < self.batch_size:
-                pieces += photo.take(self.batch_size - len(pieces))
-        return pieces
+    def _take(self) -> list[Tile]:
+        """Tiles for the next call, those of the photo that came first before others."""
+        tiles: list[Tile] = []
+        for _, job in self._open:
+            if len(tiles) < self.batch_size:
+                tiles += job.take(self.batch_size - len(tiles))
+        return tiles
 
-    def _call(self, pieces: list[Piece]) -> dict[Filling, Exception]:
-        """Have pieces filled, and put into their photos; the photos where that failed."""
-        failed: dict[Filling, Exception] = {}
-        for piece, filled in zip(pieces, self._model.fill_pieces(pieces, self._config), strict=True):
+    def _call(self, tiles: list[Tile]) -> dict[Job, Exception]:
+        """Have tiles filled and put into their photos; returns the photos where that failed."""
+        failed: dict[Job, Exception] = {}
+        for tile, filled in zip(tiles, self._fill(tiles), strict=True):
             try:
                 if isinstance(filled, Exception):
                     raise filled
-                piece.photo.put(piece, filled)
+                tile.job.put(tile, filled)
             except Cancelled:
                 raise
             except Exception as error:
-                failed[piece.photo] = error
+                failed[tile.job] = error
         return failed
 
+    def _fill(self, tiles: list[Tile]) -> list[np.ndarray | Fill | Exception]:
+        """What the model makes of tiles in one call, or each tile's error.
 
-def _handed_over(results: deque[Result]) -> Iterator[Result]:
+        Where memory runs out, another model leaves, then the call is halved, then this model shrinks. Where a call
+        fails otherwise, it is halved until the tile is found that is to blame, and the others are filled.
+
+        Raises:
+            Cancelled: a photo's progress raised it.
+        """
+        states = [tile.generator.get_state() if tile.generator is not None else None for tile in tiles]
+        while True:
+            try:
+                return self._ask_model(tiles)
+            except Cancelled:
+                raise
+            except Exception as error:
+                out_of_memory = devices.is_out_of_memory(error)
+                if not out_of_memory and len(tiles) == 1:
+                    return [error]
+            # here the error is gone, and with it the tensors that its frames held
+            for tile, state in zip(tiles, states, strict=True):
+                if state is not None:
+                    tile.generator.set_state(state)  # the same fill as without the failure
+            if out_of_memory:
+                devices.let_go()
+                if self._model.make_room():
+                    continue
+            if len(tiles) > 1:
+                half = len(tiles) // 2
+                if out_of_memory:
+                    self.batch_size = min(self.batch_size, half)
+                return self._fill(tiles[:half]) + self._fill(tiles[half:])
+            if self._model.shrink() is None:
+                return [MemoryError(f"not enough memory for {self._model.name}, even with nothing else loaded")]
+
+    def _ask_model(self, tiles: list[Tile]) -> list[np.ndarray] | list[Fill]:
+        """One call of the model; each photo learns how far it is and what it cost."""
+        by_job = {tile.job: [other for other in tiles if other.job is tile.job] for tile in tiles}
+
+        def tell(share: float, text: str) -> None:
+            for job, own in by_job.items():
+                job.report(own, share, text)
+
+        tell(0.0, "Starting")
+        report, started = Report(tell), time.perf_counter()
+        whole = self._model.whole_photos(self._config)
+        filled = (self._model.fill_squares if whole is None else whole.fill_photos)(
+            [tile.image for tile in tiles],
+            [tile.mask for tile in tiles],
+            self._config,
+            [tile.generator for tile in tiles],
+            report,
+        )
+        seconds = (time.perf_counter() - started) / len(tiles)
+        steps_ms = [step_ms / len(tiles) for step_ms in report.steps_ms]
+        for tile in tiles:
+            tile.job.spend(seconds, steps_ms)
+        return filled
+
+
+def _hand_over(results: deque[Result]) -> Iterator[Result]:
     """One after the other, and nothing of it is kept here: an error has the model in its frames."""
     while results:
         yield results.popleft()
 
 
-def _finished(photo: Filling, notes: tuple[str, ...]) -> Fill | Exception:
+def _finish(job: Job, remarks: tuple[str, ...]) -> Fill | Exception:
     try:
-        return photo.fill(notes)
+        return job.finish(remarks)
     except Cancelled:
         raise
     except Exception as error:

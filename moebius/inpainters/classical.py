@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from moebius.config import SamplingConfig
 from moebius.fill import geometry
-from moebius.inpainters.base import Inpainter
+from moebius.fill.report import Report
+from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,21 @@ class ClassicalInpainter(Inpainter):
     name = "classical"
     size = None
 
+    def fill_squares(
+        self,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        """See `Inpainter.fill_squares`; `config` and `generators` are not used.
+
+        Raises:
+            ValueError: the library was installed without its compiled part.
+        """
+        return one_by_one(self.fill_square, tiles, masks, config, generators, progress)
+
     def fill_square(
         self,
         image: np.ndarray,
@@ -52,11 +68,7 @@ class ClassicalInpainter(Inpainter):
         generator: torch.Generator | None,
         progress: Progress,
     ) -> np.ndarray:
-        """See `Inpainter.fill_square`; nothing of `config` and `generator` matters.
-
-        Raises:
-            ValueError: the library was installed without its compiled part.
-        """
+        """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255]."""
         side = image.shape[0]
         size = working_size(mask)
         whole = geometry.Square(0, 0, side, ((0, 0, side, side),))

@@ -1,7 +1,8 @@
-"""Student and PixelHacker as `Inpainter`s: `MoebiusInpaintPipeline` on squares of a photo."""
+"""Student and PixelHacker as `Inpainter`s: `MoebiusInpaintPipeline` on tiles of photos."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -12,10 +13,10 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
-from moebius.fill.job import Filling, Piece
+from moebius.fill.report import Report
 from moebius.fill.result import Fill
 from moebius.inpainters import precision
-from moebius.inpainters.base import Inpainter
+from moebius.inpainters.base import Inpainter, PhotoInpainter
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler, paste_blurred
@@ -27,9 +28,9 @@ _ENCODE_STEPS, _DECODE_STEPS = 2, 5
 
 
 class DenoiserInpainter(Inpainter):
-    """Fills with a loaded pipeline and is named after its network, if nothing else is said.
+    """Fills with a loaded pipeline; named after its network by default.
 
-    Under the `published` recipe it takes whole pictures, as the paper's code does.
+    Under the `published` recipe it takes whole photos, see `WholePhotos`.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class DenoiserInpainter(Inpainter):
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.files = files
         self._scheduler: str | None = None  # the pipeline's own one until a config names another
-        self._said: list[str] = []
+        self._remarks: list[str] = []
         pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
@@ -60,11 +61,11 @@ class DenoiserInpainter(Inpainter):
         """
         device = device or devices.best_device()
         devices.check_device(device)
-        kind, said = precision.choose(files, device, dtype, progress)
+        kind, remarks = precision.choose(files, device, dtype, progress)
         unet, vae = load_denoiser(files, device, kind), load_autoencoder(files, device, kind)
         devices.let_go()
         model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files, name)
-        model._said.extend(said)
+        model._remarks.extend(remarks)
         return model
 
     def facts(self) -> dict[str, str | int | None]:
@@ -77,7 +78,7 @@ class DenoiserInpainter(Inpainter):
         }
 
     def remarks(self) -> tuple[str, ...]:
-        return tuple(self._said)
+        return tuple(self._remarks)
 
     def shrink(self) -> str | None:
         """From float32 to bfloat16, where the student's weights bear it, then from the GPU to the processor."""
@@ -86,57 +87,36 @@ class DenoiserInpainter(Inpainter):
             return None
         if self.pipeline.unet.dtype == torch.float32 and self._bears_bfloat16():
             self.pipeline.to(torch.bfloat16)
-            said = f"There was not enough memory on {device} in float32; took bfloat16 instead."
+            change = f"There was not enough memory on {device} in float32; took bfloat16 instead."
         else:
             self.pipeline.to("cpu", torch.float32)
-            said = f"There was not enough memory on {device}; took the processor instead."
-        self._said.append(said)
-        return said
+            change = f"There was not enough memory on {device}; took the processor instead."
+        self._remarks.append(change)
+        return change
 
     def _bears_bfloat16(self) -> bool:
         """As `precision.choose` would find; tried on the processor, because there is no room on the GPU."""
         student = self.files is not None and self.files.network == "moebius"
         return not student or not precision.inaccurate(self.files, "cpu", torch.bfloat16)
 
-    def begin(
-        self,
-        image: Raster,
-        mask_image: Image.Image | np.ndarray,
-        config: SamplingConfig | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress = lambda share, text: None,
-        rgb: np.ndarray | None = None,
-    ) -> Filling | Fill:
-        """As `Inpainter.begin`; the `published` recipe gives an RGB picture at the model's size, all of it changed."""
-        if not RECIPES[(config or SamplingConfig()).recipe].whole_picture:
-            return super().begin(image, mask_image, config, generator, progress, rgb)
-        return WholePicture(self.pipeline, image, mask_image, generator, progress)
-
-    def fill_square(
-        self,
-        image: np.ndarray,
-        mask: np.ndarray,
-        config: SamplingConfig,
-        generator: torch.Generator | None,
-        progress: Progress,
-    ) -> np.ndarray:
-        return self.fill_squares([image], [mask], config, [generator], progress)[0]
+    def whole_photos(self, config: SamplingConfig) -> PhotoInpainter | None:
+        return WholePhotos(self) if RECIPES[config.recipe].whole_picture else None
 
     def fill_squares(
         self,
-        pictures: Sequence[np.ndarray],
+        tiles: Sequence[np.ndarray],
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Progress,
+        progress: Report,
     ) -> list[np.ndarray]:
-        """In one call of the pipeline; every square draws its own noise."""
+        """In one call of the pipeline; every tile draws its own noise."""
         runs = max(1, int(config.num_inference_steps * config.effective_strength))
         total = _ENCODE_STEPS + runs + _DECODE_STEPS
         progress(0.0, "Looking at the surroundings")
 
         def stepped(pipeline, step: int, timestep: int, tensors: dict) -> dict:
-            self.tick(str(pipeline.device))
+            progress.step_ended(str(pipeline.device))
             text = f"Step {step + 2} of {runs}" if step + 1 < runs else "Painting the pixels"
             progress((_ENCODE_STEPS + step + 1) / total, text)
             return tensors
@@ -144,7 +124,7 @@ class DenoiserInpainter(Inpainter):
         if config.scheduler != self._scheduler:
             self.pipeline.scheduler, self._scheduler = make_scheduler(config.scheduler), config.scheduler
         values = self.pipeline(
-            image=list(pictures),
+            image=list(tiles),
             mask_image=list(masks),
             num_inference_steps=config.num_inference_steps,
             guidance_scale=config.guidance_scale,
@@ -160,50 +140,71 @@ class DenoiserInpainter(Inpainter):
         return list(values * 255.0)
 
 
-class WholePicture(Filling):
-    """The `published` recipe's way: the picture at the model's size is one piece, and pasted with soft edges there."""
+class WholePhotos(PhotoInpainter):
+    """The `published` recipe, as the paper's code does it: the whole photo at the model's size, pasted there with soft
+    edges. The result is an RGB picture at the model's size, all of it changed."""
 
-    def __init__(
+    def __init__(self, model: DenoiserInpainter) -> None:
+        self._model = model
+
+    def fill_photos(
         self,
-        pipeline: MoebiusInpaintPipeline,
-        image: Raster,
-        mask_image: Image.Image | np.ndarray,
-        generator: torch.Generator | None,
-        progress: Progress,
-    ) -> None:
-        super().__init__(progress)
+        photos: Sequence[Raster],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[Fill]:
+        """In one call of the pipeline for all photos that scale to one size."""
         started = time.perf_counter()
-        picture, mask = images.to_rgb8(image), images.mask_array(mask_image)
-        images.check_mask(mask, picture.shape[:2])
-        self._picture, self._grey = pipeline.at_its_size(picture, mask)
-        self.shape, self._generator, self._filled = self._grey.shape, generator, None
-        self._geometry_s += time.perf_counter() - started
+        scaled = [
+            self._model.pipeline.at_its_size(images.to_rgb8(photo), mask)
+            for photo, mask in zip(photos, masks, strict=True)
+        ]
+        geometry_s = time.perf_counter() - started
+        by_shape: dict[tuple[int, int], list[int]] = {}
+        for place, (_, grey) in enumerate(scaled):
+            by_shape.setdefault(grey.shape, []).append(place)
+        fills: dict[int, Fill] = {}
+        for group, places in enumerate(by_shape.values()):
+            started = time.perf_counter()
+            report = progress.part(group, len(by_shape))
+            values = self._model.fill_squares(
+                [scaled[place][0] for place in places],
+                [scaled[place][1] >= 128 for place in places],
+                config,
+                [generators[place] for place in places],
+                report,
+            )
+            model_s = time.perf_counter() - started
+            for place, each in zip(places, values, strict=True):
+                seconds = {"model": model_s / len(places), "geometry": geometry_s / len(photos)}
+                fills[place] = self._fill(each, *scaled[place], seconds, report.steps_ms, len(places))
+        return [fills[place] for place in range(len(photos))]
 
-    def ready(self) -> int:
-        return int(self._filled is None)
-
-    def take(self, most: int) -> list[Piece]:
-        return [Piece(self._picture, self._grey >= 128, self._generator, self)][:most]
-
-    def put(self, piece: Piece, filled: np.ndarray) -> None:
-        self._filled = filled
-
-    def fill(self, notes: tuple[str, ...]) -> Fill:
-        self._progress(1.0, "Done")
+    def _fill(
+        self,
+        values: np.ndarray,
+        picture: np.ndarray,
+        grey: np.ndarray,
+        seconds: dict[str, float],
+        steps_ms: list[float],
+        batch: int,
+    ) -> Fill:
         started = time.perf_counter()
-        result = Image.fromarray(paste_blurred(self._filled, self._picture, self._grey))
-        self._geometry_s += time.perf_counter() - started
-        said = (
+        result = Image.fromarray(paste_blurred(values, picture, grey))
+        seconds["geometry"] += time.perf_counter() - started
+        how = (
             f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
             "the unmasked picture, so what was removed may shine through."
         )
         return Fill(
             raster=result,
-            changed=np.ones(self.shape, bool),
+            changed=np.ones(grey.shape, bool),
             squares=(),
-            seconds=self.seconds,
-            step_ms=self.step_ms,
-            notes=(said, *notes),
+            seconds=seconds,
+            step_ms=statistics.median(steps_ms) / batch if steps_ms else None,
+            notes=(how, *self._model.remarks()),
         )
 
 

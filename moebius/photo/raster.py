@@ -8,3 +8,8 @@ from PIL import Image
 Raster = Image.Image | np.ndarray
 """A picture: a Pillow image of any mode in `images.MODES`, or, for 16-bit colour, which Pillow has no mode for,
 an array (H, W, 2, 3 or 4) uint16: grey and alpha, RGB, RGB and alpha."""
+
+
+def shape_of(raster: Raster) -> tuple[int, int]:
+    """(H, W)."""
+    return raster.size[::-1] if isinstance(raster, Image.Image) else raster.shape[:2]

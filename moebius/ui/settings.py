@@ -6,13 +6,13 @@ They travel as one object. An event gets `inputs_kwargs=panel.inputs()`, its han
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import gradio as gr
 
 from moebius.config import MODEL_DEFAULTS, RECIPES, REMOVAL_PROMPT, SCHEDULERS, SamplingConfig
+from moebius.fill import seeds
 from moebius.inpainters.flux import memory_plans
 from moebius.weights import locate
 
@@ -58,9 +58,9 @@ class FillSettings:
     def chosen_seed(self) -> int:
         """The seed that was typed, a new one where none was. ValueError for anything else."""
         text = str(self.seed or "").strip()
-        if text and not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        if text and not (text.isascii() and text.isdigit() and int(text) <= seeds.MAX_SEED):
             raise ValueError(f"the seed must be a whole number from 0 to 2**63 - 1, got {text!r}; or leave it empty")
-        return int(text) if text else secrets.randbits(32)
+        return int(text) if text else seeds.random_seed()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from moebius import environment, model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
-from moebius.fill import geometry
+from moebius.fill import geometry, seeds
+from moebius.fill.report import Report
 from moebius.fill.result import Fill
-from moebius.inpainters.base import Inpainter
-from moebius.photo import images
+from moebius.fill.scheduler import fill_photo
+from moebius.inpainters.base import Facts, Inpainter, PhotoInpainter
 from moebius.photo.raster import Raster
-from moebius.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -72,51 +72,59 @@ def run(
         config: with the model's own steps and guidance.
         seed: None: the model is not seeded.
     """
-    import torch
-
     progress = gr.Progress()
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    generator = seeds.generator(seed)
     try:
         model = model_cache.acquire(name, options)
         model = model.model if isinstance(model, Borrowing) else model
-        return model.fill(image, mask, config, generator, lambda share, text: progress(share, desc=text)), ""
+        return fill_photo(model, image, mask, config, generator, lambda share, text: progress(share, desc=text)), ""
     except (ValueError, MemoryError) as error:
         return None, str(error) or type(error).__name__
 
 
-class Borrowing(Inpainter):
+class Borrowing(Inpainter, PhotoInpainter):
     """A model whose fills are done by `lent`, which is `run` on a GPU of somebody else's.
 
-    A run that is told to stop is left alone; it ends after the seconds that it was given.
+    A run that is stopped here is left alone; it ends after the seconds that it was given.
     """
 
-    def __init__(self, name: str, options: registry.LoadOptions, model: Inpainter, lent) -> None:
+    def __init__(self, name: str, options: registry.LoadOptions, model: Inpainter, lent: Callable) -> None:
         self.name, self.size, self.model = model.name, model.size, model
-        self._asked, self._lent = (name, options), lent
+        self._loaded, self._lent = (name, options), lent
 
-    def begin(
+    def whole_photos(self, config: SamplingConfig) -> PhotoInpainter:
+        return self
+
+    def fill_photos(
         self,
-        image: Raster,
-        mask_image: Image.Image | np.ndarray,
-        config: SamplingConfig | None = None,
-        generator: torch.Generator | None = None,
-        progress: Progress = lambda share, text: None,
-        rgb: np.ndarray | None = None,
-    ) -> Fill:
-        """The fill itself, from the seed that the generator began with."""
-        progress(0.0, "Waiting for the GPU")
-        config, mask = (config or SamplingConfig()).for_model(self.name), images.mask_array(mask_image)
-        seed = None if generator is None else generator.initial_seed()
-        filled, wrong = self._lent(*self._asked, image, mask, config, seed)
-        if wrong:
-            raise ValueError(wrong)
-        progress(1.0, "Done")  # where it was stopped meanwhile, nothing is shown
-        return filled
+        photos: Sequence[Raster],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[Fill]:
+        """One after the other, each from the seed that its generator began with."""
+        fills = []
+        for index, (photo, mask, generator) in enumerate(zip(photos, masks, generators, strict=True)):
+            progress(index / len(photos), "Waiting for the GPU")
+            seed = None if generator is None else generator.initial_seed()
+            fill, wrong = self._lent(*self._loaded, photo, mask, config, seed)
+            if wrong:
+                raise ValueError(wrong)
+            fills.append(fill)
+        return fills
 
-    def fill_square(self, image, mask, config, generator, progress) -> np.ndarray:
-        return self.model.fill_square(image, mask, config, generator, progress)
+    def fill_squares(
+        self,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        return self.model.fill_squares(tiles, masks, config, generators, progress)
 
-    def facts(self) -> dict[str, str | int | None]:
+    def facts(self) -> Facts:
         return self.model.facts()
 
     def remarks(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import torch
 from eval import contestants, timing
 from eval.data.dataset import Request, scan
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Inpainter
+from tests.helpers.one_by_one import OneByOne
 
 
 class Autoencoder(torch.nn.Linear):
@@ -30,7 +30,7 @@ class Pipeline:
         self.components = {"vae": self.vae, "unet": self.unet, "scheduler": SimpleNamespace()}
 
 
-class Stepper(Inpainter):
+class Stepper(OneByOne):
     size = 64
 
     def __init__(self, name: str, log: list) -> None:

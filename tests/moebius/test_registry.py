@@ -319,7 +319,8 @@ def test_the_small_student_fills_under_its_own_name_without_guidance(mini):
         "model = card.load(o, lambda share, text: None)\n"
         "from moebius.config import SamplingConfig as S\n"
         "s = S().for_model(model.name); mask = np.zeros((40, 40), bool); mask[10:20, 10:20] = True\n"
-        "fill = model.fill(Image.new('RGB', (40, 40)), mask, S(num_inference_steps=2))\n"
+        "from moebius.fill.scheduler import fill_photo\n"
+        "fill = fill_photo(model, Image.new('RGB', (40, 40)), mask, S(num_inference_steps=2))\n"
         "print(model.name, s.num_inference_steps, s.guidance_scale, np.asarray(fill.raster).shape[0],"
         " 'stand-in' in card.title, 'moebius download' in card.notice)"
     )

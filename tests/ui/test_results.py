@@ -54,7 +54,14 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
     (tmp_path / "timing.json").write_text(json.dumps(times))
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
-    for text in ("0.2500 [0.2000, 0.3000]", "∞", "1.230", "N = 105", "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
+    for text in (
+        "0.2500 [0.2000, 0.3000]",
+        "∞",
+        "1.230",
+        "N = 105",
+        "LPIPS &lt;alex&gt; ↓",
+        "FID below 2,048 pictures",
+    ):
         assert text in shown
     assert "⚠ suspicious" in shown and "<i>" not in shown and "<b>mine" not in shown
 

@@ -1,9 +1,9 @@
-"""FLUX.1 Fill [dev] as an `Inpainter`: diffusers' `FluxFillPipeline` on squares of a photo, in the memory there is."""
+"""FLUX.1 Fill [dev] as an `Inpainter`: diffusers' `FluxFillPipeline` on tiles of photos, in the memory there is."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import REMOVAL_PROMPT, SamplingConfig
-from moebius.inpainters.base import Inpainter
+from moebius.fill.report import Report
+from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.inpainters.flux.memory_plans import Plan
 from moebius.inpainters.flux.prompts import Embedding, Prompts
 from moebius.photo.silence import without_bars
@@ -28,7 +29,7 @@ class FluxFillInpainter(Inpainter):
     Args:
         load: the pipeline for a plan.
         prompts: a prompt's embedding.
-        plans: best first, see `flux_plans.choose`; the first is loaded.
+        plans: best first, see `memory_plans.choose`; the first is loaded.
         device: `cuda`, `cuda:1`, `mps`, `cpu`.
         where: the weights are, for people.
     """
@@ -45,7 +46,7 @@ class FluxFillInpainter(Inpainter):
         progress: Progress = lambda share, text: None,
     ):
         self._load, self._prompts, self._plans = load, prompts, list(plans)
-        self._device, self._where, self._said = device, where, []
+        self._device, self._where, self._remarks = device, where, []
         progress(0.0, "Reading the prompt")
         prompts(REMOVAL_PROMPT)  # while the GPU is empty
         self.pipeline: FluxFillPipeline | None = None
@@ -82,7 +83,7 @@ class FluxFillInpainter(Inpainter):
         return facts
 
     def remarks(self) -> tuple[str, ...]:
-        return (f"Plan {self.plan.name}: {self.plan.text}.", *self._said)
+        return (f"Plan {self.plan.name}: {self.plan.text}.", *self._remarks)
 
     def shrink(self) -> str | None:
         """Load again by the next plan."""
@@ -90,7 +91,17 @@ class FluxFillInpainter(Inpainter):
             return None
         self._next_plan()
         self._load_first_that_fits()
-        return self._said[-1]
+        return self._remarks[-1]
+
+    def fill_squares(
+        self,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        return one_by_one(self.fill_square, tiles, masks, config, generators, progress)
 
     def fill_square(
         self,
@@ -98,8 +109,9 @@ class FluxFillInpainter(Inpainter):
         mask: np.ndarray,
         config: SamplingConfig,
         generator: torch.Generator | None,
-        progress: Progress,
+        progress: Report,
     ) -> np.ndarray:
+        """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255]."""
         progress(0.0, "Reading the prompt")
         embeds, pooled = self._prompts(config.prompt or REMOVAL_PROMPT)
         strength = config.strength or 1.0  # from pure noise, whatever the recipe: nothing under the hole shines through
@@ -107,7 +119,7 @@ class FluxFillInpainter(Inpainter):
         progress(0.0, "Looking at the surroundings")
 
         def stepped(pipeline, step: int, timestep, tensors: dict) -> dict:
-            self.tick(self._device)
+            progress.step_ended(self._device)
             text = f"Step {step + 2} of {steps}" if step + 1 < steps else "Painting the pixels"
             progress(min(1.0, (step + 2) / (steps + 2)), text)
             return tensors
@@ -150,7 +162,7 @@ class FluxFillInpainter(Inpainter):
         self.pipeline = None
         devices.let_go()
         failed = self._plans.pop(0)
-        self._said.append(f"There was not enough memory for the plan {failed.name}; took {self.plan.name} instead.")
+        self._remarks.append(f"There was not enough memory for the plan {failed.name}; took {self.plan.name} instead.")
 
 
 def load_pipeline(files: FluxFiles, plan: Plan, device: str, dtype: torch.dtype) -> FluxFillPipeline:

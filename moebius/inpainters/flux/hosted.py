@@ -10,6 +10,8 @@ import base64
 import io
 import json
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,8 +19,12 @@ import numpy as np
 from PIL import Image
 
 from moebius.config import REMOVAL_PROMPT, SamplingConfig
-from moebius.inpainters.base import Inpainter
+from moebius.fill.report import Report
+from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
 
 PATH = "/v1/flux-pro-1.0-fill"
 STEPS, GUIDANCE = (15, 50), (1.5, 100.0)
@@ -60,7 +66,31 @@ class HostedFluxInpainter(Inpainter):
     def remarks(self) -> tuple[str, ...]:
         return ("Filled by FLUX.1 Fill [pro] at Black Forest Labs: the picture around the hole was sent there.",)
 
-    def fill_square(self, image: np.ndarray, mask: np.ndarray, config: SamplingConfig, generator, progress: Progress):
+    def fill_squares(
+        self,
+        tiles: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        config: SamplingConfig,
+        generators: Sequence[torch.Generator | None],
+        progress: Report,
+    ) -> list[np.ndarray]:
+        """See `Inpainter.fill_squares`.
+
+        Raises:
+            HostedError: the service refused, failed or could not be reached.
+            ValueError: steps or guidance are none that the service accepts.
+        """
+        return one_by_one(self.fill_square, tiles, masks, config, generators, progress)
+
+    def fill_square(
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        config: SamplingConfig,
+        generator: torch.Generator | None,
+        progress: Progress,
+    ) -> np.ndarray:
+        """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255]."""
         for name, value, (low, high) in (
             ("num_inference_steps", config.num_inference_steps, STEPS),
             ("guidance_scale", config.guidance_scale, GUIDANCE),

@@ -21,6 +21,8 @@ from PIL import Image
 from moebius import masks
 from moebius.config import SamplingConfig
 from moebius.files import append_line, read_json, read_lines, sha256, write_atomic
+from moebius.fill import seeds
+from moebius.fill.scheduler import fill_photo
 from moebius.training.config import ConfigError
 
 if TYPE_CHECKING:
@@ -81,8 +83,6 @@ def make(
     Raises:
         ConfigError: the folder holds other things, or fills by another model or other settings.
     """
-    import torch
-
     settings = SamplingConfig(**asdict(settings) | {"feather_px": 0})
     manifest = {**facts, "settings": asdict(settings), "seed": samples.seed, "size": samples.size}
     there = _start(folder, manifest)
@@ -92,9 +92,7 @@ def make(
         if name not in there:
             sample, origin = samples.sample(number), samples.origin(number)
             seed = masks.seed_of(samples.seed, f"fill:{name}") >> 1
-            fill = model.fill(
-                Image.fromarray(sample.picture), sample.mask, settings, torch.Generator().manual_seed(seed)
-            )
+            fill = fill_photo(model, Image.fromarray(sample.picture), sample.mask, settings, seeds.generator(seed))
             parts = {
                 "picture": sample.picture,
                 "mask": sample.mask.astype(np.uint8) * 255,

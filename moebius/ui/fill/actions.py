@@ -13,6 +13,8 @@ from PIL import Image
 
 from moebius import environment, model_cache, registry
 from moebius.config import MODEL_DEFAULTS
+from moebius.fill import seeds
+from moebius.fill.scheduler import fill_photo
 from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, html, queue, samples
@@ -175,12 +177,12 @@ class Actions(Handlers):
         clock.lap("reading")
         options = self._options(chosen.variant, chosen.plan)
         card, reason = registry.resolve(model, options)
-        seed, generator = _randomness(chosen) if card.seeded else (None, None)
+        seed = chosen.chosen_seed() if card.seeded else None
         with queue.take(report):
             clock.skip()
             inpainter = model_cache.acquire(card.name, options, report)
             clock.lap("loading the model")
-            filled = inpainter.fill(photo.raster, mask, config, generator, report)
+            filled = fill_photo(inpainter, photo.raster, mask, config, seeds.generator(seed), report)
         clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
         clock.skip()
         report(1.0, "Writing the file")
@@ -287,15 +289,6 @@ def filled_name(photo: photo_file.Photo) -> str:
     """IMG_1.jpg -> IMG_1_filled.jpg; filling again keeps that name."""
     stem = Path(photo.name).stem or "photo"
     return f"{stem if stem.endswith('_filled') else stem + '_filled'}{photo.suffix}"
-
-
-def _randomness(chosen: FillSettings):
-    """The seed, a new one where none is given, and torch's generator for it."""
-    seed = chosen.chosen_seed()
-
-    import torch
-
-    return seed, torch.Generator().manual_seed(seed)
 
 
 class _Clock:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from moebius.config import SamplingConfig
 from moebius.fill.result import Fill
-from moebius.fill.scheduler import Together
+from moebius.fill.scheduler import Scheduler, fill_photo
 from moebius.inpainters.base import Inpainter
 from moebius.progress import Cancelled
 
@@ -26,14 +26,11 @@ class Noisy(Inpainter):
     def __init__(self, bad: int = -1, room_for: int = 100) -> None:
         self.calls, self.bad, self.room_for = [], bad, room_for
 
-    def fill_square(self, image, mask, config, generator, progress):
-        raise AssertionError("squares come together")
-
     def fill_squares(self, pictures, masks, config, generators, progress):
         self.calls.append(len(pictures))
         progress(0.5, "Painting")
         noise = [10 * torch.randn(picture.shape, generator=g).numpy() for picture, g in zip(pictures, generators)]  # noqa: B905
-        self.tick("cpu"), self.tick("cpu")
+        progress.step_ended("cpu"), progress.step_ended("cpu")
         if len(pictures) > self.room_for:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         if any((picture[~mask] == self.bad).all() for picture, mask in zip(pictures, masks, strict=True)):
@@ -61,11 +58,11 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def filled(model: Inpainter, photos, batch_size, **fields) -> dict[int, Fill | Exception]:
-    together = Together(lambda: model, CONFIG, batch_size)
+    scheduler = Scheduler(lambda: model, CONFIG, batch_size)
     results = {}
     for number, (picture, mask) in enumerate(photos):
-        results.update(together.add(number, Image.fromarray(picture), mask, seeded(number), **fields))
-    results.update(together.rest())
+        results.update(scheduler.add(number, Image.fromarray(picture), mask, seeded(number), **fields))
+    results.update(scheduler.flush())
     assert sorted(results) == list(range(len(photos)))
     return results
 
@@ -73,7 +70,7 @@ def filled(model: Inpainter, photos, batch_size, **fields) -> dict[int, Fill | E
 @pytest.fixture(scope="module")
 def alone() -> list[Fill]:
     return [
-        Noisy().fill(Image.fromarray(picture), mask, CONFIG, seeded(number), batch_size=1)
+        fill_photo(Noisy(), Image.fromarray(picture), mask, CONFIG, seeded(number), batch_size=1)
         for number, (picture, mask) in enumerate(PHOTOS)
     ]
 
@@ -93,29 +90,31 @@ def test_two_holes_in_opposite_corners_of_a_picture_of_the_models_size_are_one_p
     mask = np.zeros((64, 64), bool)
     mask[2:8, 2:8] = mask[55:62, 55:62] = True
     model = Noisy()
-    fill = model.fill(Image.new("RGB", (64, 64), (9, 9, 9)), mask, CONFIG, seeded(1))
+    fill = fill_photo(model, Image.new("RGB", (64, 64), (9, 9, 9)), mask, CONFIG, seeded(1))
     assert model.calls == [1] and len(fill.squares) == 1
     assert (np.asarray(fill.raster)[mask] != 9).any(axis=1).all() and fill.changed[mask].all()
 
 
 def test_squares_of_a_photo_have_noise_of_their_own_and_the_first_has_the_photos():
     picture, mask = photo(100, APART)
-    fill = Noisy().fill(Image.fromarray(picture), mask, CONFIG, seeded(5))
+    fill = fill_photo(Noisy(), Image.fromarray(picture), mask, CONFIG, seeded(5))
     values = np.asarray(fill.raster).astype(int)
     parts = [values[top + 2 : top + 18, left + 2 : left + 18] - 100 for left, top, *_ in APART]
     for one, other in itertools.combinations(parts, 2):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.2
-    only = Noisy().fill(Image.fromarray(picture), photo(100, APART[:1])[1], CONFIG, seeded(5))
+    only = fill_photo(Noisy(), Image.fromarray(picture), photo(100, APART[:1])[1], CONFIG, seeded(5))
     np.testing.assert_array_equal(np.asarray(only.raster)[20:40, 20:40], values[20:40, 20:40])
 
 
 def test_only_squares_that_do_not_see_each_other_share_a_call():
     for number, calls in ((0, [4]), (2, [2, 1, 1]), (3, [1]), (4, [2])):
         model = Noisy()
-        model.fill(Image.fromarray(PHOTOS[number][0]), PHOTOS[number][1], CONFIG, seeded(0), batch_size=100)
+        fill_photo(model, Image.fromarray(PHOTOS[number][0]), PHOTOS[number][1], CONFIG, seeded(0), batch_size=100)
         assert model.calls == calls
     model = Noisy()
-    fill = model.fill(Image.fromarray(PHOTOS[1][0]), PHOTOS[1][1], SamplingConfig(max_squares=64), batch_size=100)
+    fill = fill_photo(
+        model, Image.fromarray(PHOTOS[1][0]), PHOTOS[1][1], SamplingConfig(max_squares=64), batch_size=100
+    )
     assert len(fill.squares) > 4 and model.calls == [1] * len(fill.squares), "a wire is filled along its length"
 
 
@@ -139,21 +138,21 @@ def test_where_memory_runs_out_calls_are_halved_and_stay_so(alone):
     rooms = [True, True]
     model.make_room = lambda: bool(rooms and rooms.pop())
     with pytest.raises(MemoryError, match="not enough memory for noisy"):
-        model.fill(Image.fromarray(PHOTOS[3][0]), PHOTOS[3][1], CONFIG, seeded(3))
+        fill_photo(model, Image.fromarray(PHOTOS[3][0]), PHOTOS[3][1], CONFIG, seeded(3))
     assert model.calls == [1, 1, 1], "other models left first"
 
 
 def test_few_photos_wait_and_a_photo_comes_out_when_it_is_done():
-    together = Together(Noisy, CONFIG, 3)
+    scheduler = Scheduler(Noisy, CONFIG, 3)
     came = []
     for number in range(7):
         picture, mask = PHOTOS[3]
-        came.append([name for name, _ in together.add(number, Image.fromarray(picture), mask, seeded(0))])
-        assert len(together._open) < 3
+        came.append([name for name, _ in scheduler.add(number, Image.fromarray(picture), mask, seeded(0))])
+        assert len(scheduler._open) < 3
     assert came == [[], [], [0, 1, 2], [], [], [3, 4, 5], []]
-    assert [name for name, _ in together.rest()] == [6] and list(together.rest()) == []
+    assert [name for name, _ in scheduler.flush()] == [6] and list(scheduler.flush()) == []
     empty = np.zeros(PHOTOS[0][1].shape, bool)
-    ((name, fill),) = together.add("empty", Image.fromarray(PHOTOS[0][0]), empty)
+    ((name, fill),) = scheduler.add("empty", Image.fromarray(PHOTOS[0][0]), empty)
     assert name == "empty" and "mask is empty" in fill.notes[0], "it waits for nobody"
 
 
@@ -166,28 +165,28 @@ def test_no_model_is_held_while_nobody_waits():
         models.append(weakref.ref(model))
         return model
 
-    together, broken = Together(load, CONFIG), np.zeros((5, 5), bool)
+    scheduler, broken = Scheduler(load, CONFIG), np.zeros((5, 5), bool)
     for picture, mask in (*PHOTOS[:2], (PHOTOS[0][0], broken)):
-        results = together.add(0, Image.fromarray(picture), mask, seeded(0))
+        results = scheduler.add(0, Image.fromarray(picture), mask, seeded(0))
         next(results)  # and the rest of it is not asked for yet
         gc.collect()
         assert models[-1]() is None
-    together = Together(load, CONFIG, 3)
-    assert list(together.add(0, Image.fromarray(PHOTOS[3][0]), PHOTOS[3][1], seeded(0))) == []
+    scheduler = Scheduler(load, CONFIG, 3)
+    assert list(scheduler.add(0, Image.fromarray(PHOTOS[3][0]), PHOTOS[3][1], seeded(0))) == []
     gc.collect()
     held = models[-1]() is not None
-    assert held and len(list(together.rest())) == 1
+    assert held and len(list(scheduler.flush())) == 1
     gc.collect()
     assert models[-1]() is None
 
 
 def test_everyone_is_told_their_own_progress():
     told = {0: [], 3: []}
-    together = Together(Noisy, CONFIG, 5)
+    scheduler = Scheduler(Noisy, CONFIG, 5)
     for number in told:
         picture, mask = PHOTOS[number]
         progress = lambda share, text, number=number: told[number].append((share, text))  # noqa: E731
-        results = list(together.add(number, Image.fromarray(picture), mask, seeded(0), progress))
+        results = list(scheduler.add(number, Image.fromarray(picture), mask, seeded(0), progress))
     assert [name for name, _ in results] == [0, 3]
     assert told[3] == [(0.0, "Starting"), (0.5, "Painting"), (1.0, "Done")]
     parts = " (part 1, 2, 3, 4 of 4)"
@@ -206,4 +205,4 @@ def test_cancelling_one_stops_all():
 
 def test_no_batch_is_less_than_one():
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        Together(Noisy, CONFIG, 0)
+        Scheduler(Noisy, CONFIG, 0)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from moebius.config import SamplingConfig
+from moebius.fill.scheduler import fill_photo
 from moebius.inpainters import classical
 from moebius.inpainters.classical import ClassicalInpainter, patch_match, working_size
 from moebius.progress import Cancelled
@@ -138,7 +139,7 @@ def test_without_the_compiled_part_it_says_what_to_do(monkeypatch, stripes):
 def test_a_photo_keeps_its_mode_alpha_and_unpainted_pixels(stripes):
     photo = Image.fromarray(np.dstack([stripes, np.full((96, 96), 77, np.uint8)]))
     mask = hole_in(96, 40, 56)
-    result = ClassicalInpainter().inpaint(photo, Image.fromarray(mask), SamplingConfig(feather_px=0))
+    result = fill_photo(ClassicalInpainter(), photo, Image.fromarray(mask), SamplingConfig(feather_px=0)).raster
     assert result.mode == "RGBA" and result.size == photo.size
     before, after = np.asarray(photo), np.asarray(result)
     np.testing.assert_array_equal(after[~mask], before[~mask])

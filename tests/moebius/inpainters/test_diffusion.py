@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from moebius.config import MODEL_DEFAULTS, SamplingConfig
+from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.pipeline import MoebiusInpaintPipeline
@@ -80,7 +81,7 @@ def test_saved_as_a_pipeline_it_is_the_same(published, tmp_path):
 
 
 def test_it_fills_the_hole_and_says_what_it_is(model):
-    fill = model.fill(PHOTO, MASK, SamplingConfig(num_inference_steps=3, feather_px=0), torch.Generator())
+    fill = fill_photo(model, PHOTO, MASK, SamplingConfig(num_inference_steps=3, feather_px=0), torch.Generator())
     after, before = np.asarray(fill.raster), np.asarray(PHOTO)
     assert (model.name, model.size) == ("pixelhacker", 128)
     assert np.array_equal(after[~HOLE], before[~HOLE]) and (after[HOLE] != before[HOLE]).mean() > 0.5
@@ -101,7 +102,7 @@ def test_several_holes_in_one_call_are_filled_as_one_by_one(model, monkeypatch):
     monkeypatch.setattr(MoebiusInpaintPipeline, "__call__", counted)
     config = SamplingConfig(num_inference_steps=2)
     one, together = (
-        model.fill(photo, mask, config, torch.Generator().manual_seed(1), batch_size=size) for size in (1, 4)
+        fill_photo(model, photo, mask, config, torch.Generator().manual_seed(1), batch_size=size) for size in (1, 4)
     )
     assert calls == [1, 1, 1, 1, 4] and one.squares == together.squares
     difference = np.abs(np.asarray(one.raster).astype(int) - np.asarray(together.raster).astype(int))
@@ -129,14 +130,14 @@ class Short(DenoiserInpainter):
 
     def shrink(self):
         self.tried.append(len(self.tried))
-        self._said.append(f"smaller {self.tried[-1]}")
-        return self._said[-1]
+        self._remarks.append(f"smaller {self.tried[-1]}")
+        return self._remarks[-1]
 
-    def fill_squares(self, pictures, masks, config, generators, progress):
+    def fill_squares(self, tiles, masks, config, generators, progress):
         torch.randn(5, generator=generators[0])  # what was drawn before memory ran out must not change the fill
         if len(self.tried) < 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return super().fill_squares(pictures, masks, config, generators, progress)
+        return super().fill_squares(tiles, masks, config, generators, progress)
 
 
 def test_memory_that_runs_out_is_reported_and_the_fill_is_done(model):
@@ -144,12 +145,12 @@ def test_memory_that_runs_out_is_reported_and_the_fill_is_done(model):
     rooms = [True]
     short.make_room = lambda: bool(rooms and rooms.pop())
     config = SamplingConfig(num_inference_steps=1)
-    fill = short.fill(PHOTO, MASK, config, torch.Generator().manual_seed(3))
+    fill = fill_photo(short, PHOTO, MASK, config, torch.Generator().manual_seed(3))
     assert short.tried == [0, 1] and fill.notes == ("smaller 0", "smaller 1")
 
     generator = torch.Generator().manual_seed(3)
     torch.randn(5, generator=generator)
-    assert fill.raster.tobytes() == model.fill(PHOTO, MASK, config, generator).raster.tobytes()
+    assert fill.raster.tobytes() == fill_photo(model, PHOTO, MASK, config, generator).raster.tobytes()
 
 
 def test_memory_that_runs_out_with_nothing_left_to_shrink_is_an_error(model, monkeypatch):
@@ -158,7 +159,7 @@ def test_memory_that_runs_out_with_nothing_left_to_shrink_is_an_error(model, mon
 
     monkeypatch.setattr(model, "fill_squares", short)
     with pytest.raises(MemoryError, match="not enough memory for pixelhacker"):
-        model.fill(PHOTO, MASK)
+        fill_photo(model, PHOTO, MASK)
     monkeypatch.setattr(model, "fill_squares", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        model.fill(PHOTO, MASK)
+        fill_photo(model, PHOTO, MASK)

@@ -15,7 +15,6 @@ from PIL import Image
 
 from moebius import model_cache, registry
 from moebius.contact_sheet import CELL_PX
-from moebius.inpainters.base import Inpainter
 from moebius.registry import Availability
 from moebius.ui import editor
 from moebius.ui import html as words
@@ -24,6 +23,7 @@ from moebius.ui.compare.actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, Compare
 from moebius.ui.fill.actions import Actions
 from moebius.ui.pictures import near_box, save_near
 from moebius.weights.locate import WeightsError
+from tests.helpers.one_by_one import OneByOne
 
 VISITOR = SimpleNamespace(session_hash="visitor")
 SIZE = (90, 60)
@@ -32,7 +32,7 @@ COLOURS = {"classical": (200, 0, 0), "moebius": (0, 200, 0), "pixelhacker": (0, 
 WHY = "it is too large for this machine; `python -m moebius download --model it` does not help"
 
 
-class Paints(Inpainter):
+class Paints(OneByOne):
     """Fills with its colour; remembers how it was asked."""
 
     size = None

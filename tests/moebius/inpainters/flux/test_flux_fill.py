@@ -16,6 +16,7 @@ from PIL import Image
 from moebius import model_cache
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
+from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux.memory_plans import PLANS
 from moebius.inpainters.flux.prompts import Prompts
@@ -64,7 +65,7 @@ def seeded() -> torch.Generator:
 def test_every_plan_that_a_processor_allows_fills_the_hole_alone(folder, plan):
     model = load(folder, plan)
     calls = []
-    fill = model.fill(PHOTO, MASK, QUICK, seeded(), lambda share, text: calls.append((share, text)))
+    fill = fill_photo(model, PHOTO, MASK, QUICK, seeded(), lambda share, text: calls.append((share, text)))
     after, before = np.asarray(fill.raster), np.asarray(PHOTO)
     assert model.size == SIDE and np.array_equal(after[~HOLE], before[~HOLE])
     assert (after[HOLE] != before[HOLE]).mean() > 0.9
@@ -81,7 +82,7 @@ def test_every_plan_that_a_processor_allows_fills_the_hole_alone(folder, plan):
 def test_every_plan_of_a_gpu_gives_nearly_the_same_fill(folder, plan):
     files = flux.locate(folder)
     model = FluxFillInpainter.from_files(files, (PLANS[plan],), "cuda")
-    fills = [each.fill(PHOTO, MASK, QUICK, seeded()).raster for each in (model, load(folder, "cpu"))]
+    fills = [fill_photo(each, PHOTO, MASK, QUICK, seeded()).raster for each in (model, load(folder, "cpu"))]
     ours, reference = (np.asarray(fill, np.float32) for fill in fills)
     assert np.abs(ours - reference)[HOLE].mean() < 8
 
@@ -96,7 +97,7 @@ def test_it_is_told_its_own_steps_guidance_and_size(folder, monkeypatch):
         return real(self, **arguments | {"num_inference_steps": 1})
 
     monkeypatch.setattr(type(model.pipeline), "__call__", spy)
-    model.fill(PHOTO, MASK, None, seeded())
+    fill_photo(model, PHOTO, MASK, None, seeded())
     assert (given["num_inference_steps"], given["guidance_scale"], given["strength"]) == (50, 30.0, 1.0)
     assert (given["height"], given["width"]) == (SIDE, SIDE) and "prompt" not in given
 
@@ -105,7 +106,7 @@ def test_what_stands_under_the_hole_does_not_matter(folder):
     model = load(folder, "cpu")
     other = PHOTO.copy()
     other.paste((255, 0, 255), MASK.getbbox())
-    fills = [np.asarray(model.fill(photo, MASK, QUICK, seeded()).raster) for photo in (PHOTO, other)]
+    fills = [np.asarray(fill_photo(model, photo, MASK, QUICK, seeded()).raster) for photo in (PHOTO, other)]
     np.testing.assert_array_equal(*fills)
 
 
@@ -113,10 +114,10 @@ def test_seed_and_prompt_change_the_fill(folder):
     model = load(folder, "cpu")
     config = SamplingConfig(num_inference_steps=2, prompt="a red door")
     fills = [
-        model.fill(PHOTO, MASK, QUICK, seeded()).raster.tobytes(),
-        model.fill(PHOTO, MASK, QUICK, seeded()).raster.tobytes(),
-        model.fill(PHOTO, MASK, QUICK, torch.Generator().manual_seed(2)).raster.tobytes(),
-        model.fill(PHOTO, MASK, config, seeded()).raster.tobytes(),
+        fill_photo(model, PHOTO, MASK, QUICK, seeded()).raster.tobytes(),
+        fill_photo(model, PHOTO, MASK, QUICK, seeded()).raster.tobytes(),
+        fill_photo(model, PHOTO, MASK, QUICK, torch.Generator().manual_seed(2)).raster.tobytes(),
+        fill_photo(model, PHOTO, MASK, config, seeded()).raster.tobytes(),
     ]
     assert fills[0] == fills[1] and len(set(fills)) == 3
 
@@ -129,8 +130,8 @@ def test_cancelling_stops_and_the_next_fill_works(folder):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        model.fill(PHOTO, MASK, QUICK, seeded(), stop)
-    assert model.fill(PHOTO, MASK, QUICK, seeded()).changed.any()
+        fill_photo(model, PHOTO, MASK, QUICK, seeded(), stop)
+    assert fill_photo(model, PHOTO, MASK, QUICK, seeded()).changed.any()
 
 
 # ---- prompts ----
@@ -167,7 +168,7 @@ def test_memory_that_runs_out_becomes_the_next_plan_and_is_said(folder, monkeypa
 
     monkeypatch.setattr(FluxFillInpainter, "fill_square", short)
     model = load(folder, "cpu", "cpu-fp8")
-    fill = model.fill(PHOTO, MASK, QUICK, seeded())
+    fill = fill_photo(model, PHOTO, MASK, QUICK, seeded())
     assert tried == ["cpu", "cpu-fp8"] and model.plan.name == "cpu-fp8"
     assert "not enough memory for the plan cpu; took cpu-fp8 instead" in fill.notes[1]
 

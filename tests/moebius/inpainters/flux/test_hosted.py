@@ -17,6 +17,7 @@ from PIL import Image
 from moebius import model_cache, registry
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
+from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.flux import hosted
 from moebius.inpainters.flux.hosted import HostedError, HostedFluxInpainter
 from moebius.progress import Cancelled
@@ -102,7 +103,8 @@ def service():
 
 def fill(service, config=None, patience_s=10.0, progress=lambda share, text: None):
     model = HostedFluxInpainter(KEY, service.address, patience_s=patience_s, poll_s=0.001)
-    return model.fill(PHOTO, MASK, config or SamplingConfig(feather_px=0), torch.Generator().manual_seed(1), progress)
+    config = config or SamplingConfig(feather_px=0)
+    return fill_photo(model, PHOTO, MASK, config, torch.Generator().manual_seed(1), progress)
 
 
 def test_a_square_is_sent_and_only_the_hole_takes_what_comes_back(service):
@@ -175,7 +177,7 @@ def test_a_redirect_is_not_followed(service):
 @pytest.mark.parametrize("key", ["secret\nkey", "secret\u2026key", "secret\x00key"])
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(service, key):
     with pytest.raises(HostedError) as error:
-        HostedFluxInpainter(key, service.address).inpaint(PHOTO, MASK)
+        fill_photo(HostedFluxInpainter(key, service.address), PHOTO, MASK)
     assert "MOEBIUS_BFL_KEY" in str(error.value) and "secret" not in str(error.value)
     assert service.requests == []
 
@@ -192,7 +194,7 @@ def test_the_key_is_never_logged(service, caplog):
 
 def test_a_service_that_is_not_there(service):
     with pytest.raises(HostedError, match="cannot be reached"):
-        HostedFluxInpainter(KEY, "http://127.0.0.1:1").inpaint(PHOTO, MASK)
+        fill_photo(HostedFluxInpainter(KEY, "http://127.0.0.1:1"), PHOTO, MASK)
 
 
 def test_settings_that_the_service_does_not_take_are_not_sent(service):

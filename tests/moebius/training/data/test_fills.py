@@ -10,16 +10,16 @@ from PIL import Image
 from moebius import heldout, registry
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Inpainter
 from moebius.training.config import ConfigError, Data, Source
 from moebius.training.data import fills
 from moebius.training.data.samples import Samples
+from tests.helpers.one_by_one import OneByOne
 from tests.helpers.tiny_training import photos
 
 FACTS = {"model": "painter", "license": "ours", "right_declared": False}
 
 
-class Painter(Inpainter):
+class Painter(OneByOne):
     """Fills with one colour that depends on the noise alone."""
 
     name, size = "painter", None

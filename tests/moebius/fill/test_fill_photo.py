@@ -5,11 +5,12 @@ import pytest
 from PIL import Image
 
 from moebius.config import SamplingConfig
-from moebius.inpainters.base import Inpainter
+from moebius.fill.scheduler import fill_photo
 from moebius.progress import Cancelled
+from tests.helpers.one_by_one import OneByOne
 
 
-class Painter(Inpainter):
+class Painter(OneByOne):
     """Paints squares green and notes what it was shown."""
 
     name, size = "painter", 64
@@ -23,8 +24,7 @@ class Painter(Inpainter):
         return np.full(image.shape, (0.0, 200.0, 0.0), np.float32)
 
 
-RNG = np.random.default_rng(2)
-PHOTO = Image.fromarray(RNG.integers(0, 256, (90, 120, 3), dtype=np.uint8))
+PHOTO = Image.fromarray(np.random.default_rng(2).integers(0, 256, (90, 120, 3), dtype=np.uint8))
 MASK = Image.new("L", PHOTO.size)
 MASK.paste(255, (20, 30, 50, 45))
 HOLE = np.asarray(MASK) > 127
@@ -33,7 +33,7 @@ HOLE = np.asarray(MASK) > 127
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "CMYK", "P", "1"])
 def test_size_and_mode_stay_and_only_the_hole_changes(mode):
     photo = PHOTO.convert(mode)
-    out = Painter().inpaint(photo, MASK, SamplingConfig(feather_px=0))
+    out = fill_photo(Painter(), photo, MASK, SamplingConfig(feather_px=0)).raster
     assert (out.size, out.mode) == (photo.size, mode)
     np.testing.assert_array_equal(np.asarray(out)[~HOLE], np.asarray(photo)[~HOLE])
     assert (np.asarray(out)[HOLE] != np.asarray(photo)[HOLE]).mean() > 0.3
@@ -41,22 +41,22 @@ def test_size_and_mode_stay_and_only_the_hole_changes(mode):
 
 def test_the_photo_that_was_given_is_not_written_to():
     before = PHOTO.tobytes()
-    Painter().inpaint(PHOTO, MASK)
+    fill_photo(Painter(), PHOTO, MASK)
     assert PHOTO.tobytes() == before
 
 
 def test_an_empty_mask_returns_the_photo_and_says_so():
     painter = Painter()
-    fill = painter.fill(PHOTO, Image.new("L", PHOTO.size))
+    fill = fill_photo(painter, PHOTO, Image.new("L", PHOTO.size))
     assert fill.raster is PHOTO and not fill.changed.any() and not painter.shown
     assert "mask is empty" in fill.notes[0]
 
 
 def test_a_full_mask_and_another_size_are_refused():
     with pytest.raises(ValueError, match="whole photo"):
-        Painter().inpaint(PHOTO, Image.new("L", PHOTO.size, 255))
+        fill_photo(Painter(), PHOTO, Image.new("L", PHOTO.size, 255))
     with pytest.raises(ValueError, match="64×48.*120×90"):
-        Painter().inpaint(PHOTO, MASK.resize((64, 48)))
+        fill_photo(Painter(), PHOTO, MASK.resize((64, 48)))
 
 
 def test_progress_grows_to_one_and_names_the_part():
@@ -64,7 +64,7 @@ def test_progress_grows_to_one_and_names_the_part():
     mask.paste(255, (10, 10, 30, 30))
     mask.paste(255, (1900, 200, 1950, 250))
     calls = []
-    Painter().fill(Image.new("RGB", mask.size), mask, progress=lambda share, text: calls.append((share, text)))
+    fill_photo(Painter(), Image.new("RGB", mask.size), mask, progress=lambda share, text: calls.append((share, text)))
     shares = [share for share, _ in calls]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
     assert (0.75, "Painting (part 2 of 2)") in calls
@@ -80,7 +80,7 @@ def test_cancelling_stops_before_the_next_square():
     mask.paste(255, (1900, 200, 1950, 250))
     painter = Painter()
     with pytest.raises(Cancelled):
-        painter.fill(Image.new("RGB", mask.size), mask, progress=stop)
+        fill_photo(painter, Image.new("RGB", mask.size), mask, progress=stop)
     assert len(painter.shown) == 1
 
 
@@ -89,7 +89,7 @@ def test_a_later_square_sees_what_an_earlier_one_filled():
     mask = Image.new("L", (1000, 200))
     mask.paste(255, (100, 95, 900, 100))
     painter = Painter()
-    fill = painter.fill(Image.new("RGB", mask.size, (9, 9, 9)), mask, SamplingConfig(max_squares=32))
+    fill = fill_photo(painter, Image.new("RGB", mask.size, (9, 9, 9)), mask, SamplingConfig(max_squares=32))
     assert len(fill.squares) > 4
     image, hole = painter.shown[1]
     assert ((image == (0, 200, 0)).all(axis=2) & ~hole).any()

@@ -1,0 +1,37 @@
+"""What a model reports with while it fills: how far it is, and when each denoising step ended."""
+
+from __future__ import annotations
+
+import time
+
+from moebius import devices
+from moebius.progress import Progress, no_progress
+
+
+class Report:
+    """A `Progress` that also takes the time of denoising steps."""
+
+    def __init__(self, progress: Progress = no_progress) -> None:
+        self._progress = progress
+        self._ended_s: list[float] = []
+        self._parts: list[Report] = []
+
+    def __call__(self, share: float, text: str) -> None:
+        self._progress(share, text)
+
+    def step_ended(self, device: str) -> None:
+        """To be called at the end of every denoising step; waits until the device has done it."""
+        devices.synchronize(device)
+        self._ended_s.append(time.perf_counter())
+
+    def part(self, index: int, count: int) -> Report:
+        """For one of several tiles that a model fills one after the other."""
+        part = Report(lambda share, text: self((index + share) / count, text))
+        self._parts.append(part)
+        return part
+
+    @property
+    def steps_ms(self) -> list[float]:
+        """Milliseconds of every step but the first of its tiles."""
+        own = [1000 * (after - before) for before, after in zip(self._ended_s, self._ended_s[1:], strict=False)]
+        return own + [step_ms for part in self._parts for step_ms in part.steps_ms]
