@@ -12,6 +12,7 @@ from moebius.compare import Outcome, table
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.report import drawing
+from moebius.units import duration
 
 CELL_PX = 480
 _MARGIN_PX, _TITLE_PX, _TEXT_PX, _LINE_PX = 16, 22, 15, 21
@@ -68,8 +69,7 @@ def make_sheet(photo: Raster, mask: np.ndarray, outcomes: Iterable[Outcome], foo
 
 
 def _captions(row: dict) -> list[str]:
-    seconds = row["seconds"]["model"]
-    parts = [f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"]
+    parts = [duration(row["seconds"]["model"])]
     if row["steps"]:
         parts.append(f"{row['steps']} steps")
     if row["step_ms"]:

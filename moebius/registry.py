@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from moebius import environment
 from moebius.devices import Memory
 from moebius.inpainters.flux import hosted_access
+from moebius.units import file_size
 from moebius.weights import flux, hub, locate
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
             can_run=False,
             reason="its weights are not on this computer; "
             f"`{hub.download_command(network, variant)}` fetches them "
-            f"(about {locate.download_bytes(network) // 10**6} MB)",
+            f"(about {file_size(locate.download_bytes(network))})",
             weights=f"{' and '.join(repositories)} on huggingface.co",
         )
     return Availability(can_run=True, reason="its weights are here", weights=files.where)

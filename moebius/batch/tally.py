@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from moebius.units import rough_duration
+
 if TYPE_CHECKING:
     from moebius.batch.run import Outcome
 
@@ -57,9 +59,7 @@ class Tally:
         if not self.done or self._first is None:
             return f"{to_do} to do"
         seconds = (time.perf_counter() - self._first) / self.done * to_do
-        hours, minutes = divmod(round(seconds / 60), 60)
-        span = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
-        return f"{span} left"
+        return f"{rough_duration(seconds)} left"
 
     def report(self) -> dict:
         """All of it as JSON, with the exit status that fits."""

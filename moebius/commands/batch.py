@@ -11,6 +11,7 @@ from pathlib import Path
 
 from moebius import devices, environment, registry
 from moebius.commands import arguments, inpaint
+from moebius.units import duration
 from moebius.weights import locate
 
 SEED = 0
@@ -116,7 +117,7 @@ def describe(report: dict) -> str:
         counts = f"{len(report['would_fill'])} to fill, {len(report['finished_before'])} finished before"
         return "\n".join([*lines, f"{counts}, {len(report['would_fail'])} would fail; nothing was written"])
     seconds = report["seconds"]
-    each = f", {seconds['filling'] / report['filled']:.1f} s each" if report["filled"] else ""
+    each = f", {duration(seconds['filling'] / report['filled'])} each" if report["filled"] else ""
     lines = [
         f"{report['output']}: {report['filled']} photos filled by {registry.card(report['model']).title}{each}, "
         f"{report['finished_before']} finished before, {len(report['failed'])} failed",

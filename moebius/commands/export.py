@@ -7,6 +7,7 @@ from pathlib import Path
 
 from moebius.commands import arguments
 from moebius.files import check_output_folder
+from moebius.units import file_size
 
 FORMATS = ("onnx",)
 """OpenVINO, TensorRT and others read this one."""
@@ -66,6 +67,6 @@ def run(options: argparse.Namespace) -> dict:
 
 def describe(report: dict) -> str:
     return (
-        f"{report['output']}: {', '.join(report['files'])}, {report['bytes'] / 1e6:.0f} MB; "
+        f"{report['output']}: {', '.join(report['files'])}, {file_size(report['bytes'])}; "
         f"largest difference to torch {report['difference']:.1e} of the largest value"
     )

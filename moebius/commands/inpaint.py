@@ -11,6 +11,7 @@ from pathlib import Path
 from moebius import devices, registry
 from moebius.commands import arguments
 from moebius.files import check_output_file, write_atomic
+from moebius.units import duration
 
 _LEARNED_ONLY = {
     "recipe": "--recipe",
@@ -143,7 +144,7 @@ def describe(report: dict) -> str:
     squares = {0: "", 1: " in one square"}.get(count, f" in {count} squares")
     lines = [
         f"{report['output']}: filled by {made_by}{seed}, {report['changed_pixels']:,} pixels changed{squares}, "
-        f"{report['seconds']['total']:.1f} s",
+        f"{duration(report['seconds']['total'])}",
         report["reason"],
         *report["notes"],
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from moebius import registry
 from moebius.commands import arguments
+from moebius.units import file_size
 from moebius.weights import locate, segmenter
 
 
@@ -66,8 +67,7 @@ def describe(report: dict) -> str:
     for card in report["models"]:
         size = "nothing to download"
         if card["parameters"]:
-            megabytes = card["download_bytes"] // 10**6
-            size = f"{card['parameters'] / 1e6:,.1f} M parameters, download about {megabytes:,} MB"
+            size = f"{card['parameters'] / 1e6:,.1f} M parameters, download about {file_size(card['download_bytes'])}"
         lines = [
             f"{card['name']}: {'can run here' if card['can_run'] else 'cannot run here'}; {card['reason']}",
             f"  size      {size}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from moebius.units import file_size
+
 
 def add(commands) -> None:
     parser = commands.add_parser(
@@ -42,5 +44,5 @@ def run(options: argparse.Namespace) -> dict:
 def describe(report: dict) -> str:
     return (
         f"{report['output']}: {report['photos']} photos and {report['silhouettes']} outlines, "
-        f"{report['bytes'] / 1e6:.1f} MB; licences: {', '.join(report['licences'])}"
+        f"{file_size(report['bytes'])}; licences: {', '.join(report['licences'])}"
     )

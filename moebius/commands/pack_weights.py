@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from moebius.units import file_size
 from moebius.weights import locate
 
 
@@ -48,4 +49,4 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def describe(report: dict) -> str:
-    return f"{report['output']}: {report['bytes'] / 1e6:.1f} MB in half precision"
+    return f"{report['output']}: {file_size(report['bytes'])} in half precision"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from moebius.files import check_output_file, write_atomic
+from moebius.units import duration
 from moebius.weights import segmenter
 
 
@@ -110,5 +111,5 @@ def describe(report: dict) -> str:
     share = report["pixels"] / (width * height)
     return (
         f"{report['output']}: {report['pixels']:,} pixels selected, {share:.1%} of the photo, "
-        f"{report['grown_px']} pixels of margin included, {report['seconds']:.1f} s"
+        f"{report['grown_px']} pixels of margin included, {duration(report['seconds'])}"
     )

@@ -23,6 +23,7 @@ from moebius.photo import (
 from moebius.photo.ifd import read_directory, read_layout
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.photo.silence import quiet
+from moebius.units import memory_size
 
 if TYPE_CHECKING:
     from moebius.photo.raster import Raster
@@ -203,7 +204,7 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
             raise PhotoError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}") from error
     if size > max_bytes():
         raise PhotoError(
-            f"{name} has {size / 2**20:.0f} MiB, allowed are {max_bytes() / 2**20:.0f}; "
+            f"{name} has {memory_size(size)}, allowed are {memory_size(max_bytes())}; "
             "save it smaller, or set MOEBIUS_MAX_BYTES"
         )
     if not data:

@@ -15,6 +15,7 @@ from moebius.files import read_json
 from moebius.training.checkpoints import RECORD
 from moebius.training.config import ConfigError
 from moebius.training.data.packing import SOURCES
+from moebius.units import file_size
 
 USE = """\
 For filling holes in photos without a network and without the published weights: to try the page, to see what the method
@@ -34,11 +35,11 @@ def card(pipeline: Path, manifest: dict[str, Any], results: dict[str, Any] | Non
         ConfigError: the results are of other weights.
     """
     record = _record(pipeline)
-    megabytes = sum(facts["bytes"] for facts in manifest["files"].values()) / 1e6
+    size = file_size(sum(facts["bytes"] for facts in manifest["files"].values()))
     lines = [
         "# A small student of Moebius's kind",
         "",
-        f"{megabytes:.1f} MB in half precision. Not the published Moebius (arXiv:2606.19195): a stand-in of the same "
+        f"{size} in half precision. Not the published Moebius (arXiv:2606.19195): a stand-in of the same "
         "network class, trained by this project's code.",
         *("", "## Data", "", *_data(record)),
         *("", "## Training", "", *_training(record)),

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from moebius import registry
 from moebius.ui.samples import Sample
+from moebius.units import duration, file_size
 from moebius.weights import segmenter
 
 HEADER = """
@@ -47,7 +48,7 @@ def select_line(lacking: str) -> str:
         f"{segmenter.TITLE}</a> (Meta, {segmenter.LICENSE})"
     )
     if lacking:
-        size = f"{segmenter.DOWNLOAD_BYTES / 1e6:,.0f} MB"
+        size = file_size(segmenter.DOWNLOAD_BYTES)
         return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(lacking))}.</b></p>"
     return (
         "<p class='about'>Click an object to add it to the mask. With the eraser, or Alt and click, it is taken away. "
@@ -172,16 +173,3 @@ def result_line(
         f'<div class="facts"><p>Made by <b>{made}</b>. {escape(reason)}</p>'
         f"<p>{' · '.join(facts)}</p>{f'<ul>{items}</ul>' if items else ''}</div>"
     )
-
-
-def duration(seconds: float) -> str:
-    """2.3 s, 0.04 s, 3 min 5 s."""
-    if seconds >= 100:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds:.2f} s"
-
-
-def file_size(size: int) -> str:
-    if size >= 1e9:
-        return f"{size / 1e9:,.1f} GB"
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

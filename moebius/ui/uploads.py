@@ -8,6 +8,7 @@ from __future__ import annotations
 import gradio as gr
 
 from moebius.photo import photo_file
+from moebius.units import memory_size
 
 UPLOADED = "/gradio_api/file="
 """In the address that Gradio gives an uploaded file, before its path."""
@@ -57,6 +58,4 @@ def check_data(arguments) -> None:
         elif isinstance(node, str) and node.startswith("data:"):
             size = (len(node) - node.find(",") - 1) * 3 // 4
             if size > most:
-                raise ValueError(
-                    f"the file has about {size / 2**20:,.1f} MiB; at most {most / 2**20:,g} MiB are taken here"
-                )
+                raise ValueError(f"the file has about {memory_size(size)}; at most {memory_size(most)} are taken here")

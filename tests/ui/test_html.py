@@ -3,17 +3,6 @@ import pytest
 from moebius.ui import html
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.034, "0.03 s"), (2.34, "2.3 s"), (99.96, "100.0 s"), (185.7, "3 min 5 s")]
-)
-def test_durations(seconds, text):
-    assert html.duration(seconds) == text
-
-
-def test_file_sizes():
-    assert [html.file_size(size) for size in (999_499, 1_234_567, 25_000_000)] == ["999 kB", "1.2 MB", "25.0 MB"]
-
-
 def test_result_tells_what_made_it_why_how_long_and_the_notes():
     line = html.result_line(
         title="Moebius",

@@ -116,5 +116,5 @@ def test_an_agents_address_and_data_above_the_limit_are_refused(small, canary):
 def test_the_limit_of_data_counts_what_it_holds(monkeypatch):
     monkeypatch.setenv("MOEBIUS_MAX_BYTES", "3000")
     uploads.check_data({"image": sent(b"\0" * 2997), "seed": "x" * 100_000, "models": ["a", 1, None]})
-    with pytest.raises(ValueError, match="at most 0.00286102 MiB"):
+    with pytest.raises(ValueError, match="at most 3 KiB"):
         uploads.check_data({"images": [sent(b"\0" * 3003)]})

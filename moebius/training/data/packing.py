@@ -20,6 +20,7 @@ from moebius.photo import images, photo_file
 from moebius.training.config import ConfigError
 from moebius.training.data import pictures
 from moebius.training.data.samples import box
+from moebius.units import file_size
 
 SOURCES = "SOURCES.tsv"
 OUTLINE = 256
@@ -133,7 +134,7 @@ def _write(target: Path, contents: dict[str, bytes], most: int) -> int:
     size = buffer.tell()
     if size > most:
         raise ConfigError(
-            f"{target} would have {size / 1e6:.1f} MB, more than {most / 1e6:g}; "
+            f"{target} would have {file_size(size)}, more than {file_size(most)}; "
             "lower --short or --quality, or take fewer photos"
         )
     write_atomic(target, buffer.getvalue(), make_folder=True)

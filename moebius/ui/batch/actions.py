@@ -20,13 +20,13 @@ from moebius.batch.run import Outcome, Task
 from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, queue
-from moebius.ui import html as words
 from moebius.ui.batch import html
 from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.ui.settings import FillSettings
+from moebius.units import file_size
 
 AHEAD = 1
 """Photos that are read while the model works; several visitors may do this at once."""
@@ -312,7 +312,7 @@ class BatchActions(Handlers):
         selected = names.index(session.of_series) if session.of_series in names else None
         shown = [(path, html.caption(series, entry)) for entry, path in pictures]
         archive = series.archive if not series.running else None
-        label = archive and f"Download {len(series.results())} as ZIP · {words.file_size(archive.stat().st_size)}"
+        label = archive and f"Download {len(series.results())} as ZIP · {file_size(archive.stat().st_size)}"
         return [
             html.heading(series, made),
             gr.update(visible=True, value=shown, selected_index=selected),

@@ -8,6 +8,7 @@ from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui import html
 from moebius.ui.batch.photo_batch import Entry, Series, why_missing
+from moebius.units import memory_size
 
 STEPS = """
 <ol class="steps"><li><b>Drop your photos</b><span>Masks too, if you have them: IMG_1_mask.png for IMG_1.jpg, white =
@@ -23,8 +24,8 @@ MASK_FOR_INFO = "One for all fits photos of the same size. A photo with a mask o
 def limits() -> str:
     """What may be dropped."""
     return (
-        f"<p class='about'>Up to {environment.MAX_BATCH.read():,} photos of {photo_file.max_bytes() / 2**20:,.0f} MiB, "
-        f"together {_size(environment.MAX_BATCH_BYTES.read())}. They are deleted when you close the page.</p>"
+        f"<p class='about'>Up to {environment.MAX_BATCH.read():,} photos of {memory_size(photo_file.max_bytes())}, "
+        f"together {memory_size(environment.MAX_BATCH_BYTES.read())}. They are deleted when you close the page.</p>"
     )
 
 
@@ -85,7 +86,3 @@ def _reason(entry: Entry) -> str:
 
 def _photos(count: int) -> str:
     return f"{count:,} photo{'' if count == 1 else 's'}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"

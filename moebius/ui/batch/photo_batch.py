@@ -24,6 +24,7 @@ from moebius.photo import filenames, images, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
 from moebius.ui import editor
+from moebius.units import memory_size
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Series:
         try:
             size = path.stat().st_size
             if self._bytes + size > max_bytes:
-                return f"{_short(given)}: all photos together may have {max_bytes / 2**20:,.0f} MiB here"
+                return f"{_short(given)}: all photos together may have {memory_size(max_bytes)} here"
             photo = photo_file.open_photo(path, _short(given))
         except (ValueError, OSError) as error:
             suffix = Path(given).suffix.lower()

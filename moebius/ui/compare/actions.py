@@ -18,6 +18,7 @@ from moebius.ui.compare.state import PHOTO, Compared
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.settings import FillSettings, flux_visible
+from moebius.units import file_size
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ class CompareActions(Handlers):
         picture = seen.pictures.get(card.name)
         download = gr.update(visible=False)
         if picture:
-            size = words.file_size(picture.file.stat().st_size)
+            size = file_size(picture.file.stat().st_size)
             download = gr.update(visible=True, value=str(picture.file), label=f"Download · {size}")
         return [
             gr.update(visible=True),
@@ -190,7 +191,7 @@ class CompareActions(Handlers):
             download,
             gr.update(
                 visible=card.name in seen.reasons and words.lacks_weights(card, options),
-                value=f"Get its weights ({words.file_size(card.download_bytes)})",
+                value=f"Get its weights ({file_size(card.download_bytes)})",
             ),
         ]
 

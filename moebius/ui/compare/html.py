@@ -8,6 +8,7 @@ from html import escape
 from moebius import paper, registry
 from moebius.ui import html
 from moebius.ui.html import prose
+from moebius.units import duration, file_size
 from moebius.weights import flux
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
@@ -57,7 +58,7 @@ def waits(text: str) -> str:
 
 def made(row: dict, notes: Iterable[str]) -> str:
     """What a result cost, and what is worth knowing about it. `row`: of `compare.table`."""
-    parts = [html.duration(row["seconds"]["model"])]
+    parts = [duration(row["seconds"]["model"])]
     if row["steps"]:
         parts.append(f"{row['steps']} steps")
     parts += [str(row[name]) for name in ("variant", "device") if row.get(name)]
@@ -91,7 +92,7 @@ def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
         return ""
     accept = f"accept the licence at {flux.LICENSE_PAGE}, then " if card.name == "flux-fill" else ""
     then = ", then start the page without a folder of weights" if card.folder(options) else ""
-    return f"{accept}`python -m moebius download --model {card.name}` ({html.file_size(card.download_bytes)}){then}."
+    return f"{accept}`python -m moebius download --model {card.name}` ({file_size(card.download_bytes)}){then}."
 
 
 # ---- tables ----

@@ -22,6 +22,7 @@ from moebius.ui.handlers import Handlers, Stoppable, key, plainly
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
 from moebius.ui.settings import FillSettings, flux_visible
+from moebius.units import file_size
 from moebius.weights import locate
 
 log = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ class Actions(Handlers):
             seed=seed,
             notes=(*photo.notes, *filled.notes, *encoded.notes),
         )
-        label = f"Download {encoded.format} · {html.file_size(len(encoded.data))}"
+        label = f"Download {encoded.format} · {file_size(len(encoded.data))}"
         return FillResult(path=path, before=before, after=after, label=label, facts=facts)
 
     def stop(self, request: gr.Request) -> None:
@@ -213,7 +214,7 @@ class Actions(Handlers):
         """The line about the chosen model, and the button that gets its weights where they are lacking."""
         options = self._options(variant)
         card = self._lacking(model, options)
-        label = f"Get the {card.title} weights ({card.download_bytes / 1e6:,.0f} MB)" if card else ""
+        label = f"Get the {card.title} weights ({file_size(card.download_bytes)})" if card else ""
         return html.model_line(model, options), gr.update(visible=card is not None, value=label)
 
     @plainly

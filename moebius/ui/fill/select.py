@@ -17,6 +17,7 @@ from moebius.ui.components import BUSY, HIDE, IDLE
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
+from moebius.units import file_size
 from moebius.weights import segmenter
 
 MOST_SEEN = 8
@@ -124,7 +125,7 @@ def panel() -> tuple[gr.HTML, gr.Button, gr.Button]:
     with gr.Column(elem_id="select-panel"):
         line = gr.HTML(elem_id="select-line", padding=False)
         gr.HTML(html.SELECTED, padding=False)
-        label = f"Get {segmenter.TITLE} ({segmenter.DOWNLOAD_BYTES / 1e6:,.0f} MB, {segmenter.LICENSE})"
+        label = f"Get {segmenter.TITLE} ({file_size(segmenter.DOWNLOAD_BYTES)}, {segmenter.LICENSE})"
         get = gr.Button(label, visible=False, size="sm", elem_id="select-get")
         stop = gr.Button("Stop the download", visible=False, size="sm")
     return line, get, stop
