@@ -16,9 +16,10 @@ from eval.data import heldout, masks
 from eval.data.protocols import PROTOCOLS, Protocol
 from moebius.files import read_json, sha256
 from moebius.photo.images import to_rgb
+from moebius.photo.photo_file import suffixes
 from moebius.progress import counter
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = suffixes("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 
 @dataclass(frozen=True, kw_only=True)

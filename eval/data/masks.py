@@ -9,8 +9,9 @@ import numpy as np
 
 from moebius import masks
 from moebius.photo.images import mask_array
+from moebius.photo.photo_file import suffixes
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = suffixes("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 SHIPPED = "shipped"
 

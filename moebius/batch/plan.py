@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moebius.files import check_output_folder
-from moebius.photo.photo_file import SUFFIXES
+from moebius.photo.photo_file import suffixes
 
 MASK_ENDING = "_mask"
-_KNOWN = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+_KNOWN = frozenset(suffixes())
 
 
 @dataclass(frozen=True, kw_only=True)

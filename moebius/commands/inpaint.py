@@ -124,16 +124,15 @@ def remarks(card: registry.ModelCard, given: Container[str]) -> list[str]:
 
 def _output_path(options: argparse.Namespace) -> tuple[Path, str | None]:
     """The file to write, and the suffix that names its format; None: the photo's own format."""
-    from moebius.photo.photo_file import SUFFIXES
+    from moebius.photo.photo_file import suffixes
 
     output, suffix = options.output, options.output.suffix or None
     if output.is_dir():
         output, suffix = output / options.photo.name, None
     inputs = () if options.overwrite else (options.photo, options.mask)
     check_output_file(output, inputs, overwrite="--overwrite")
-    known = [known for suffixes in SUFFIXES.values() for known in suffixes]
-    if suffix is not None and suffix.lower() not in known:
-        raise ValueError(f"{output} has the suffix {suffix}; give the output one of {', '.join(known)}")
+    if suffix is not None and suffix.lower() not in suffixes():
+        raise ValueError(f"{output} has the suffix {suffix}; give the output one of {', '.join(suffixes())}")
     return output, suffix
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from moebius.photo.raster import bounding_box
+
 MERGE_PX = 32
 """Holes closer than this are filled together."""
 THIN = 3.0
@@ -75,11 +77,11 @@ def _one_per_window(squares: list[Square]) -> list[Square]:
 
 def _groups(mask: np.ndarray, context: float, smallest: int) -> list[Box]:
     """Bounding boxes of the holes, near ones and those that fit one square of side `smallest` merged."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    if not mask.any():
         return []
-    top, left = (max(0, int(at[0]) - MERGE_PX) // 2 * 2 for at in (rows, columns))  # even: labels keep their order
-    mask = mask[top : rows[-1] + MERGE_PX, left : columns[-1] + MERGE_PX]  # no need to look at all of a large photo
+    left, top, right, bottom = bounding_box(mask)
+    left, top = (max(0, first - MERGE_PX) // 2 * 2 for first in (left, top))  # even: labels keep their order
+    mask = mask[top : bottom - 1 + MERGE_PX, left : right - 1 + MERGE_PX]  # no need to look at all of a large photo
     near = cv2.dilate(mask.astype(np.uint8), np.ones((MERGE_PX + 1, MERGE_PX + 1), np.uint8))
     count, labels = cv2.connectedComponents(near, connectivity=8)
     labels[~mask] = 0
@@ -147,9 +149,9 @@ def _cells(hole: np.ndarray, box: Box, cell: float) -> list[Box]:
         for x0, x1 in zip(columns[:-1], columns[1:], strict=True):
             part = hole[y0:y1, x0:x1]
             if part.any():
-                ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-                x, y = box[0] + x0, box[1] + y0
-                cores.append((int(x + xs[0]), int(y + ys[0]), int(x + xs[-1] + 1), int(y + ys[-1] + 1)))
+                x, y = int(box[0] + x0), int(box[1] + y0)
+                left, top, right, bottom = bounding_box(part)
+                cores.append((x + left, y + top, x + right, y + bottom))
     return cores
 
 

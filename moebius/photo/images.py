@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms
 
+from moebius.photo.raster import bounding_box
+
 if TYPE_CHECKING:
     import torch
 
@@ -84,8 +86,7 @@ def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
         return out
     out = raster.copy()
     if changed.any():  # only the window around the changes is taken apart, which is quick in a large photo
-        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        box = bounding_box(changed)
         window = slice(box[1], box[3]), slice(box[0], box[2])
         out.paste(_with_colours(raster.crop(box), rgb[window], changed[window]), box)
     return out

@@ -40,6 +40,12 @@ SUFFIXES = {
 }
 """The formats that are read and written, with the suffixes of their files, the usual one first."""
 
+
+def suffixes(*formats: str) -> tuple[str, ...]:
+    """The suffixes of files of these formats; of all formats where none is given."""
+    return tuple(suffix for name in formats or SUFFIXES for suffix in SUFFIXES[name])
+
+
 _READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
 _KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
 _RAW = "a camera's raw file, not developed yet"
@@ -383,11 +389,10 @@ def format_of(suffix: str) -> str:
     Raises:
         PhotoError: the suffix is unknown.
     """
-    for kind, suffixes in SUFFIXES.items():
-        if suffix.lower() in suffixes:
+    for kind, known in SUFFIXES.items():
+        if suffix.lower() in known:
             return kind
-    allowed = ", ".join(s for suffixes in SUFFIXES.values() for s in suffixes)
-    raise PhotoError(f"cannot write files with the suffix {suffix!r}; choose from {allowed}")
+    raise PhotoError(f"cannot write files with the suffix {suffix!r}; choose from {', '.join(suffixes())}")
 
 
 def _encode_stored(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from moebius.photo.raster import bounding_box
+
 INK, PALE, PAPER, PANEL = (24, 24, 28), (96, 96, 104), (255, 255, 255), (232, 232, 236)
 MARK = (226, 30, 90)
 """Outline in full-size copies."""
@@ -66,13 +68,10 @@ def small(photo: np.ndarray, hole: np.ndarray | None = None, side: int = 220) ->
 def close_up(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """A square of the photo around the filled area, with a quarter of its size to each side, at least 64 pixels, never
     beyond the photo: (S, S, 3)."""
-    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    side = min(max(64, round(1.5 * side)), *hole.shape)
-    y, x = (
-        int(np.clip((line[0] + line[-1] + 1 - side) // 2, 0, length - side))
-        for line, length in ((rows, hole.shape[0]), (columns, hole.shape[1]))
-    )
+    left, top, right, bottom = bounding_box(hole)
+    side = min(max(64, round(1.5 * max(right - left, bottom - top))), *hole.shape)
+    x = min(max((left + right - side) // 2, 0), hole.shape[1] - side)
+    y = min(max((top + bottom - side) // 2, 0), hole.shape[0] - side)
     return photo[y : y + side, x : x + side]
 
 

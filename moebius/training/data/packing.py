@@ -17,9 +17,9 @@ from PIL import Image
 
 from moebius.files import sha256, write_atomic
 from moebius.photo import images, photo_file
+from moebius.photo.raster import bounding_box
 from moebius.training.config import ConfigError
 from moebius.training.data import pictures
-from moebius.training.data.samples import box
 from moebius.units import file_size
 
 SOURCES = "SOURCES.tsv"
@@ -104,7 +104,7 @@ def _outline(mask: np.ndarray) -> bytes:
     """(H, W) bool -> a PNG of one bit, cropped to the object."""
     if not mask.any():
         raise ConfigError("an outline is empty; take it out of the folder")
-    left, top, right, bottom = box(mask)
+    left, top, right, bottom = bounding_box(mask)
     part = mask[top:bottom, left:right].astype(np.uint8) * 255
     part = np.pad(part, 1)  # an outline has an outside
     if max(part.shape) > OUTLINE:

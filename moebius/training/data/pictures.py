@@ -17,7 +17,6 @@ from moebius.files import read_json, sha256, write_atomic
 from moebius.photo import images, photo_file
 from moebius.training.config import ConfigError
 
-SUFFIXES = frozenset(suffix for suffixes in photo_file.SUFFIXES.values() for suffix in suffixes)
 HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -46,15 +45,16 @@ def find(path: Path) -> list[Path]:
     Raises:
         ConfigError: there is no such folder or list, or no picture in it.
     """
+    known = photo_file.suffixes()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
     elif path.is_file():
         lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
         found = [path.parent / line for line in lines if line and not line.startswith("#")]
     else:
         raise ConfigError(f"{path} is neither a folder of pictures nor a list of them")
     if not found:
-        raise ConfigError(f"{path} has no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise ConfigError(f"{path} has no pictures ({', '.join(sorted(known))})")
     return found
 
 

@@ -22,6 +22,7 @@ import torch
 from moebius import heldout, masks
 from moebius.masks import Random
 from moebius.photo import photo_file
+from moebius.photo.raster import bounding_box
 from moebius.read_ahead import read_ahead
 from moebius.training.config import SHAPES, ConfigError, Data, Source
 from moebius.training.data import fills, pictures
@@ -175,7 +176,7 @@ class Objects:
                 f"{self.masks[item]} is {mask.shape[::-1]}, its picture {found.width, found.height} pixels"
             )
         picture, mask = self.read(found.path), pictures.shrunk(mask.astype(np.uint8), self.read.short).astype(bool)
-        crop = square(random, picture.shape[:2], size, self.config.crop, box(mask))
+        crop = square(random, picture.shape[:2], size, self.config.crop, bounding_box(mask))
         picture, mask = cut(picture, crop, size), cut(mask.astype(np.uint8), crop, size).astype(bool)
         if self.config.flip and random.random_sample() < 0.5:
             picture, mask = picture[:, ::-1], mask[:, ::-1]
@@ -263,15 +264,9 @@ def cut(array: np.ndarray, crop: tuple[int, int, int], size: int) -> np.ndarray:
     return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
-def box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) around what is True, the last two exclusive."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def placed(random: Random, shape: np.ndarray, size: int) -> np.ndarray:
     """An outline (h, w) bool at a random size, place and handedness, in (size, size) bool."""
-    left, top, right, bottom = box(shape)
+    left, top, right, bottom = bounding_box(shape)
     outline = shape[top:bottom, left:right].astype(np.uint8)
     if random.random_sample() < 0.5:
         outline = outline[:, ::-1]

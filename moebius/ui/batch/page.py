@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from moebius.photo.photo_file import SUFFIXES
+from moebius.photo.photo_file import suffixes
 from moebius.ui.batch import html
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
@@ -38,7 +38,7 @@ def drop() -> gr.File:
     with gr.Column(elem_id="many-drop"):
         files = gr.File(
             file_count="multiple",
-            file_types=["image", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)],
+            file_types=["image", *suffixes()],
             label="Photos, and masks if you have them",
             show_label=False,
             height=150,

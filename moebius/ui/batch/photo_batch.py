@@ -150,8 +150,7 @@ class Series:
             photo = photo_file.open_photo(path, _short(given))
         except (ValueError, OSError) as error:
             suffix = Path(given).suffix.lower()
-            known = {one for every in photo_file.SUFFIXES.values() for one in every}
-            name = filenames.unique(stem, suffix if suffix in known else "", self._taken())
+            name = filenames.unique(stem, suffix if suffix in photo_file.suffixes() else "", self._taken())
             self.entries[name] = Entry(name, name, refused=str(error))
             return ""
         with_same_name = self.entries.get(f"{stem}{photo.suffix}")

@@ -11,6 +11,7 @@ from PIL import Image
 from moebius import heldout, masks
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.photo import images
+from moebius.photo.raster import bounding_box
 from moebius.training import networks
 from moebius.training.config import ConfigError, Data, Source, Weights
 from moebius.training.data import latents, pictures
@@ -190,7 +191,7 @@ def test_outlines_become_holes_of_their_shape(tmp_path):
     samples = Samples(Data(sources=(source,), size=96, validation=0), seed=0)
     sizes = set()
     for position in range(8):
-        left, top, right, bottom = data.box(samples.sample(position).mask)
+        left, top, right, bottom = bounding_box(samples.sample(position).mask)
         assert (bottom - top) / (right - left) == pytest.approx(3, rel=0.25)
         assert 0.1 * 96 <= bottom - top <= 0.65 * 96
         sizes.add(bottom - top)
