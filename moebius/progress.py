@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -84,3 +85,22 @@ def _bar(**options) -> tqdm:
         monitor_interval = 0  # no thread of tqdm's own
 
     return Bar(leave=False, dynamic_ncols=True, mininterval=REDRAW_S, **options)
+
+
+_library_bars = threading.RLock()  # whether libraries draw bars belongs to the whole process
+
+
+@contextmanager
+def without_library_bars() -> Iterator[None]:
+    """Without the progress bars that diffusers and transformers draw while they load."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    with _library_bars:
+        diffusers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            diffusers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()

@@ -18,7 +18,7 @@ from moebius import devices
 from moebius.files import read_json
 from moebius.photo import images
 from moebius.photo.raster import Raster
-from moebius.photo.silence import without_bars
+from moebius.progress import without_library_bars
 from moebius.weights.locate import WeightsError, first_line
 from moebius.weights.segmenter import SelectionFiles
 
@@ -156,7 +156,7 @@ def _load(folder: Path, device: str) -> Selector:
     try:
         # The published file is the network for videos, of which the one for pictures is a part.
         config = Sam2Config(**{name: told[name] for name in parts if name in told})
-        with without_bars():
+        with without_library_bars():
             network, report = Sam2Model.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 from pathlib import Path
 
 from moebius.commands import arguments
@@ -42,7 +44,6 @@ def run(options: argparse.Namespace) -> dict:
     load_options = arguments.load_options(options, allow_download=False)
     export.check_packages()
     files = locate.locate(load_options.variant, load_options.weights)
-    from moebius.photo.silence import without_prints
     from moebius.progress import TerminalProgress
     from moebius.weights import load
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> dict:
 
         network = load.load_denoiser(files, torch.float32)
         options.output.mkdir(parents=True, exist_ok=True)
-        with without_prints():  # torch tells every step of an export
+        with contextlib.redirect_stdout(io.StringIO()):  # torch prints every step of an export
             difference = export.export(network, options.output, options.batch)
     return {
         "output": str(options.output),

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 
 from moebius import environment
-from moebius.photo import jpeg, png
+from moebius.photo import jpeg_segments, png
 from moebius.photo.ifd import read_directory, read_layout, read_values
 from moebius.photo.xmp import XmpError, with_source_type
 
@@ -22,8 +22,8 @@ ALGORITHM = _VOCABULARY + "algorithmicallyEnhanced"
 _JPEG_XMP, _JPEG_EXIF, _APP0, _APP1 = b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0", 0xE0, 0xE1
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 _TIFF_XMP, _TIFF_BYTE = 700, 1
-_MOST_XMP = 16 * 2**20
-"""Bytes that a compressed packet may have; more is a bomb."""
+_MAX_XMP_BYTES = 16 * 2**20
+"""Bytes that a compressed packet may unpack to; more is taken for an attack."""
 
 
 def mark_of(learned: bool) -> str:
@@ -66,22 +66,22 @@ def _unmarked(error: Exception) -> str:
 
 
 def _in_jpeg(data: bytes, mark: str) -> bytes:
-    segments, end = jpeg.read_segments(data)
+    segments, end = jpeg_segments.read_segments(data)
     place = next((i for i, s in enumerate(segments) if s.marker == _APP1 and s.payload.startswith(_JPEG_XMP)), None)
     old = segments[place].payload[len(_JPEG_XMP) :] if place is not None else None
     payload = _JPEG_XMP + with_source_type(old, mark)
     if len(payload) > 65533:
         raise XmpError("its XMP data fill the whole of their segment")
-    segment = jpeg.Segment(_APP1, struct.pack(">BBH", 0xFF, _APP1, len(payload) + 2) + payload)
+    segment = jpeg_segments.Segment(_APP1, struct.pack(">BBH", 0xFF, _APP1, len(payload) + 2) + payload)
     if place is not None:
         segments[place] = segment
     else:  # behind JFIF and EXIF, which come first
         first = next((i for i, s in enumerate(segments) if not _comes_first(s)), len(segments))
         segments.insert(first, segment)
-    return jpeg.join_segments(segments) + data[end:]
+    return jpeg_segments.join_segments(segments) + data[end:]
 
 
-def _comes_first(segment: jpeg.Segment) -> bool:
+def _comes_first(segment: jpeg_segments.Segment) -> bool:
     return segment.marker == _APP0 or (segment.marker == _APP1 and segment.payload.startswith(_JPEG_EXIF))
 
 
@@ -94,7 +94,7 @@ def _in_png(data: bytes, mark: str) -> bytes:
         old = rest.split(b"\0", 2)[2]  # behind language and translated keyword
         if compressed:
             inflate = zlib.decompressobj()
-            old = inflate.decompress(old, _MOST_XMP)
+            old = inflate.decompress(old, _MAX_XMP_BYTES)
             if inflate.unconsumed_tail:
                 raise XmpError("its XMP data are too large")
     chunk = (b"iTXt", _PNG_XMP + b"\0\0\0\0" + with_source_type(old, mark))

@@ -1,4 +1,4 @@
-"""Small pictures hidden in metadata (EXIF, MakerNotes, Photoshop, XMP): they must not show what was removed."""
+"""Pictures inside metadata (EXIF, MakerNotes, Photoshop, XMP): they must not show what was removed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from PIL import Image, ImageOps
 
 from moebius.photo.ifd import read_directory, read_layout, read_values
+from moebius.photo.jpeg_segments import SOS, read_segments
 
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/=\r\n]|&#x?[0-9A-Fa-f]{1,2};){512,}")
 _EXIF = b"Exif\0\0"
@@ -40,8 +41,6 @@ def hide_pictures(metadata: bytes, picture: Image.Image) -> bytes:
 
 def _end_of_jpeg(data: bytes, start: int) -> int | None:
     """Offset behind the JPEG that begins at `start`; None where only its first three bytes happen to stand."""
-    from moebius.photo.jpeg import SOS, read_segments
-
     try:
         segments, length = read_segments(data[start:], strict=True)
     except ValueError:

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Container
 
-MOST_BYTES = 120
-"""Of a name without its suffix, in UTF-8: file systems allow 255 with everything that is put around it."""
+MAX_STEM_BYTES = 120
+"""Bytes in UTF-8 of a name without its suffix: file systems allow 255 for a whole name."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 """Devices on Windows, whatever follows a dot."""
 
@@ -27,8 +27,8 @@ def safe_stem(given: str, ending: str = "") -> str:
     kept = "".join(char for char in stem if unicodedata.category(char)[0] != "C")
     kept = re.sub(r'[<>:"|?*]', "_", kept).strip(". ")
     ending = ending if ending and kept.endswith(ending) else ""
-    kept = kept.removesuffix(ending).encode()[: MOST_BYTES - len(ending.encode())].decode(errors="ignore").rstrip(". ")
-    kept += ending
+    cut = kept.removesuffix(ending).encode()[: MAX_STEM_BYTES - len(ending.encode())].decode(errors="ignore")
+    kept = cut.rstrip(". ") + ending
     return f"_{kept}" if _RESERVED.fullmatch(kept) else kept or "photo"
 
 

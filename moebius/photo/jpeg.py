@@ -7,9 +7,7 @@ file's own tables and subsampling; all others keep their coefficients, and heade
 from __future__ import annotations
 
 import io
-import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,70 +15,11 @@ from PIL import Image, JpegImagePlugin
 
 from moebius.photo import images
 from moebius.photo.embedded_thumbnails import hide_pictures
+from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, read_segments
 from moebius.photo.silence import quiet
 
-SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 APP2, APP11, APP14 = 0xE2, 0xEB, 0xEE
 HUFFMAN, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1), (0xC2, 0xCA), (0xC9, 0xCA)
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
-_BARE = (0x01, *range(0xD0, 0xD8))  # markers without a length
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # what ends a scan's data
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One marker segment; for a scan, its header and the coded data that follow."""
-
-    marker: int
-    raw: bytes
-
-    @property
-    def payload(self) -> bytes:
-        return self.raw[4:]
-
-    @property
-    def is_metadata(self) -> bool:
-        return 0xE0 <= self.marker <= 0xEF or self.marker == 0xFE
-
-
-def read_segments(data: bytes, strict: bool = False) -> tuple[list[Segment], int]:
-    """All segments between start and end of the (first) picture, and the offset behind its end.
-
-    Args:
-        strict: refuse stray bytes between segments, which decoders skip.
-
-    Raises:
-        ValueError: this is not a JPEG.
-    """
-    if data[:2] != bytes((0xFF, SOI)):
-        raise ValueError("not a JPEG: no start marker")
-    segments, at = [], 2
-    while (found := _MARKER.search(data, at)) is not None:
-        if strict and found.start() != at:
-            raise ValueError(f"damaged JPEG: no marker at byte {at}")
-        at, marker = found.start(1) - 1, found[1][0]
-        if marker == EOI:
-            return segments, at + 2
-        end = at + 2 if marker in _BARE else at + 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-        if marker == SOS:
-            found = _NEXT_MARKER.search(data, end)
-            end = found.start() if found else len(data)
-        segments.append(Segment(marker, data[at:end]))
-        at = end
-    return segments, len(data)
-
-
-def join_segments(segments: list[Segment]) -> bytes:
-    return bytes((0xFF, SOI)) + b"".join(s.raw for s in segments) + bytes((0xFF, EOI))
-
-
-def bits_per_sample(data: bytes) -> int | None:
-    """8, or 12 in rare files; None where `data` is no JPEG, or too damaged to tell."""
-    try:
-        return next((s.payload[0] for s in read_segments(data)[0] if s.marker in _FRAMES), None)
-    except (ValueError, IndexError):
-        return None
 
 
 def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
@@ -115,7 +54,7 @@ def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple
 
 def _reason_to_recode(segments: list[Segment]) -> str | None:
     """Why the coefficients cannot be taken over; None if they can."""
-    frame = next(s for s in segments if s.marker in _FRAMES)
+    frame = next(s for s in segments if s.marker in FRAMES)
     if frame.marker not in (*HUFFMAN, *PROGRESSIVE, *ARITHMETIC) or frame.payload[0] != 8:
         return "unusual coding"
     count = frame.payload[5]
@@ -148,12 +87,12 @@ def _keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[
 
 
 def _transplant(segments: list[Segment], pixels: np.ndarray, changed: np.ndarray) -> list[Segment] | None:
-    """Segments of a JPEG with the old coefficients where nothing changed; None where jpeglib cannot tell them."""
+    """Segments of a JPEG with the old coefficients where nothing changed; None where jpeglib cannot read them."""
     import jpeglib
 
     # jpeglib stores at most 50 metadata segments; it needs those that say what the colours mean
     core = [s for s in segments if not s.is_metadata or s.payload.startswith((b"JFIF", b"Adobe"))]
-    frame = next(s.marker for s in segments if s.marker in _FRAMES)
+    frame = next(s.marker for s in segments if s.marker in FRAMES)
     # `quiet` also lets in one thread at a time: jpeglib keeps its library and its markers in globals
     with quiet(stderr=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
@@ -181,7 +120,7 @@ def _transplant(segments: list[Segment], pixels: np.ndarray, changed: np.ndarray
 
 
 def _component_ids(segments: list[Segment]) -> bytes:
-    frame = next(s for s in segments if s.marker in _FRAMES)
+    frame = next(s for s in segments if s.marker in FRAMES)
     return frame.payload[6::3][: frame.payload[5]]
 
 
@@ -192,7 +131,7 @@ def _with_component_ids(segments: list[Segment], ids: bytes) -> list[Segment]:
     for segment in segments:
         raw = bytearray(segment.raw)
         first, step = {SOS: (5, 2)}.get(segment.marker, (10, 3))
-        if segment.marker == SOS or segment.marker in _FRAMES:
+        if segment.marker == SOS or segment.marker in FRAMES:
             for at in range(first, first + step * raw[first - 1], step):
                 raw[at] = new[raw[at]]
         out.append(Segment(segment.marker, bytes(raw)))
@@ -217,8 +156,8 @@ def recode_blocks(
         changed: (H, W) bool.
         ycbcr: whether the file stores RGB as YCbCr.
     """
-    most = factors.max(axis=0)
-    tile_h, tile_w = 8 * most  # the pixels of one minimum coded unit
+    largest = factors.max(axis=0)
+    tile_h, tile_w = 8 * largest  # the pixels of one minimum coded unit
     changed_tiles = _tiles(changed, tile_h, tile_w, "constant")
     rows, columns = np.nonzero(changed_tiles.any(axis=(2, 3)))
     pixel_tiles = _tiles(pixels, tile_h, tile_w, "edge")
@@ -228,7 +167,7 @@ def recode_blocks(
         if ycbcr:
             samples = samples @ _YCBCR.T + np.array([0, 128, 128], np.float32)
         for c, (v, h) in enumerate(factors):
-            fy, fx = most // (v, h)
+            fy, fx = largest // (v, h)
             plane = samples[..., c].reshape(len(ys), v * 8, fy, h * 8, fx).mean(axis=(2, 4)) - 128
             blocks = plane.reshape(len(ys), v, 8, h, 8).swapaxes(2, 3)  # (n, v, h, 8, 8)
             coefficients = np.rint(_DCT @ blocks @ _DCT.T / tables[c]).clip(-1023, 1023)

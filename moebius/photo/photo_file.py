@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from moebius import environment
 from moebius.photo import (
     ai_mark,
+    file_kinds,
     images,
     jpeg,
     other_formats,
@@ -46,41 +47,6 @@ def suffixes(*formats: str) -> tuple[str, ...]:
     return tuple(suffix for name in formats or SUFFIXES for suffix in SUFFIXES[name])
 
 
-_READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")  # nothing else of Pillow's many decoders
-_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
-_RAW = "a camera's raw file, not developed yet"
-_OTHERS = (
-    *(
-        (magic, _RAW)
-        for magic in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0")
-    ),
-    (b"%PDF", "a PDF"),
-    (b"%!PS", "PostScript"),
-    (b"8BPS", "a Photoshop document"),
-    (b"PK\3\4", "a ZIP archive or an office document"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"<svg", "an SVG drawing"),
-    (b"<!doctype html", "a web page"),
-    (b"<html", "a web page"),
-    (b"<?xml", "an XML document"),
-)
-"""How files begin that people take for photos."""
-_BEGINNINGS = (
-    (b"\xff\xd8", "JPEG"),
-    (b"\x89PNG", "PNG"),
-    (b"RIFF", "WebP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
-)
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-"""Brands of HEIF files (ISO/IEC 23008-12), 8 bytes from the start."""
-
-
 class PhotoError(ValueError):
     """A file that is not a photo we can take; the message says what it is, what is allowed and what to do."""
 
@@ -99,7 +65,7 @@ class Photo:
     """EXIF orientation of the stored picture, 1 (upright) to 8."""
     name: str
     notes: tuple[str, ...] = ()
-    """Plain sentences on what was peculiar about the file."""
+    """Sentences for the user on what is unusual about the file."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -117,7 +83,7 @@ class Photo:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """A file to be written, and what is worth saying about it."""
+    """A file to be written, and notes on it for the user."""
 
     data: bytes
     format: str
@@ -201,7 +167,7 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
             path = Path(source)
             if not path.is_file():
                 what = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no file"
-                raise PhotoError(f"{name} {what}; give the path of a photo ({_KNOWN})")
+                raise PhotoError(f"{name} {what}; give the path of a photo ({file_kinds.KNOWN})")
             size = path.stat().st_size
             data = path.read_bytes() if size <= max_bytes() else b""
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -221,10 +187,10 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
 def _decode(data: bytes, name: str) -> Image.Image:
     """The first picture of a file, loaded, as it is stored."""
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
+        image = Image.open(io.BytesIO(data), formats=file_kinds.readable_formats())
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
         if image.format == "TIFF" and _is_raw(image, data):
-            raise PhotoError(f"{name} is {_RAW}; it must be a photo: {_KNOWN}")
+            raise PhotoError(f"{name} is {file_kinds.RAW}; it must be a photo: {file_kinds.KNOWN}")
         frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
         if frames > 1:
             raise PhotoError(
@@ -235,7 +201,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{name} {_guess(data)}; it must be a photo: {_KNOWN}") from error
+        raise PhotoError(f"{name} {file_kinds.guess(data)}; it must be a photo: {file_kinds.KNOWN}") from error
     except Image.DecompressionBombError as error:
         pixels = next(iter(re.findall(r"\((\d+) pixels", str(error))), 0)
         _check_pixels(int(pixels), name, "")
@@ -263,39 +229,6 @@ def _is_raw(image: Image.Image, data: bytes) -> bool:
     That is so where its first picture says that it is a smaller copy of another one (TIFF 6.0, NewSubfileType).
     """
     return data[8:10] == b"CR" or 50706 in image.tag_v2 or bool(image.tag_v2.get(254, 0) & 1)  # 50706: DNGVersion
-
-
-def _formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that are read; HEIF only where pillow_heif is installed."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return _READ
-    pillow_heif.register_heif_opener()
-    return (*_READ, "HEIF")
-
-
-def _guess(data: bytes) -> str:
-    """What an unknown file seems to be, as a predicate."""
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
-    for magic, what in _OTHERS:
-        if start[: len(magic)].lower() == magic.lower() or data.startswith(magic):
-            return f"is {what}"
-    if data[4:8] == b"ftyp":
-        if data[8:12] == b"crx ":
-            return f"is {_RAW}"
-        if data[8:12] in _HEIC:
-            what = "a damaged HEIC photo" if "HEIF" in _formats() else "a HEIC photo, for which pillow-heif is missing"
-            return f"is {what}"
-        return "is a damaged AVIF photo" if data[8:12] in (b"avif", b"avis") else "is a video"
-    if jpeg.bits_per_sample(data) not in (None, 8):
-        return f"is a JPEG with {jpeg.bits_per_sample(data)} bits a channel, which is not supported"
-    for magic, kind in _BEGINNINGS:
-        if data.startswith(magic):
-            return f"begins like a {kind}, but it is damaged, cut off or of a rare kind"
-    if len(data) > 16 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:64]):
-        return "is text"
-    return "is no picture that can be recognised, or its beginning is damaged"
 
 
 def _raster(image: Image.Image, data: bytes, name: str, orientation: int) -> Raster:
@@ -349,14 +282,14 @@ def encode_photo(
     Args:
         raster: the edited `photo.raster`, same size and mode; one of another size is written whole.
         changed: (H, W) bool, the pixels that may differ; if none and no other format: the original file, verbatim.
-        mark: how the edit was made, a word of `moebius.photo.ai_mark`, for the file's XMP; None: it is not told. An
-            unchanged photo is never marked.
+        mark: how the edit was made, a word of `moebius.photo.ai_mark`, for the file's XMP; None: no mark. An unchanged
+            photo is never marked.
 
     Raises:
         PhotoError: the suffix is unknown, or the format cannot hold this photo.
     """
     kind = photo.format if suffix is None else format_of(suffix)
-    if kind == "HEIF" and kind not in _formats():
+    if kind == "HEIF" and kind not in file_kinds.readable_formats():
         raise PhotoError("HEIC files are written with the package pillow-heif, which is missing; choose .avif")
     size = raster.shape[1::-1] if isinstance(raster, np.ndarray) else raster.size
     if changed.shape != size[::-1]:

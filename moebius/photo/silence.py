@@ -1,9 +1,7 @@
-"""Silence while damaged files are decoded: what matters becomes an error or a note, not a line on the console."""
+"""No output from decoders of damaged files: what matters becomes an error or a note, not a line on the console."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import os
 import threading
@@ -50,26 +48,3 @@ def _muted() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Without the progress bars that diffusers and transformers draw while they load."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    with _one_at_a_time:
-        diffusers_logging.disable_progress_bar()
-        transformers_logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            diffusers_logging.enable_progress_bar()
-            transformers_logging.enable_progress_bar()
-
-
-@contextmanager
-def without_prints() -> Iterator[None]:
-    """Without what libraries print to standard output."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

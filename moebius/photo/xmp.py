@@ -61,11 +61,11 @@ def with_source_type(packet: bytes | None, uri: str) -> bytes:
     return _with_less_padding(out, len(out) - len(body)) + packet[len(body) :]
 
 
-def _with_less_padding(packet: bytes, most: int) -> bytes:
-    """The packet without up to `most` bytes of the white space before its end."""
+def _with_less_padding(packet: bytes, max_bytes: int) -> bytes:
+    """The packet without up to `max_bytes` bytes of the white space before its end."""
     end = packet.rfind(b"<?xpacket end")
     start = len(packet[: max(end, 0)].rstrip()) + 1  # the line break stays
-    return packet[:start] + packet[start + max(0, min(most, end - start)) :]
+    return packet[:start] + packet[start + max(0, min(max_bytes, end - start)) :]
 
 
 def _find(body: bytes) -> _Places:
@@ -114,8 +114,8 @@ def _find(body: bytes) -> _Places:
 def _attribute(body: bytes, at: int, prefixes: set[str]) -> tuple[int, int]:
     """Where the property stands as an attribute in the start tag at `at`, the space before it included."""
     names = b"|".join(re.escape(prefix.encode()) for prefix in sorted(prefixes))
-    wanted = re.compile(rb"\s+(?:%s):DigitalSourceType\s*=" % names)
-    return next(span for span in _attributes(body, at) if wanted.match(body, span[0]))
+    pattern = re.compile(rb"\s+(?:%s):DigitalSourceType\s*=" % names)
+    return next(span for span in _attributes(body, at) if pattern.match(body, span[0]))
 
 
 def _attributes(body: bytes, at: int) -> Iterator[tuple[int, int]]:

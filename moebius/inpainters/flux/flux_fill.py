@@ -16,8 +16,7 @@ from moebius.fill.report import Report
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.inpainters.flux.memory_plans import Plan
 from moebius.inpainters.flux.prompts import Embedding, Prompts
-from moebius.photo.silence import without_bars
-from moebius.progress import Progress
+from moebius.progress import Progress, without_library_bars
 from moebius.weights.flux import FluxFiles
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ class FluxFillInpainter(Inpainter):
         """Load from files that `moebius.weights.flux.locate` or `fetch` found; `dtype` is what is computed in."""
 
         def load(plan: Plan) -> FluxFillPipeline:
-            with without_bars():
+            with without_library_bars():
                 return load_pipeline(files, plan, device, dtype)
 
         return cls(load, Prompts(files, device, dtype), plans, device, files.where, progress)

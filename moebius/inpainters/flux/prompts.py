@@ -9,7 +9,7 @@ from diffusers import FluxFillPipeline
 
 from moebius import devices, environment
 from moebius.files import sha256, write_atomic
-from moebius.photo.silence import without_bars
+from moebius.progress import without_library_bars
 from moebius.weights.flux import FluxFiles
 
 MOST_TOKENS = 512
@@ -39,7 +39,7 @@ class Prompts:
     @torch.no_grad()
     def _encode(self, prompt: str) -> Embedding:
         """Load the text encoders, encode, and let them go."""
-        with without_bars():
+        with without_library_bars():
             encoders = FluxFillPipeline.from_pretrained(
                 self._files.folder, transformer=None, vae=None, dtype=self._dtype, local_files_only=True
             )

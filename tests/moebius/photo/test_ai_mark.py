@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from moebius.__main__ import main
-from moebius.photo import ai_mark, jpeg, photo_file, png
+from moebius.photo import ai_mark, jpeg_segments, photo_file, png
 from moebius.photo.xmp import IPTC_EXT, RDF
 from tests.helpers.deterministic import picture
 
@@ -98,7 +98,8 @@ def test_pixels_and_all_else_are_as_without_the_mark(kind, before):
     if kind == "JPEG":  # the very same segments
         is_xmp = b"http://ns.adobe.com/xap/1.0/\0"
         one, two = (
-            [s.raw for s in jpeg.read_segments(d)[0] if not s.payload.startswith(is_xmp)] for d in (plain, marked)
+            [s.raw for s in jpeg_segments.read_segments(file)[0] if not s.payload.startswith(is_xmp)]
+            for file in (plain, marked)
         )
         assert one == two
     if kind == "PNG":
@@ -126,7 +127,7 @@ def test_jpeg_segments_stand_where_they_belong():
         b"\xff\xe1" + struct.pack(">H", 2 + 75 + 4) + b"http://ns.adobe.com/xmp/extension/\0".ljust(75, b"0") + b"rest"
     )
     data = out.getvalue().replace(b"\xff\xfe", extended + b"\xff\xfe", 1)
-    segments, _ = jpeg.read_segments(ai_mark.add(data, "JPEG", ai_mark.TRAINED)[0])
+    segments, _ = jpeg_segments.read_segments(ai_mark.add(data, "JPEG", ai_mark.TRAINED)[0])
     starts = [s.payload[:5] for s in segments if s.is_metadata]
     assert starts.index(b"Exif\0") < starts.index(b"http:") < starts.index(b"ICC_P")
     assert extended in ai_mark.add(data, "JPEG", ai_mark.TRAINED)[0]  # extended XMP is left alone

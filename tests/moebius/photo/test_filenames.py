@@ -2,7 +2,7 @@
 
 import pytest
 
-from moebius.photo.filenames import MOST_BYTES, safe_stem, unique
+from moebius.photo.filenames import MAX_STEM_BYTES, safe_stem, unique
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_what_is_left_of_a_name(given, stem):
 def test_long_names_are_cut_between_letters_and_keep_their_ending():
     for given in ("x" * 5000 + ".jpg", "é" * 5000 + ".jpg", "🙂" * 5000):
         stem = safe_stem(given)
-        assert 100 < len(stem.encode()) <= MOST_BYTES and stem.strip(given[0]) == ""
+        assert 100 < len(stem.encode()) <= MAX_STEM_BYTES and stem.strip(given[0]) == ""
     assert safe_stem("é" * 200 + "_mask.png", "_mask").endswith("éé_mask")
-    assert len(safe_stem("é" * 200 + "_mask.png", "_mask").encode()) <= MOST_BYTES
+    assert len(safe_stem("é" * 200 + "_mask.png", "_mask").encode()) <= MAX_STEM_BYTES
 
 
 def test_names_become_unique_whatever_their_case():

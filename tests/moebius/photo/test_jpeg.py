@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from moebius.photo import jpeg
+from moebius.photo.jpeg_segments import read_segments
 
 W, H = 203, 157  # no multiples of 8, 16 or 32
 
@@ -143,7 +144,7 @@ def test_tables_mode_and_sampling_stay():
         assert (after.mode, after.size, after.quantization) == (before.mode, before.size, before.quantization), kind
         assert [c[:3] for c in after.layer] == [c[:3] for c in before.layer], kind
         assert after.info.get("progressive") == before.info.get("progressive"), kind
-        frame = {s.marker for s in jpeg.read_segments(new)[0]} & {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
+        frame = {s.marker for s in read_segments(new)[0]} & {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
         assert (frame == {0xC9}) == (kind == "arithmetic"), kind
 
 
@@ -200,7 +201,7 @@ def test_metadata_segments_are_copied_byte_for_byte_and_in_order():
     ]
     data = with_segments(save(scene(), dpi=(300, 300)), *segments)
     new, _, _ = edit(data, BOXES["inside"])
-    metadata = [s.raw for s in jpeg.read_segments(new)[0] if s.is_metadata]
+    metadata = [s.raw for s in read_segments(new)[0] if s.is_metadata]
     assert metadata[0].startswith(b"\xff\xe0\x00\x10JFIF") and metadata[1:] == segments
     assert new.startswith(data[: len(b"".join(segments)) + 20])
     assert Image.open(io.BytesIO(new)).info["dpi"] == (300, 300)
@@ -245,22 +246,9 @@ def test_unusual_sampling_is_encoded_anew():
     data = bytearray(save(scene(), subsampling="4:4:4"))
     at = data.index(b"\xff\xc0")
     data[at + 11] = 0x32  # 3×2 luma samples; Pillow cannot know, we only ask what would be said
-    assert jpeg._reason_to_recode(jpeg.read_segments(bytes(data))[0]) is None  # 3 and 2 are multiples of 1
+    assert jpeg._reason_to_recode(read_segments(bytes(data))[0]) is None  # 3 and 2 are multiples of 1
     data[at + 14] = 0x22  # now chroma has 2 of 3
-    assert "subsampling" in jpeg._reason_to_recode(jpeg.read_segments(bytes(data))[0])
-
-
-def test_segments_of_a_damaged_file():
-    data = save(scene())
-    segments, end = jpeg.read_segments(data)
-    assert end == len(data) and jpeg.join_segments(segments) == data
-    assert jpeg.read_segments(data + b"behind")[1] == len(data)
-    with pytest.raises(ValueError, match="start marker"):
-        jpeg.read_segments(b"GIF89a")
-    stray = data[:2] + b"stray" + data[2:]  # decoders skip it
-    assert jpeg.read_segments(stray)[0] == segments
-    with pytest.raises(ValueError, match="byte 2"):
-        jpeg.read_segments(stray, strict=True)
+    assert "subsampling" in jpeg._reason_to_recode(read_segments(bytes(data))[0])
 
 
 def test_what_jpeglib_cannot_read_is_encoded_anew_and_says_so(monkeypatch):

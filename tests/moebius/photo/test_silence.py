@@ -28,14 +28,14 @@ def test_it_ends_with_an_exception_too(capfd):
 
 
 def test_threads_take_turns():
-    inside, most = 0, 0
+    inside, largest = 0, 0
 
     def work() -> None:
-        nonlocal inside, most
+        nonlocal inside, largest
         for _ in range(50):
             with quiet():
                 inside += 1
-                most = max(most, inside)
+                largest = max(largest, inside)
                 inside -= 1
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -43,4 +43,4 @@ def test_threads_take_turns():
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == 1
+    assert largest == 1
