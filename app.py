@@ -32,12 +32,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def fetch_weights() -> None:
     """For a Space: get the weights while the page already answers."""
-    from moebius.weights import load
+    from moebius.weights import WeightsError, hub
 
     log = logging.getLogger("moebius")
     try:
-        log.info("Moebius's weights: %s", load.fetch().where)
-    except load.WeightsError as error:
+        log.info("Moebius's weights: %s", hub.fetch().where)
+    except WeightsError as error:
         log.warning("%s", error)
 
 

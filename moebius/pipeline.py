@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,18 +19,20 @@ from diffusers import (
     SchedulerMixin,
     UniPCMultistepScheduler,
 )
+from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
 
 from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
-from moebius.fill import geometry
 from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 from moebius.photo import images
+from moebius.pipeline_images import Pictures, as_type, masks_of, paste_blurred, paste_feathered, pictures_of
+from moebius.weights.denoiser import WeightFiles
 
 _DEFAULTS = SamplingConfig()
 _SCHEDULERS = {
@@ -40,8 +41,6 @@ _SCHEDULERS = {
     "unipc": UniPCMultistepScheduler,
     "euler": EulerDiscreteScheduler,
 }
-
-Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray]
 
 
 def make_scheduler(name: str = "ddim") -> SchedulerMixin:
@@ -102,6 +101,18 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         return pixels_per_latent(self.vae.config)
 
     @classmethod
+    def from_files(cls, files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusInpaintPipeline:
+        """Build the pipeline on the CPU from files that were found; `dtype` None keeps the stored precision.
+
+        Raises:
+            moebius.weights.WeightsError: damaged files, or those of another network.
+        """
+        from moebius.weights import load
+
+        unet, vae = load.load_denoiser(files, dtype), load.load_autoencoder(files, dtype)
+        return cls(unet=unet, vae=vae, scheduler=make_scheduler())
+
+    @classmethod
     def from_published(
         cls,
         source: str | Path,
@@ -112,20 +123,18 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         """Build the pipeline from the published files.
 
         Args:
-            source: a folder in the published layout (see `moebius.weights.load`), or `hustvl/Moebius` or
-                `hustvl/PixelHacker`, which is downloaded.
-            variant: one of `moebius.weights.load.VARIANTS`.
-            torch_dtype: None keeps float32.
+            source: a folder (see `moebius.weights.locate.locate`), or `hustvl/Moebius` or `hustvl/PixelHacker`, which
+                is downloaded.
+            variant: one of `moebius.weights.catalog.VARIANTS`.
+            torch_dtype: None: float32.
             revision: of the hub repository.
 
         Raises:
-            moebius.weights.load.WeightsError: files missing or not what they should be; it names the file and the keys.
+            moebius.weights.WeightsError: files missing or not what they should be; it names the file and the keys.
         """
-        from moebius.weights import load
+        from moebius.weights import hub
 
-        unet, vae = load.load_published(source, variant, revision=revision)
-        pipeline = cls(unet=unet, vae=vae, scheduler=make_scheduler())
-        return pipeline.to(torch_dtype) if torch_dtype is not None else pipeline
+        return cls.from_files(hub.find_or_fetch(source, variant, revision), torch_dtype or torch.float32)
 
     @torch.no_grad()
     def __call__(
@@ -185,7 +194,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             raise ValueError(f'output_type must be "pil", "np", "pt" or "latent", got {output_type!r}')
         if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise ValueError(f"callback_on_step_end_tensor_inputs can be {self._callback_tensor_inputs}, got {unknown}")
-        pictures, masks = _pictures(image), _masks(mask_image)
+        pictures, masks = pictures_of(image), masks_of(mask_image)
         if len(pictures) != len(masks):
             raise ValueError(f"{len(pictures)} pictures but {len(masks)} masks; give one mask per picture")
         if isinstance(generator, list) and len(generator) != len(pictures):
@@ -204,30 +213,32 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         hole = torch.from_numpy(grey >= 128).unsqueeze(1).float()  # (B, 1, H, W)
 
         # 3. Denoise
-        latents = self._sample(source, hole, settings, generator, callback_on_step_end,
-                               callback_on_step_end_tensor_inputs)  # fmt: skip
+        latents = self._sample(
+            source, hole, settings, generator, callback_on_step_end, callback_on_step_end_tensor_inputs
+        )
         if output_type == "latent":
             return self._finish(latents, return_dict)
 
         # 4. Decode and put back
         with devices.return_freed():  # decoding needs the most memory
             decoded = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-        decoded = decoded.float().clamp(-1, 1) / 2 + 0.5  # (B, 3, H, W) in [0, 1]
+        decoded = VaeImageProcessor.denormalize(decoded.float())  # (B, 3, H, W) in [0, 1]
+        if output_type == "pt" and not paste:
+            return self._finish(decoded, return_dict)
+        values = VaeImageProcessor.pt_to_numpy(decoded)  # (B, H, W, 3)
         if paste:
-            values = decoded.permute(0, 2, 3, 1).cpu().numpy() * 255  # (B, H, W, 3)
+            values = values * 255
             if RECIPES[recipe].paste == "blurred":
                 pasted = [paste_blurred(v, *s) for v, s in zip(values, scaled, strict=True)]
             else:
                 pasted = [
-                    _paste_feathered(v, picture, mask, feather_px)
+                    paste_feathered(v, picture, mask, feather_px)
                     for v, picture, mask in zip(values, pictures, masks, strict=True)
                 ]
-            return self._finish(_as_type(pasted, output_type, self._execution_device), return_dict)
-        if output_type == "pt":
-            return self._finish(decoded, return_dict)
-        values = decoded.permute(0, 2, 3, 1).cpu().numpy()
+            return self._finish(as_type(pasted, output_type, self._execution_device), return_dict)
         if output_type == "np":
             return self._finish(values, return_dict)
+        # truncated as in the published code; VaeImageProcessor would round
         return self._finish([Image.fromarray((v * 255).astype(np.uint8)) for v in values], return_dict)
 
     def at_its_size(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -323,66 +334,3 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
     def _finish(self, result: list | np.ndarray | Tensor, return_dict: bool) -> MoebiusPipelineOutput | tuple:
         self.maybe_free_model_hooks()
         return MoebiusPipelineOutput(images=result) if return_dict else (result,)
-
-
-def _pictures(image: Pictures) -> list[np.ndarray]:
-    """Whatever came as pictures -> a list of (H, W, 3) uint8."""
-    if isinstance(image, Tensor):
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"image as a tensor must be (B, 3, H, W) in [0, 1], got shape {tuple(image.shape)}")
-        if image.min() < 0 or image.max() > 1:
-            raise ValueError(
-                f"image as a tensor must be in [0, 1], got [{image.min().item():.3g}, {image.max().item():.3g}]"
-            )
-        return list((image.float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    pictures = list(image) if isinstance(image, list | tuple) else [image]
-    if isinstance(image, np.ndarray) and image.ndim == 4:
-        pictures = list(image)
-    for picture in pictures:
-        if isinstance(picture, np.ndarray) and (
-            picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
-        ):
-            raise ValueError(f"image as an array must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}")
-    return [picture if isinstance(picture, np.ndarray) else images.to_rgb8(picture) for picture in pictures]
-
-
-def _masks(mask_image: Pictures) -> list[np.ndarray]:
-    """Whatever came as masks -> a list of (H, W) bool."""
-    if isinstance(mask_image, Tensor):
-        if mask_image.ndim != 4 or mask_image.shape[1] != 1:
-            raise ValueError(
-                f"mask_image as a tensor must be (B, 1, H, W) in [0, 1], got shape {tuple(mask_image.shape)}"
-            )
-        return list((mask_image[:, 0] >= 0.5).cpu().numpy())
-    masks = list(mask_image) if isinstance(mask_image, list | tuple) else [mask_image]
-    if isinstance(mask_image, np.ndarray) and mask_image.ndim == 3:
-        masks = list(mask_image)
-    return [images.mask_array(mask) for mask in masks]
-
-
-def paste_blurred(values: np.ndarray, picture: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """The published paste at the model's size: the mask blurred by a Gaussian of radius 3 blends, values truncated.
-
-    values (H, W, 3) float32 in [0, 255], picture (H, W, 3) uint8, grey (H, W) uint8 -> (H, W, 3) uint8.
-    """
-    soft = np.asarray(Image.fromarray(grey).filter(ImageFilter.GaussianBlur(3)))[..., None] / 255.0
-    return (values.astype(np.uint8) * soft + picture * (1 - soft)).astype(np.uint8)
-
-
-def _paste_feathered(values: np.ndarray, picture: np.ndarray, mask: np.ndarray, feather_px: int) -> np.ndarray:
-    """Result at the model's size, blended into the picture at its own; all else identical. -> (H, W, 3) uint8."""
-    if values.shape != picture.shape:
-        values = cv2.resize(values, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    canvas = picture.copy()
-    geometry.blend(canvas, values, geometry.feather(mask, feather_px))
-    return canvas
-
-
-def _as_type(pasted: list[np.ndarray], output_type: str, device: torch.device):
-    """List of (H, W, 3) uint8 -> "pil", "np" or "pt"."""
-    if output_type == "pil":
-        return [Image.fromarray(picture) for picture in pasted]
-    if len({picture.shape for picture in pasted}) > 1:
-        raise ValueError('pictures of different sizes can only be returned with output_type="pil"')
-    values = np.stack(pasted).astype(np.float32) / 255.0
-    return values if output_type == "np" else torch.from_numpy(values).permute(0, 3, 1, 2).to(device)

@@ -16,7 +16,7 @@ from moebius import environment
 from moebius.devices import Memory
 from moebius.inpainters.flux import hosted_access
 from moebius.units import file_size
-from moebius.weights import flux, hub, locate
+from moebius.weights import WeightsError, catalog, hub, locate
 
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
@@ -30,9 +30,9 @@ class LoadOptions:
     """Where a model's weights are and how it runs; None means: decide from what is there."""
 
     weights: Path | None = None
-    """A folder, see `moebius.weights.locate.locate` and `moebius.weights.flux.locate`."""
+    """A folder, see `moebius.weights.locate.locate`."""
     variant: str | None = None
-    """A name in `locate.VARIANTS`; None: what the folder holds, else `places2`."""
+    """A name in `catalog.VARIANTS`; None: what the folder holds, else `places2`."""
     device: str | None = None
     dtype: str | None = None
     plan: str | None = None
@@ -65,7 +65,7 @@ class ModelCard:
     packages: tuple[str, ...]
     """What must be importable."""
     network: str | None = None
-    """A name in `locate.NETWORKS`: it has variants, and `hub.fetch` gets its weights."""
+    """A name in `catalog.DENOISERS`: it has variants, and `hub.fetch` gets its weights."""
     seeded: bool = True
     """Whether a seed changes its fills."""
     automatic: bool = False
@@ -106,7 +106,7 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
             reasons.append(f"{candidate.title} is the best that can run here.")
             return candidate, " ".join(reasons)
         if candidate.folder(options):
-            raise locate.WeightsError(state.reason)
+            raise WeightsError(state.reason)
         reasons.append(f"{candidate.title} cannot run here: {state.reason}.")
     raise ValueError(" ".join(reasons))
 
@@ -114,10 +114,8 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
 def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
     """Download a model's weights; where they are now. Raises WeightsError; ValueError for a model without any."""
     named = card(name)
-    if named.network:
-        return hub.fetch(options.variant, progress, network=named.network).where
-    if named.name == "flux-fill":
-        return flux.fetch(progress).where
+    if name in catalog.NETWORKS:
+        return hub.fetch(options.variant if named.network else None, progress, network=name).where
     raise ValueError(f"{named.title} has no weights to download")
 
 
@@ -131,18 +129,18 @@ def _denoiser_folder(network: str, options: LoadOptions) -> Path | None:
 def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
     if lacking := _lacking(network):
         return Availability(can_run=False, reason=lacking, weights="")
-    variant, published = options.variant or locate.DEFAULT_VARIANT, locate.NETWORKS[network]
+    variant, published = options.variant or catalog.DEFAULT_VARIANT, catalog.DENOISERS[network]
     try:
         files = locate.locate(options.variant, options.weights, network=network)
-    except locate.WeightsError as error:
+    except WeightsError as error:
         if folder := _denoiser_folder(network, options):
             return Availability(can_run=False, reason=str(error), weights=str(options.weights or folder))
-        repositories = dict.fromkeys((published.repo, locate.AUTOENCODER_REPO))
+        repositories = dict.fromkeys((published.repo, catalog.AUTOENCODER_REPO))
         return Availability(
             can_run=False,
             reason="its weights are not on this computer; "
-            f"`{hub.download_command(network, variant)}` fetches them "
-            f"(about {file_size(locate.download_bytes(network))})",
+            f"`{catalog.download_command(network, variant)}` fetches them "
+            f"(about {file_size(catalog.download_bytes(network))})",
             weights=f"{' and '.join(repositories)} on huggingface.co",
         )
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
@@ -151,7 +149,7 @@ def _denoiser_availability(network: str, options: LoadOptions) -> Availability:
 def _load_denoiser(network: str, options: LoadOptions, progress: Progress) -> Inpainter:
     try:
         files = locate.locate(options.variant, options.weights, network=network)
-    except locate.WeightsError:
+    except WeightsError:
         if not options.allow_download or _denoiser_folder(network, options):
             raise
         files = hub.fetch(options.variant, progress, network=network)
@@ -190,14 +188,14 @@ def _mini_availability(options: LoadOptions) -> Availability:
         return Availability(can_run=False, reason=lacking, weights="")
     folder = _mini_folder(options)
     try:
-        files = locate.locate(None, folder or locate.MINI_FOLDER)
-    except locate.WeightsError as error:
+        files = locate.locate(None, folder or catalog.MINI_FOLDER)
+    except WeightsError as error:
         return Availability(can_run=False, reason=str(error), weights=str(folder or ""))
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
 def _load_mini(options: LoadOptions, progress: Progress) -> Inpainter:
-    files = locate.locate(None, _mini_folder(options) or locate.MINI_FOLDER)
+    files = locate.locate(None, _mini_folder(options) or catalog.MINI_FOLDER)
     progress(0.0, "Loading the model")
     from moebius.inpainters.diffusion import DenoiserInpainter
 
@@ -238,16 +236,16 @@ def _mini_cards() -> tuple[ModelCard, ...]:
 
 
 def _flux_folder(options: LoadOptions) -> Path | None:
-    return flux.chosen_folder(options.weights)
+    return locate.chosen_folder(options.weights, "flux-fill")
 
 
 def _flux_availability(options: LoadOptions) -> Availability:
     if lacking := _lacking("flux-fill"):
         return Availability(can_run=False, reason=lacking, weights="")
     try:
-        files = flux.locate(options.weights)
-    except locate.WeightsError as error:
-        return Availability(can_run=False, reason=str(error), weights=f"{flux.REPO} on huggingface.co")
+        files = locate.locate(weights=options.weights, network="flux-fill")
+    except WeightsError as error:
+        return Availability(can_run=False, reason=str(error), weights=f"{catalog.FLUX.repo} on huggingface.co")
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
@@ -258,11 +256,11 @@ def _load_flux(options: LoadOptions, progress: Progress) -> Inpainter:
     if options.plan is not None and options.plan not in memory_plans.PLANS:
         raise ValueError(f"unknown plan {options.plan!r}; choose from {', '.join(memory_plans.PLANS)}")
     try:
-        files = flux.locate(options.weights)
-    except locate.WeightsError:
+        files = locate.locate(weights=options.weights, network="flux-fill")
+    except WeightsError:
         if not options.allow_download or _flux_folder(options):
             raise
-        files = flux.fetch(progress)
+        files = hub.fetch(progress=progress, network="flux-fill")
     device = options.device or devices.best_device()
     devices.check_device(device)
     plans = memory_plans.choose(
@@ -284,9 +282,9 @@ def _flux_needs(options: LoadOptions, total: Memory) -> Memory:
     from moebius.inpainters.flux import memory_plans
 
     try:
-        files = flux.locate(options.weights)
-    except locate.WeightsError:  # still to be downloaded
-        transformer_bytes, gguf_bytes = flux.TRANSFORMER_BYTES, 0
+        files = locate.locate(weights=options.weights, network="flux-fill")
+    except WeightsError:  # still to be downloaded
+        transformer_bytes, gguf_bytes = catalog.FLUX_TRANSFORMER_BYTES, 0
     else:
         transformer_bytes = files.bytes_of("transformer")
         gguf_bytes = files.gguf.stat().st_size if files.gguf else 0
@@ -337,8 +335,8 @@ def _lacking(name: str) -> str:
 def _denoiser_card(network: str, **fields) -> ModelCard:
     return ModelCard(
         name=network,
-        title=locate.NETWORKS[network].title,
-        download_bytes=locate.download_bytes(network),
+        title=catalog.DENOISERS[network].title,
+        download_bytes=catalog.download_bytes(network),
         packages=("torch", "diffusers", "safetensors"),
         network=network,
         availability=functools.partial(_denoiser_availability, network),
@@ -370,11 +368,11 @@ MODELS = {
             name="flux-fill",
             title="FLUX.1 Fill [dev]",
             parameters=11_902_391_360,
-            download_bytes=flux.DOWNLOAD_BYTES,
+            download_bytes=catalog.FLUX.download_bytes,
             license="FLUX.1 [dev] Non-Commercial License",
             notice="Non-commercial use only; its pictures may not be used to train a model that competes with it; "
-            f"its pictures are AI-generated and must be called so. Licence: {flux.LICENSE_PAGE}",
-            source=f"{flux.LICENSE_PAGE} (gated: accept the licence there)",
+            f"its pictures are AI-generated and must be called so. Licence: {catalog.FLUX.license_page}",
+            source=f"{catalog.FLUX.license_page} (gated: accept the licence there)",
             packages=("torch", "diffusers", "transformers", "accelerate"),
             availability=_flux_availability,
             load=_load_flux,

@@ -19,8 +19,8 @@ from moebius.files import read_json
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.progress import without_library_bars
-from moebius.weights.locate import WeightsError, first_line
-from moebius.weights.segmenter import SelectionFiles
+from moebius.weights import WeightsError, first_line
+from moebius.weights.segmenter import SegmenterFiles
 
 MARGIN_SHARE = 1 / 200
 """Of a picture's shorter side: how far a selection reaches beyond its object, as removing one needs. As much as one
@@ -133,7 +133,7 @@ def grow(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius + 1e-4
 
 
-def load(files: SelectionFiles, device: str | None = None) -> Selector:
+def load(files: SegmenterFiles, device: str | None = None) -> Selector:
     """The selector of these files, from before if it was the last one. Thread-safe.
 
     Raises:

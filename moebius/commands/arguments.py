@@ -10,7 +10,7 @@ from moebius import environment, registry
 from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
 from moebius.devices import DTYPES
 from moebius.fill import seeds
-from moebius.weights import locate
+from moebius.weights import catalog
 
 _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConfig))
 
@@ -18,9 +18,9 @@ _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConf
 def add_variant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
-        choices=locate.VARIANTS,
+        choices=catalog.VARIANTS,
         default=argparse.SUPPRESS,
-        help=f"default: what --weights holds, else {locate.DEFAULT_VARIANT}",
+        help=f"default: what --weights holds, else {catalog.DEFAULT_VARIANT}",
     )
 
 
@@ -112,7 +112,7 @@ def sampling_config(options: argparse.Namespace) -> SamplingConfig:
 
 def load_options(options: argparse.Namespace, allow_download: bool) -> registry.LoadOptions:
     given = vars(options)
-    locate.check_variant(given.get("variant"))
+    catalog.check_variant(given.get("variant"))
     named = {field: given.get(field) for field in ("weights", "variant", "device", "dtype", "plan")}
     return registry.LoadOptions(**named, allow_download=allow_download)
 

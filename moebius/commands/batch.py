@@ -12,7 +12,7 @@ from pathlib import Path
 from moebius import devices, environment, registry
 from moebius.commands import arguments, inpaint
 from moebius.units import duration
-from moebius.weights import locate
+from moebius.weights import WeightsError, locate
 
 SEED = 0
 """Of a batch that names none: it must be the same when the batch goes on."""
@@ -183,7 +183,7 @@ def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_r
         return card.availability(load_options).weights
     try:
         files = locate.locate(load_options.variant, load_options.weights, network=card.network)
-    except locate.WeightsError:
+    except WeightsError:
         if dry_run:
             return "not here yet"
         if not load_options.allow_download or card.folder(load_options):

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from moebius.weights import locate, segmenter
+from moebius.weights import catalog, locate
 
 
 def add(commands) -> None:
@@ -19,15 +19,15 @@ def add(commands) -> None:
     parser.add_argument(
         "variants",
         nargs="?",
-        choices=(*locate.VARIANTS, "all", "select"),
-        default=locate.DEFAULT_VARIANT,
+        choices=(*catalog.VARIANTS, "all", "select"),
+        default=catalog.DEFAULT_VARIANT,
         metavar="VARIANT",
-        help=f"{', '.join(locate.VARIANTS)} or all (default: {locate.DEFAULT_VARIANT}); or select: "
-        f"{segmenter.TITLE}, for the click that selects an object",
+        help=f"{', '.join(catalog.VARIANTS)} or all (default: {catalog.DEFAULT_VARIANT}); or select: "
+        f"{catalog.SEGMENTER.title}, for the click that selects an object",
     )
     parser.add_argument(
         "--model",
-        choices=(*locate.NETWORKS, "flux-fill"),
+        choices=(*catalog.DENOISERS, "flux-fill"),
         default="moebius",
         help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
     )
@@ -41,8 +41,7 @@ def add(commands) -> None:
 def run(options: argparse.Namespace) -> dict:
     """Fetch one variant or all; with `--to`, write each as a diffusers folder."""
     from moebius.progress import TerminalProgress
-    from moebius.weights import folder as weight_folder
-    from moebius.weights import hub
+    from moebius.weights import hub, save, verify
 
     started = time.perf_counter()
     if options.variants == "select":
@@ -53,10 +52,10 @@ def run(options: argparse.Namespace) -> dict:
     if source and not target:
         raise ValueError("--weights DIR says where to take weights from; say with --to where to write them")
     every = options.variants == "all"
-    names = list(locate.VARIANTS) if every else [options.variants]
+    names = list(catalog.VARIANTS) if every else [options.variants]
     targets = {name: target / name if every else target for name in names} if target else {}
     for folder in targets.values():
-        weight_folder.check_target(folder)
+        verify.check_target(folder)
     done, first = [], None
     with TerminalProgress() as progress:
         for index, name in enumerate(names):
@@ -70,7 +69,11 @@ def run(options: argparse.Namespace) -> dict:
                 files = hub.fetch(name, report, getattr(options, "revision", None), network=options.model)
             entry = {"variant": name, "from": files.where}
             if target:
-                manifest = weight_folder.save(files, targets[name], report, shared=first)
+                from moebius.pipeline import MoebiusInpaintPipeline
+
+                report(0.0, "Reading")
+                pipeline = MoebiusInpaintPipeline.from_files(files)
+                manifest = save.save(pipeline, files, targets[name], report, shared=first)
                 first = first or targets[name]
                 entry |= {
                     "folder": str(targets[name]),
@@ -83,31 +86,35 @@ def run(options: argparse.Namespace) -> dict:
 
 def _download_selector(options: argparse.Namespace, started: float) -> dict:
     from moebius.progress import TerminalProgress
+    from moebius.weights import hub, save
 
     for name in ("weights", "revision"):
         if hasattr(options, name):
-            raise ValueError(f"--{name} has no meaning for {segmenter.TITLE}")
+            raise ValueError(f"--{name} has no meaning for {catalog.SEGMENTER.title}")
     if options.model != "moebius":
-        raise ValueError(f"select is {segmenter.TITLE}, whatever the --model; leave it out")
+        raise ValueError(f"select is {catalog.SEGMENTER.title}, whatever the --model; leave it out")
     target = getattr(options, "to", None)
     with TerminalProgress() as progress:
-        files = segmenter.fetch(progress, target)
-    entry = {"variant": segmenter.TITLE, "from": files.where}
+        files = hub.fetch(progress=progress, network="select")
+    entry = {"variant": catalog.SEGMENTER.title, "from": files.where}
+    if target:
+        folder = save.copy([files.folder / name for name in catalog.SEGMENTER.files], target)
+        entry |= {"from": f"folder {folder}", "folder": str(folder)}
     return {
-        "downloaded": [entry | ({"folder": str(files.folder)} if target else {})],
+        "downloaded": [entry],
         "seconds": round(time.perf_counter() - started, 3),
     }
 
 
 def _download_flux(options: argparse.Namespace, started: float) -> dict:
     from moebius.progress import TerminalProgress
-    from moebius.weights import flux
+    from moebius.weights import hub
 
     for name in ("to", "weights", "revision"):
         if hasattr(options, name):
             raise ValueError(f"--{name} has no meaning for flux-fill, which is kept as the hub has it")
     with TerminalProgress() as progress:
-        files = flux.fetch(progress)
+        files = hub.fetch(progress=progress, network="flux-fill")
     return {
         "downloaded": [{"variant": None, "from": files.where}],
         "seconds": round(time.perf_counter() - started, 3),

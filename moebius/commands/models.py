@@ -8,7 +8,7 @@ from pathlib import Path
 from moebius import registry
 from moebius.commands import arguments
 from moebius.units import file_size
-from moebius.weights import locate, segmenter
+from moebius.weights import WeightsError, catalog, locate
 
 
 def add(commands) -> None:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> dict:
                 "weights": state.weights,
                 "parameters": card.parameters,
                 "download_bytes": card.download_bytes,
-                "variants": list(locate.VARIANTS) if card.network else [],
+                "variants": list(catalog.VARIANTS) if card.network else [],
                 "license": card.license,
                 "notice": card.notice,
                 "source": card.source,
@@ -45,20 +45,20 @@ def run(options: argparse.Namespace) -> dict:
 def _selector(weights: Path | None) -> dict:
     """What selects objects is no model for holes, but its weights are got and named in the same way."""
     try:
-        where = segmenter.locate(segmenter.chosen_folder(weights)).where
+        where = locate.locate(weights=locate.segmenter_folder(weights), network="select").where
         told = {"can_run": True, "reason": "its weights are here", "weights": where}
-    except locate.WeightsError as error:
-        told = {"can_run": False, "reason": str(error), "weights": segmenter.SOURCE}
+    except WeightsError as error:
+        told = {"can_run": False, "reason": str(error), "weights": catalog.SEGMENTER.source}
     return {
         "name": "select",
-        "title": f"{segmenter.TITLE}, for the click that selects an object",
+        "title": f"{catalog.SEGMENTER.title}, for the click that selects an object",
         **told,
-        "parameters": segmenter.PARAMETERS,
-        "download_bytes": segmenter.DOWNLOAD_BYTES,
+        "parameters": catalog.SEGMENTER.parameters,
+        "download_bytes": catalog.SEGMENTER.download_bytes,
         "variants": [],
-        "license": segmenter.LICENSE,
+        "license": catalog.SEGMENTER.license,
         "notice": "",
-        "source": segmenter.SOURCE,
+        "source": catalog.SEGMENTER.source,
     }
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from moebius.units import file_size
-from moebius.weights import locate
+from moebius.weights import catalog, locate
 
 
 def add(commands) -> None:
@@ -18,7 +18,7 @@ def add(commands) -> None:
     )
     parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
     parser.add_argument(
-        "-o", "--output", type=Path, default=locate.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
+        "-o", "--output", type=Path, default=catalog.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--most-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
     parser.add_argument(
@@ -32,16 +32,17 @@ def run(options: argparse.Namespace) -> dict:
     """Convert, check, write, and return what was written."""
     import torch
 
+    from moebius.pipeline import MoebiusInpaintPipeline
     from moebius.training import card
-    from moebius.weights import folder
+    from moebius.weights import save
 
     files = locate.locate(None, options.pipeline)
     results = card.read_results(options.results) if options.results else None
-    manifest = folder.save(
+    manifest = save.save(
+        MoebiusInpaintPipeline.from_files(files, torch.float16),
         files,
         options.output,
-        dtype=torch.float16,
-        most=int(options.most_mb * 1e6),
+        max_bytes=int(options.most_mb * 1e6),
         card=lambda manifest: card.card(options.pipeline, manifest, results),
     )
     size = sum(facts["bytes"] for facts in manifest["files"].values())

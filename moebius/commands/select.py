@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moebius.files import check_output_file, write_atomic
 from moebius.units import duration
-from moebius.weights import segmenter
+from moebius.weights import catalog, locate
 
 
 def add(commands) -> None:
@@ -17,7 +17,7 @@ def add(commands) -> None:
         "select",
         help="the mask of the objects under points of a photo",
         description=f"Write a mask of the objects under points of PHOTO, white = repaint, found by "
-        f"{segmenter.TITLE} ({segmenter.LICENSE}). `{segmenter.COMMAND}` fetches its weights.",
+        f"{catalog.SEGMENTER.title} ({catalog.SEGMENTER.license}). `{catalog.SEGMENTER.command}` fetches its weights.",
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument(
@@ -40,7 +40,7 @@ def add(commands) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help=f"folder with {' and '.join(segmenter.NAMES)} (default: {segmenter.VARIABLE}, else the "
+        help=f"folder with {' and '.join(catalog.SEGMENTER.files)} (default: {catalog.SEGMENTER.variable}, else the "
         "Hugging Face cache)",
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> dict:
     output = _output(options)
     with TerminalProgress() as progress:
         progress(0.0, "Reading")
-        files = segmenter.locate(options.weights or segmenter.chosen_folder(None))
+        files = locate.locate(weights=options.weights, network="select")
         photo = photo_file.open_photo(options.photo)
         from moebius import segment
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from moebius import registry
-from moebius.weights import locate
+from moebius.weights import catalog
 
 RIGHT = "--i-have-the-right-to"
 
@@ -29,7 +29,7 @@ def add(commands) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps")
     parser.add_argument("--guidance", type=float, metavar="X")
     parser.add_argument("--weights", type=Path, metavar="DIR")
-    parser.add_argument("--variant", choices=locate.VARIANTS)
+    parser.add_argument("--variant", choices=catalog.VARIANTS)
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     parser.add_argument(

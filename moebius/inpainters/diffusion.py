@@ -19,9 +19,11 @@ from moebius.inpainters import precision
 from moebius.inpainters.base import Inpainter, PhotoInpainter
 from moebius.photo import images
 from moebius.photo.raster import Raster
-from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler, paste_blurred
+from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
+from moebius.pipeline_images import paste_blurred
 from moebius.progress import Progress
 from moebius.weights import load
+from moebius.weights.denoiser import WeightFiles
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5
 """What encoding and decoding cost, in denoising steps, roughly (2 cores, float32): for the progress bar alone."""
@@ -33,9 +35,7 @@ class DenoiserInpainter(Inpainter):
     Under the `published` recipe it takes whole photos, see `WholePhotos`.
     """
 
-    def __init__(
-        self, pipeline: MoebiusInpaintPipeline, files: load.WeightFiles | None = None, name: str | None = None
-    ):
+    def __init__(self, pipeline: MoebiusInpaintPipeline, files: WeightFiles | None = None, name: str | None = None):
         self.pipeline, self.name = pipeline, name or pipeline.unet.model_name
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.files = files
@@ -46,13 +46,13 @@ class DenoiserInpainter(Inpainter):
     @classmethod
     def from_files(
         cls,
-        files: load.WeightFiles,
+        files: WeightFiles,
         device: str | None = None,
         dtype: str | None = None,
         progress: Progress = lambda share, text: None,
         name: str | None = None,
     ) -> DenoiserInpainter:
-        """Load from files that `moebius.weights.load.locate` or `fetch` found.
+        """Load from files that `moebius.weights.locate` or `moebius.weights.hub` found.
 
         Args:
             device: `cpu`, `cuda`, `cuda:1`, `mps`; None: CUDA, else MPS, else the CPU.
@@ -208,7 +208,7 @@ class WholePhotos(PhotoInpainter):
         )
 
 
-def load_denoiser(files: load.WeightFiles, device: str, dtype: torch.dtype):
+def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype):
     """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
     with devices.return_freed():
         unet = load.load_denoiser(files, dtype)
@@ -217,7 +217,7 @@ def load_denoiser(files: load.WeightFiles, device: str, dtype: torch.dtype):
         return unet.to(device)
 
 
-def load_autoencoder(files: load.WeightFiles, device: str, dtype: torch.dtype):
+def load_autoencoder(files: WeightFiles, device: str, dtype: torch.dtype):
     """The same for the autoencoder, which is never in float16."""
     with devices.return_freed():
         vae = load.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from moebius.progress import Progress
-    from moebius.weights.load import WeightFiles
+    from moebius.weights.denoiser import WeightFiles
 
 TOLERANCE = 0.02
 """Largest relative difference from float32, of a step's noise and of a decoded picture."""

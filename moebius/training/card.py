@@ -28,7 +28,7 @@ def card(pipeline: Path, manifest: dict[str, Any], results: dict[str, Any] | Non
 
     Args:
         pipeline: the folder that `train` wrote; paths in its record are relative to the working folder, as they were.
-        manifest: of the packed files, see `moebius.weights.folder`.
+        manifest: of the packed files, see `moebius.weights.verify`.
         results: of `python -m eval`, of these very weights.
 
     Raises:

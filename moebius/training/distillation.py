@@ -37,7 +37,7 @@ class Distillation:
         """Load networks, look through the data, fill the cache where one is asked for.
 
         Raises:
-            ConfigError, heldout.HeldOutError, weight_files.WeightsError: something named is missing or does not fit.
+            ConfigError, heldout.HeldOutError, WeightsError: something named is missing or does not fit.
         """
         self.config, self.accelerator, device = config, accelerator, accelerator.device
         run, main = config.run, accelerator.is_main_process

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from moebius.models.blocks import ResidualBlock, Transformer
 from moebius.models.unet import MoebiusUNet
 from moebius.training.config import ConfigError, Weights
-from moebius.weights import locate
+from moebius.weights import denoiser, locate
 
 
 def student(table: Mapping[str, Any], seed: int) -> MoebiusUNet:
@@ -47,7 +47,7 @@ def autoencoder(config: Weights) -> AutoencoderKL:
     copy of the published repository.
 
     Raises:
-        ConfigError, weight_files.WeightsError: it is not there or cannot be read.
+        ConfigError, WeightsError: it is not there or cannot be read.
     """
     from moebius.weights import load
 
@@ -55,12 +55,12 @@ def autoencoder(config: Weights) -> AutoencoderKL:
         files = locate.locate(config.variant, network="pixelhacker")
         return load.load_autoencoder(files, torch.float32)
     for folder in (config.weights, config.weights / "vae"):
-        path = locate.network_file(folder)
+        path = denoiser.weights_in(folder)
         if path is not None and (folder / "config.json").is_file():
             break
     else:
         raise ConfigError(f"autoencoder.weights: {config.weights} holds no autoencoder (config.json and its weights)")
-    files = locate.WeightFiles(
+    files = denoiser.WeightFiles(
         network="moebius", variant=None, denoiser=path, autoencoder=path, layout="diffusers", where=str(folder)
     )
     return load.load_autoencoder(files, torch.float32)

@@ -17,7 +17,7 @@ def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float
     """The teacher that a configuration names, in eval mode; None for `none`.
 
     Raises:
-        weight_files.WeightsError: its weights are not there or are not its.
+        WeightsError: its weights are not there or are not its.
     """
     if config.kind == "none":
         return None

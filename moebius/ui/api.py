@@ -29,7 +29,7 @@ from moebius.ui.fill.select import device
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
-from moebius.weights import segmenter
+from moebius.weights import locate
 
 MOST_STEPS = 100
 FILE_FORMAT = (
@@ -138,7 +138,7 @@ class Tools(Handlers):
             raise ValueError("the place is lacking; give x and y in pixels of the photo")
         visitor, session, photo = self._visitor(image)
         try:
-            files = segmenter.locate(segmenter.chosen_folder(self.options.weights))
+            files = locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
         except ValueError as error:
             raise ValueError(html.without_folders(str(error))) from None
         segment.check_points([(x, y)], photo.size)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from moebius import registry
 from moebius.ui.samples import Sample
 from moebius.units import duration, file_size
-from moebius.weights import segmenter
+from moebius.weights import catalog
 
 HEADER = """
 <div class="title"><svg viewBox="0 0 48 24" aria-hidden="true"><path d="M24 12C19 5 15.5 3.5 12 3.5a8.5 8.5 0 0 0 0 17
@@ -44,11 +44,11 @@ SELECTED = '<p id="select-said" class="about" role="status"></p>'
 def select_line(lacking: str) -> str:
     """How a click selects, and by what. `lacking`: why it cannot."""
     by = (
-        f'<a href="https://huggingface.co/{segmenter.REPO}" target="_blank" rel="noopener">'
-        f"{segmenter.TITLE}</a> (Meta, {segmenter.LICENSE})"
+        f'<a href="https://huggingface.co/{catalog.SEGMENTER.repo}" target="_blank" rel="noopener">'
+        f"{catalog.SEGMENTER.title}</a> (Meta, {catalog.SEGMENTER.license})"
     )
     if lacking:
-        size = file_size(segmenter.DOWNLOAD_BYTES)
+        size = file_size(catalog.SEGMENTER.download_bytes)
         return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(lacking))}.</b></p>"
     return (
         "<p class='about'>Click an object to add it to the mask. With the eraser, or Alt and click, it is taken away. "

@@ -14,7 +14,7 @@ import gradio as gr
 from moebius.config import MODEL_DEFAULTS, RECIPES, REMOVAL_PROMPT, SCHEDULERS, SamplingConfig
 from moebius.fill import seeds
 from moebius.inpainters.flux import memory_plans
-from moebius.weights import locate
+from moebius.weights import catalog
 
 PROMPTED, PLANNED = ("flux-fill", "flux-fill-pro"), ("flux-fill",)
 """The models that read a prompt, and those that memory plans are for."""
@@ -25,7 +25,7 @@ class FillSettings:
     """Values as they come from the page or a script; `sampling_config` and `chosen_seed` check them."""
 
     variant: str = ""
-    """A name in `locate.VARIANTS`; "": what the folder of weights holds."""
+    """A name in `catalog.VARIANTS`; "": what the folder of weights holds."""
     recipe: str = SamplingConfig.recipe
     steps: float = 0
     """0: as many as the model's authors take."""
@@ -160,7 +160,7 @@ def _flux(shown_for: Iterable[str]) -> tuple[gr.Textbox, gr.Dropdown]:
 def _network() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     """Variant, recipe, scheduler."""
     default = SamplingConfig()
-    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in locate.VARIANTS.values())]
+    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in catalog.VARIANTS.values())]
     variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
     with gr.Row():
         recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)

@@ -1,157 +1,175 @@
-"""Weights from the Hugging Face hub: fetched into its cache, or found there.
+"""Weights from the Hugging Face hub, fetched into its cache.
 
 No commit is pinned here, because the hashes could not be looked up where this was written: the revision is
 `main` unless `--revision` or MOEBIUS_REVISION says otherwise (MOEBIUS_AUTOENCODER_REVISION for the
-autoencoder's repository). What was really fetched is recorded: the commit that the hub resolved and the
-SHA-256 of every file stand in the `moebius.json` that `python -m moebius download --to` writes, and the files
-of that folder are checked against it on every load.
+autoencoder's repository). The hub resolves it once, and all files of a repository come from that commit. Every large
+file must have the SHA-256 that the hub announced. Commit and SHA-256 stand in the `moebius.json` that
+`python -m moebius download --to` writes, and the files of that folder are checked against it on every load.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal, overload
 
-from moebius import environment
-from moebius.weights.locate import (
-    AUTOENCODER_BYTES,
-    AUTOENCODER_REPO,
-    DEFAULT_VARIANT,
-    NETWORKS,
-    PUBLISHED_NAME,
-    VARIANTS,
-    Network,
-    Progress,
-    WeightFiles,
-    WeightsError,
-    check_variant,
-    download_bytes,
-    first_line,
-)
+from moebius.files import sha256
+from moebius.progress import Progress, no_progress
+from moebius.weights import WeightsError, first_line
+from moebius.weights.catalog import DEFAULT_VARIANT, DENOISERS, FLUX, NETWORKS, Denoiser, Network, check_variant
+from moebius.weights.denoiser import WeightFiles
+from moebius.weights.flux import FluxFiles, is_needed
+from moebius.weights.locate import Found, HubFile, commit_of, from_cache, locate, needed_files, not_here
+from moebius.weights.segmenter import SegmenterFiles
 
 
+@overload
+def fetch(*, progress: Progress = no_progress, network: Literal["flux-fill"]) -> FluxFiles: ...
+@overload
+def fetch(*, progress: Progress = no_progress, network: Literal["select"]) -> SegmenterFiles: ...
+@overload
 def fetch(
     variant: str | None = None,
-    progress: Progress = lambda share, text: None,
+    progress: Progress = no_progress,
     revision: str | None = None,
     repo: str | None = None,
     network: str = "moebius",
-) -> WeightFiles:
+) -> WeightFiles: ...
+def fetch(
+    variant: str | None = None,
+    progress: Progress = no_progress,
+    revision: str | None = None,
+    repo: str | None = None,
+    network: str = "moebius",
+) -> Found:
     """Download what is missing into the Hugging Face cache; huggingface_hub's variables hold (HF_HUB_OFFLINE, ...).
 
-    A connection that breaks is resumed, and files that are complete stay for the next attempt.
+    A connection that breaks is resumed, and files that are complete stay for the next attempt. A file appears in the
+    cache whole or not at all.
 
     Args:
+        variant: of a denoiser, a name in `catalog.VARIANTS`; None: the default one.
         progress: called with the share of all bytes; an exception that it raises stops the download.
-        revision: branch, tag or commit of `repo`; None: MOEBIUS_REVISION, else `main`.
-        repo: None: the one that the network is published in.
-        network: a name in `weight_files.NETWORKS`.
+        revision: branch, tag or commit of a denoiser's repository; None: MOEBIUS_REVISION, else `main`.
+        repo: of a denoiser; None: the one that it is published in.
+        network: a name in `catalog.NETWORKS`.
 
     Raises:
-        WeightsError: no connection and nothing cached, no such revision, or a file whose SHA-256 is not the
-        hub's.
+        WeightsError: no connection and nothing cached, no such revision, a licence that was not accepted, or a file
+            whose SHA-256 is not the hub's, which is deleted.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
     check_variant(variant)
-    variant = variant or DEFAULT_VARIANT
     published = NETWORKS[network]
-    wanted = _wanted(variant, revision, published, repo)
-    everything, done, paths = sum(size for *_, size in wanted), 0, []
-    for repository, name, commit, size in wanted:
-        bar = _bar_class(progress, done / everything, size / everything, f"Downloading {repository} {name}")
-        try:
-            path = hf_hub_download(repository, name, revision=commit, tqdm_class=bar)
-        except LocalEntryNotFoundError as error:
-            raise WeightsError(
-                _not_here(published, variant, "could not be downloaded", error.__cause__ or error)
-            ) from error
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            raise WeightsError(f"cannot download {name} of {repository} at {commit!r}: {first_line(error)}") from error
-        _check_hub_hash(Path(path))
-        paths.append(Path(path))
-        done += size
+    if isinstance(published, Denoiser):
+        variant = variant or DEFAULT_VARIANT
+    files = needed_files(published, variant, revision)
+    if repo:
+        files = [replace(files[0], repo=repo), *files[1:]]
+    if published is FLUX:
+        progress(0.0, "Asking the hub")
+        index = _download(published, variant, files[0], lambda share, text: progress(0.0, text), 0.0, 0.0)
+        files += _other_files_of_flux(commit_of(index))
+    total, done = sum(file.about_bytes for file in files) or 1, 0
+    commits: dict[tuple[str, str], str | None] = {}
+    paths = []
+    for file in files:
+        asked = file.repo, file.revision
+        pinned = replace(file, revision=commits.get(asked) or file.revision)
+        path = _download(published, variant, pinned, progress, done / total, file.about_bytes / total)
+        commits.setdefault(asked, commit_of(path))
+        paths.append(path)
+        done += file.about_bytes
     progress(1.0, "Downloaded")
-    return _from_hub(published, variant, paths)
+    return from_cache(published, variant, paths)
 
 
-def _wanted(
-    variant: str, revision: str | None, network: Network, repo: str | None = None
-) -> list[tuple[str, str, str, int]]:
-    """(repository, file, revision, bytes, about) of everything that one variant needs."""
-    denoiser = revision or environment.REVISION.read()
-    autoencoder = environment.AUTOENCODER_REVISION.read()
+def find_or_fetch(
+    source: Path | str, variant: str | None = None, revision: str | None = None, network: str | None = None
+) -> WeightFiles:
+    """The files of a denoiser in a folder (any that `locate` reads), or of a hub id, which is downloaded.
+
+    network: a name in `catalog.DENOISERS`; None: the one that the hub id belongs to, else the student.
+    """
+    network = network or next((one.name for one in DENOISERS.values() if one.repo == str(source)), "moebius")
+    if Path(source).expanduser().is_dir():
+        return locate(variant, source, network=network)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        return fetch(variant, revision=revision, repo=str(source), network=network)
+    raise WeightsError(f"{source} is neither a folder nor a hub id such as hustvl/Moebius")
+
+
+def _other_files_of_flux(commit: str | None) -> list[HubFile]:
+    """All files but the index that the pipeline needs, as the hub lists them."""
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        listed = HfApi().model_info(FLUX.repo, revision=commit, files_metadata=True).siblings or []
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        raise WeightsError(not_here(FLUX, None, "could not be downloaded", error)) from error
     return [
-        (repo or network.repo, f"{VARIANTS[variant].folder}/{PUBLISHED_NAME}", denoiser, network.download_bytes),
-        (AUTOENCODER_REPO, "vae/config.json", autoencoder, 1_000),
-        (AUTOENCODER_REPO, f"vae/{PUBLISHED_NAME}", autoencoder, AUTOENCODER_BYTES),
+        HubFile(repo=FLUX.repo, name=file.rfilename, revision=commit or "main", about_bytes=file.size or 0)
+        for file in listed
+        if is_needed(file.rfilename) and file.rfilename != "model_index.json"
     ]
 
 
-def in_cache(variant: str, revision: str | None, network: Network) -> WeightFiles:
-    """The files of a variant in the Hugging Face cache; WeightsError if not all are there."""
-    from huggingface_hub import try_to_load_from_cache
-
-    paths = []
-    for repository, name, commit, _ in _wanted(variant, revision, network):
-        path = try_to_load_from_cache(repository, name, revision=commit)
-        if not isinstance(path, str):
-            raise WeightsError(_not_here(network, variant, f"are not complete ({name} of {repository} is missing)"))
-        paths.append(Path(path))
-    return _from_hub(network, variant, paths)
-
-
-def _from_hub(network: Network, variant: str, paths: list[Path]) -> WeightFiles:
-    denoiser, _, autoencoder = paths
-    revisions = (_commit(denoiser), _commit(autoencoder))
-    return WeightFiles(
-        network=network.name,
-        variant=variant,
-        denoiser=denoiser,
-        autoencoder=autoencoder,
-        layout="published",
-        where=f"Hugging Face cache, commit {revisions[0]}",
-        revisions=revisions,
+def _download(
+    published: Network, variant: str | None, file: HubFile, progress: Progress, start: float, span: float
+) -> Path:
+    """One file in the cache, checked; `progress` goes from `start` by `span`."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
     )
 
+    bar = _bar_class(progress, start, span, f"Downloading {file.repo} {file.name}")
+    try:
+        path = Path(hf_hub_download(file.repo, file.name, revision=file.revision, tqdm_class=bar))
+    except LocalEntryNotFoundError as error:
+        raise WeightsError(not_here(published, variant, "could not be downloaded", error.__cause__ or error)) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        refused = isinstance(error, GatedRepoError | RepositoryNotFoundError) or status in (401, 403)
+        if published.license_page and refused:
+            raise WeightsError(how_to_get_access(published)) from error
+        raise WeightsError(
+            f"cannot download {file.name} of {file.repo} at {file.revision!r}: {first_line(error)}"
+        ) from error
+    _check_announced_hash(path)
+    return path
 
-def _commit(path: Path) -> str | None:
-    """The commit in .../snapshots/<commit>/..."""
-    parts = path.parts
-    return parts[parts.index("snapshots") + 1] if "snapshots" in parts else None
 
-
-def _check_hub_hash(path: Path) -> None:
-    """The cache names a large file after the SHA-256 that the hub announced; the bytes must have it."""
-    from moebius.files import sha256
-
-    announced = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", announced) and sha256(path) != announced:
-        raise WeightsError(f"{path} is damaged: its SHA-256 is not {announced}; delete it and download again")
-
-
-def _not_here(network: Network, variant: str, what: str, cause: BaseException | None = None) -> str:
-    from huggingface_hub import constants
-
-    because = f" ({first_line(cause)})" if cause else ""
+def how_to_get_access(published: Network) -> str:
+    """What to do when the hub refuses to give out gated files."""
     return (
-        f"the weights of {network.title}, variant {variant}, {what}{because}. "
-        f"Looked at: --weights and {network.variable} (not set), the Hugging Face cache {constants.HF_HUB_CACHE}. "
-        f"Ways out: connect and run `{download_command(network.name, variant)}` "
-        f"(about {download_bytes(network.name) // 10**6} MB); "
-        f"or copy a folder of weights from another computer and name it with --weights or {network.variable}; "
-        "or take --model classical, which needs none."
+        f"{published.title} is given only to people who have accepted its licence (non-commercial). "
+        f"1. Log in at huggingface.co, open {published.license_page} and accept the licence. "
+        "2. Make a token with read access at https://huggingface.co/settings/tokens. "
+        "3. Run `hf auth login` and paste it, or set HF_TOKEN. Then try again."
     )
 
 
-def download_command(network: str, variant: str) -> str:
-    """What to type to fetch a variant."""
-    return f"python -m moebius download {variant}" + ("" if network == "moebius" else f" --model {network}")
+def _check_announced_hash(path: Path) -> None:
+    """The cache names a large file after the SHA-256 that the hub announced; the bytes must have it."""
+    stored = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", stored.name) and sha256(path) != stored.name:
+        path.unlink()
+        stored.unlink(missing_ok=True)
+        raise WeightsError(f"{path} is damaged: its SHA-256 is not {stored.name}; it was deleted, download it again")
 
 
 def _bar_class(progress: Progress, start: float, span: float, text: str) -> type:
-    """A progress bar class for huggingface_hub that draws nothing and tells `progress`."""
+    """A progress bar class for huggingface_hub that draws nothing and calls `progress`.
+
+    It reports from `update`: tqdm calls its own hook, `display`, with a lock held that an exception would not release.
+    """
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):

@@ -1,26 +1,19 @@
 """From weight files to networks: read without running pickled code, rename published keys, load strictly.
 
-`locate` (`moebius.weights.locate`) and `fetch` (`moebius.weights.hub`) say where the files are.
+`moebius.weights.locate` finds the files, `moebius.weights.hub` fetches them.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moebius.files import read_json
-from moebius.weights.hub import fetch
-from moebius.weights.locate import (
-    DEFAULT_VARIANT,
-    NETWORKS,
-    VARIANTS,
-    WeightFiles,
-    WeightsError,
-    locate,
-)
+from moebius.weights import WeightsError, first_line
+from moebius.weights.denoiser import WeightFiles
+from moebius.weights.verify import verify
 
 if TYPE_CHECKING:
     import torch
@@ -28,21 +21,6 @@ if TYPE_CHECKING:
 
     from moebius.models.pixelhacker import PixelHackerUNet
     from moebius.models.unet import MoebiusUNet
-
-__all__ = [
-    "DEFAULT_VARIANT",
-    "VARIANTS",
-    "WeightFiles",
-    "WeightsError",
-    "convert_pixelhacker",
-    "convert_student",
-    "fetch",
-    "load_autoencoder",
-    "load_denoiser",
-    "load_published",
-    "locate",
-    "read_state",
-]
 
 State = Mapping[str, "torch.Tensor"]
 
@@ -90,31 +68,6 @@ def convert_autoencoder(state_dict: State) -> dict[str, torch.Tensor]:
     return converted
 
 
-def load_published(
-    source: Path | str,
-    variant: str | None = None,
-    revision: str | None = None,
-    dtype: torch.dtype | None = None,
-    network: str | None = None,
-) -> tuple[MoebiusUNet | PixelHackerUNet, AutoencoderKL]:
-    """Denoiser and autoencoder from a folder (any that `locate` takes) or from a hub id, which is downloaded.
-
-    dtype: None means float32, whatever the files hold.
-    network: a name in `weight_files.NETWORKS`; None: the one that the hub id belongs to, else the student.
-    """
-    import torch
-
-    network = network or next((n.name for n in NETWORKS.values() if n.repo == str(source)), "moebius")
-    if Path(source).expanduser().is_dir():
-        files = locate(variant, source, network=network)
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
-        files = fetch(variant, revision=revision, repo=str(source), network=network)
-    else:
-        raise WeightsError(f"{source} is neither a folder nor a hub id such as hustvl/Moebius")
-    dtype = dtype or torch.float32
-    return load_denoiser(files, dtype), load_autoencoder(files, dtype)
-
-
 def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet | PixelHackerUNet:
     """The network that the files are of, in eval mode on the CPU. `dtype` None keeps the stored precision.
 
@@ -125,7 +78,8 @@ def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> Moebi
     from moebius.models.pixelhacker import PixelHackerUNet
     from moebius.models.unet import MoebiusUNet
 
-    _verify(files)
+    if files.layout == "diffusers":
+        verify(files.denoiser.parent.parent)
     config = files.denoiser.with_name("config.json")
     published = files.layout == "published"
     kind, convert = {
@@ -170,8 +124,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise WeightsError(f"{path} cannot be read, it is damaged or incomplete: {reason}") from error
+        raise WeightsError(f"{path} cannot be read, it is damaged or incomplete: {first_line(error)}") from error
     import torch
 
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -209,7 +162,7 @@ def _load(
     del stored
     _check(path, kind.__name__, state, model.state_dict(), names)
     owned = {}
-    for key in list(state):  # one by one, so that what was read and what is made of it are never both there
+    for key in list(state):  # one by one, so that stored and converted weights are never both in memory
         tensor = state.pop(key)
         owned[key] = tensor.to(dtype or tensor.dtype) if tensor.is_floating_point() else tensor
     model.load_state_dict(owned, strict=True, assign=True)
@@ -239,10 +192,3 @@ def _check(path: Path, kind: str, state: State, expected: State, names: dict[str
         faults.append(f"{len(integer)} not floating point, first {names[integer[0]]}: {state[integer[0]].dtype}")
     if faults:
         raise WeightsError(f"{path} does not fit {kind}: {'; '.join(faults)}")
-
-
-def _verify(files: WeightFiles) -> None:
-    from moebius.weights.folder import verify
-
-    if files.layout == "diffusers":
-        verify(files.denoiser.parent.parent)

@@ -14,7 +14,7 @@ import torch
 from moebius import devices, model_cache, registry
 from moebius.devices import Memory
 from moebius.registry import MODELS, LoadOptions, resolve
-from moebius.weights.locate import WeightsError
+from moebius.weights import WeightsError, catalog
 from tests.helpers.standin_weights import write_published
 
 ROOT = Path(__file__).parents[2]
@@ -285,11 +285,11 @@ def listed(folder: Path, code: str, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def mini(published, tmp_path_factory) -> Path:
     """A working folder with `weights/moebius-mini/`: a stand-in of random numbers, packed as the recipe packs."""
-    from moebius.weights import folder as weight_folder
     from moebius.weights import locate as weight_files
+    from tests.helpers.weight_folders import save_folder
 
     folder = tmp_path_factory.mktemp("work")
-    weight_folder.save(weight_files.locate(None, published), folder / weight_files.MINI_FOLDER, dtype=torch.float16)
+    save_folder(weight_files.locate(None, published), folder / catalog.MINI_FOLDER, dtype=torch.float16)
     return folder
 
 
@@ -307,7 +307,7 @@ def test_auto_takes_the_published_student_then_the_small_one_then_the_classical_
     assert listed(mini, auto) == "moebius-mini"
     assert listed(tmp_path, auto) == "classical"
     broken = listed(
-        tmp_path, "from moebius.weights.locate import WeightsError\ntry: r.resolve('auto', o)\n"
+        tmp_path, "from moebius.weights import WeightsError\ntry: r.resolve('auto', o)\n"
         "except WeightsError as e: print(e)", MOEBIUS_MINI_WEIGHTS="nowhere",
     )  # fmt: skip
     assert "nowhere" in broken and "does not exist" in broken
@@ -328,13 +328,13 @@ def test_the_small_student_fills_under_its_own_name_without_guidance(mini):
 
 
 def test_a_folder_in_half_precision_is_checked_for_size_and_range(published, tmp_path, monkeypatch):
-    from moebius.weights import folder as weight_folder
     from moebius.weights import load as weights
     from moebius.weights import locate as weight_files
+    from tests.helpers.weight_folders import save_folder
 
     files = weight_files.locate(None, published)
     with pytest.raises(WeightsError, match="more than 1$"):
-        weight_folder.save(files, tmp_path / "a", dtype=torch.float16, most=1_000_000)
+        save_folder(files, tmp_path / "a", dtype=torch.float16, max_bytes=1_000_000)
     load = weights.load_denoiser
 
     def far(*args):
@@ -344,5 +344,5 @@ def test_a_folder_in_half_precision_is_checked_for_size_and_range(published, tmp
 
     monkeypatch.setattr(weights, "load_denoiser", far)
     with pytest.raises(WeightsError, match="conv_out.conv_pw.weight .* leaves the range of float16"):
-        weight_folder.save(files, tmp_path / "a", dtype=torch.float16)
+        save_folder(files, tmp_path / "a", dtype=torch.float16)
     assert not list(tmp_path.iterdir())

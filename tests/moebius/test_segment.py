@@ -17,8 +17,7 @@ from transformers import Sam2ImageProcessor, Sam2Model, Sam2Processor
 from moebius import segment
 from moebius.__main__ import main
 from moebius.photo import photo_file
-from moebius.weights import segmenter
-from moebius.weights.locate import WeightsError
+from moebius.weights import WeightsError, catalog, locate
 from tests.helpers.deterministic import picture
 from tests.helpers.local_hub import Hub, hub_of, moebius
 from tests.helpers.standin_select import SIDE, write_selector
@@ -34,13 +33,13 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path, monkeypatch):
     """No weights but those that a test names."""
-    monkeypatch.delenv("MOEBIUS_SELECT_WEIGHTS", raising=False)
+    monkeypatch.delenv(catalog.SEGMENTER.variable.name, raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-cache"))
 
 
 @pytest.fixture(scope="module")
 def selector(folder) -> segment.Selector:
-    return segment.load(segmenter.locate(folder), "cpu")
+    return segment.load(locate.locate(weights=folder, network="select"), "cpu")
 
 
 def photo(width: int, height: int) -> Image.Image:
@@ -147,21 +146,26 @@ def test_the_size_that_people_are_told_is_that_of_the_published_network():
     with torch.device("meta"):
         network = Sam2VideoModel(Sam2VideoConfig())
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert segmenter.PARAMETERS == parameters
-    assert segmenter.DOWNLOAD_BYTES == pytest.approx(4 * parameters, rel=0.01)
+    assert catalog.SEGMENTER.parameters == parameters
+    assert catalog.SEGMENTER.download_bytes == pytest.approx(4 * parameters, rel=0.01)
 
 
 def test_where_weights_are_found(folder, tmp_path, monkeypatch):
-    assert segmenter.locate(folder).folder == folder == segmenter.locate(folder.parent).folder
-    assert segmenter.chosen_folder(folder.parent) == folder
-    assert segmenter.chosen_folder(tmp_path) is None and segmenter.chosen_folder(None) is None
-    monkeypatch.setenv("MOEBIUS_SELECT_WEIGHTS", str(tmp_path))
-    assert segmenter.chosen_folder(folder.parent) == tmp_path, "what was named comes first"
+    assert (
+        locate.locate(weights=folder, network="select").folder
+        == folder
+        == locate.locate(weights=folder.parent, network="select").folder
+    )
+    assert locate.segmenter_folder(folder.parent) == folder
+    assert locate.segmenter_folder(tmp_path) is None and locate.segmenter_folder(None) is None
+    monkeypatch.setenv(catalog.SEGMENTER.variable.name, str(tmp_path))
+    assert locate.segmenter_folder(folder.parent) == tmp_path, "what was named comes first"
     for place, told in ((tmp_path / "no", "does not exist"), (tmp_path, "config.json and model.safetensors")):
         with pytest.raises(WeightsError, match=told):
-            segmenter.locate(place)
+            locate.locate(weights=place, network="select")
+    monkeypatch.delenv(catalog.SEGMENTER.variable.name)
     with pytest.raises(WeightsError, match="python -m moebius download select.*156 MB.*MOEBIUS_SELECT_WEIGHTS"):
-        segmenter.locate()
+        locate.locate(network="select")
 
 
 def broken(source: Path, target: Path, what: str) -> None:
@@ -202,18 +206,18 @@ def broken(source: Path, target: Path, what: str) -> None:
 def test_weights_that_are_wrong_are_refused_in_words(folder, tmp_path, what, told):
     broken(folder, tmp_path / "broken", what)
     with pytest.raises(WeightsError, match=told):
-        segment.load(segmenter.locate(tmp_path / "broken"), "cpu")
+        segment.load(locate.locate(weights=tmp_path / "broken", network="select"), "cpu")
 
 
 def test_a_pickle_is_not_even_looked_at(folder, tmp_path):
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     with pytest.raises(WeightsError, match="model.safetensors"):
-        segmenter.locate(tmp_path)
+        locate.locate(weights=tmp_path, network="select")
 
 
 def test_one_selector_stays_loaded(folder):
-    files = segmenter.locate(folder)
+    files = locate.locate(weights=folder, network="select")
     assert segment.load(files, "cpu") is segment.load(files, "cpu")
     with pytest.raises(ValueError, match="cuda:99"):
         segment.load(files, "cuda:99")
@@ -229,7 +233,7 @@ def test_they_are_downloaded_when_asked_for_and_found_again(folder, tmp_path):
         assert json.loads(again.stdout)["models"][-1]["can_run"] is True
         copied = moebius(tmp_path, "download", "select", "--to", tmp_path / "copy", HF_ENDPOINT=endpoint)
         assert copied.returncode == 0 and str(tmp_path / "copy") in copied.stdout
-        for name in segmenter.NAMES:
+        for name in catalog.SEGMENTER.files:
             assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
         hub.RequestHandlerClass.announced["model.safetensors"] = "0" * 64
         wrong = moebius(tmp_path / "other", "download", "select", HF_ENDPOINT=endpoint)

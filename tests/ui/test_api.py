@@ -16,7 +16,7 @@ from PIL import Image
 from moebius import segment
 from moebius.ui import api
 from moebius.ui.uploads import UPLOADED
-from moebius.weights import segmenter
+from moebius.weights import locate
 from tests.helpers.http_calls import agent, calls, sent, upload
 from tests.helpers.page_server import serve
 from tests.helpers.standin_select import write_selector
@@ -140,7 +140,7 @@ def test_an_agent_reads_no_file_of_the_machine_and_no_other_server(server, canar
 def test_an_object_is_selected_in_one_call(server, photo, tmp_path):
     """By a stand-in network, whose objects mean nothing: they are compared with its own."""
     folder, place = write_selector(tmp_path / "selector"), {"x": 40, "y": 20}
-    selector = segment.load(segmenter.locate(folder), "cpu")
+    selector = segment.load(locate.locate(weights=folder, network="select"), "cpu")
     picture = Image.open(io.BytesIO(photo))
     expected = selector.find(selector.look(picture), [(40.0, 20.0)])
     assert 0 < expected.mean() < 1

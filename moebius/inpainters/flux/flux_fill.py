@@ -62,7 +62,10 @@ class FluxFillInpainter(Inpainter):
         dtype: torch.dtype = torch.bfloat16,
         progress: Progress = lambda share, text: None,
     ) -> FluxFillInpainter:
-        """Load from files that `moebius.weights.flux.locate` or `fetch` found; `dtype` is what is computed in."""
+        """Load from files that `moebius.weights.locate` or `moebius.weights.hub` found.
+
+        dtype: of the computation.
+        """
 
         def load(plan: Plan) -> FluxFillPipeline:
             with without_library_bars():

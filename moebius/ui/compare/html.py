@@ -9,7 +9,7 @@ from moebius import paper, registry
 from moebius.ui import html
 from moebius.ui.html import prose
 from moebius.units import duration, file_size
-from moebius.weights import flux
+from moebius.weights import catalog
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
 MEASURED = "Measured here, on this photo"
@@ -90,7 +90,7 @@ def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
     """What fetches a model's weights; empty where there is nothing to fetch, or they are here."""
     if not card.download_bytes or card.availability(options).can_run:
         return ""
-    accept = f"accept the licence at {flux.LICENSE_PAGE}, then " if card.name == "flux-fill" else ""
+    accept = f"accept the licence at {catalog.FLUX.license_page}, then " if card.name == "flux-fill" else ""
     then = ", then start the page without a folder of weights" if card.folder(options) else ""
     return f"{accept}`python -m moebius download --model {card.name}` ({file_size(card.download_bytes)}){then}."
 

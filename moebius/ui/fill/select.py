@@ -18,7 +18,7 @@ from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.units import file_size
-from moebius.weights import segmenter
+from moebius.weights import catalog, hub, locate, segmenter
 
 MOST_SEEN = 8
 """Visitors for whom what was seen in their photo is kept, 17 MB each; whoever clicked longest ago waits once more."""
@@ -83,8 +83,8 @@ class Selecting(Handlers):
                 oldest.seen = None
         return session.seen[1]
 
-    def _files(self) -> segmenter.SelectionFiles:
-        return segmenter.locate(segmenter.chosen_folder(self.options.weights))
+    def _files(self) -> segmenter.SegmenterFiles:
+        return locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
 
     # ---- weights ----
 
@@ -93,7 +93,7 @@ class Selecting(Handlers):
         try:
             self._files()
         except ValueError as error:
-            named = segmenter.chosen_folder(self.options.weights) is not None
+            named = locate.segmenter_folder(self.options.weights) is not None
             why = str(error) if named else "its weights are not here yet"
             return html.select_line(why), gr.update(visible=not named)
         return html.select_line(""), gr.update(visible=False)
@@ -106,7 +106,7 @@ class Selecting(Handlers):
     ):
         """Download the weights into the Hugging Face cache; returns what `about` does."""
         try:
-            segmenter.fetch(Stoppable(progress, self._session(request), "fetch"))
+            hub.fetch(progress=Stoppable(progress, self._session(request), "fetch"), network="select")
         except Cancelled:
             gr.Info("Stopped. Files that are complete are kept for the next time.")
         return self.about()
@@ -125,7 +125,8 @@ def panel() -> tuple[gr.HTML, gr.Button, gr.Button]:
     with gr.Column(elem_id="select-panel"):
         line = gr.HTML(elem_id="select-line", padding=False)
         gr.HTML(html.SELECTED, padding=False)
-        label = f"Get {segmenter.TITLE} ({file_size(segmenter.DOWNLOAD_BYTES)}, {segmenter.LICENSE})"
+        published = catalog.SEGMENTER
+        label = f"Get {published.title} ({file_size(published.download_bytes)}, {published.license})"
         get = gr.Button(label, visible=False, size="sm", elem_id="select-get")
         stop = gr.Button("Stop the download", visible=False, size="sm")
     return line, get, stop

@@ -14,11 +14,11 @@ from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.pipeline import MoebiusInpaintPipeline
-from moebius.weights import folder as weight_folder
 from moebius.weights import load
 from moebius.weights.locate import VARIANTS, WeightsError, locate
 from tests.helpers.deterministic import picture
 from tests.helpers.standin_weights import DATA, write_published
+from tests.helpers.weight_folders import save_folder
 
 PHOTO = Image.fromarray(picture(3, 160))
 MASK = Image.new("L", PHOTO.size)
@@ -68,7 +68,7 @@ def test_its_own_variable_names_its_folder(published, monkeypatch):
 
 def test_saved_as_a_pipeline_it_is_the_same(published, tmp_path):
     files = locate("places2", published, network="pixelhacker")
-    manifest = weight_folder.save(files, tmp_path / "out")
+    manifest = save_folder(files, tmp_path / "out")
     assert manifest["variant"] == "places2"
     again = locate(None, tmp_path / "out", network="pixelhacker")
     first, second = load.load_denoiser(files), load.load_denoiser(again)

@@ -10,7 +10,7 @@ from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.training import autoencoder
-from moebius.weights import load
+from moebius.weights import locate
 from tests.helpers.deterministic import normal, picture
 
 SIZES = {"block_size": 4, "latent_channels": 3, "refiner_channels": 8, "refiner_layers": 2}
@@ -96,7 +96,7 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
     pipeline.set_progress_bar_config(disable=True)
     pipeline.save_pretrained(tmp_path)
-    files = load.locate(None, tmp_path)
+    files = locate.locate(None, tmp_path)
     assert isinstance(load_autoencoder(files, "cpu", torch.float32), BlockAutoencoder)
     image, mask = Image.fromarray(picture(3, 32)), np.zeros((32, 32), bool)
     mask[8:20, 10:24] = True

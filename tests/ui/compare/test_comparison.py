@@ -22,7 +22,7 @@ from moebius.ui.compare import html
 from moebius.ui.compare.actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.pictures import near_box, save_near
-from moebius.weights.locate import WeightsError
+from moebius.weights import WeightsError
 from tests.helpers.one_by_one import OneByOne
 
 VISITOR = SimpleNamespace(session_hash="visitor")

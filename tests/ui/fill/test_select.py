@@ -13,7 +13,7 @@ from moebius import segment
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.fill import select
 from moebius.ui.fill.actions import Actions
-from moebius.weights import segmenter
+from moebius.weights import locate
 from tests.helpers.deterministic import picture
 
 
@@ -37,7 +37,7 @@ class Discs:
 @pytest.fixture
 def discs(monkeypatch) -> Discs:
     discs = Discs()
-    monkeypatch.setattr(segmenter, "locate", lambda folder: "files")
+    monkeypatch.setattr(locate, "locate", lambda **_: "files")
     monkeypatch.setattr(segment, "load", lambda files, device: discs)
     return discs
 

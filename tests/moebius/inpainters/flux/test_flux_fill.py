@@ -1,11 +1,6 @@
 """FLUX.1 Fill: diffusers' own pipeline class, tiny and with random weights, through the path of the real one."""
 
 import json
-import os
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +16,7 @@ from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux.memory_plans import PLANS
 from moebius.inpainters.flux.prompts import Prompts
 from moebius.progress import Cancelled
-from moebius.weights import flux
-from moebius.weights.locate import WeightsError
+from moebius.weights import locate
 from tests.helpers.deterministic import picture
 from tests.helpers.standin_flux import SIDE, write_flux
 
@@ -51,7 +45,9 @@ def alone(tmp_path_factory, monkeypatch):
 
 
 def load(folder: Path, *plans: str) -> FluxFillInpainter:
-    return FluxFillInpainter.from_files(flux.locate(folder), tuple(PLANS[name] for name in plans), "cpu")
+    return FluxFillInpainter.from_files(
+        locate.locate(weights=folder, network="flux-fill"), tuple(PLANS[name] for name in plans), "cpu"
+    )
 
 
 def seeded() -> torch.Generator:
@@ -80,7 +76,7 @@ def test_every_plan_that_a_processor_allows_fills_the_hole_alone(folder, plan):
 @pytest.mark.gpu
 @pytest.mark.parametrize("plan", ["bf16", "bf16-offload", "fp8", "group-offload", "sequential-offload"])
 def test_every_plan_of_a_gpu_gives_nearly_the_same_fill(folder, plan):
-    files = flux.locate(folder)
+    files = locate.locate(weights=folder, network="flux-fill")
     model = FluxFillInpainter.from_files(files, (PLANS[plan],), "cuda")
     fills = [fill_photo(each, PHOTO, MASK, QUICK, seeded()).raster for each in (model, load(folder, "cpu"))]
     ours, reference = (np.asarray(fill, np.float32) for fill in fills)
@@ -141,16 +137,18 @@ def test_a_prompt_is_encoded_once_and_the_encoders_leave(folder, tmp_path, monke
     monkeypatch.setenv("MOEBIUS_CACHE", str(tmp_path))
     model = load(folder, "cpu")
     assert model.pipeline.text_encoder is None and model.pipeline.text_encoder_2 is None
-    prompts = Prompts(flux.locate(folder), "cpu", torch.bfloat16)
+    prompts = Prompts(locate.locate(weights=folder, network="flux-fill"), "cpu", torch.bfloat16)
     embeds, pooled = prompts("a red door")
     assert embeds.shape == (1, 512, 32) and pooled.shape == (1, 32) and embeds.dtype == torch.bfloat16
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2  # the default one and this
 
     monkeypatch.setattr(Prompts, "_encode", lambda *_: pytest.fail("encoded again"))
-    again = Prompts(flux.locate(folder), "cpu", torch.bfloat16)("a red door")
+    again = Prompts(locate.locate(weights=folder, network="flux-fill"), "cpu", torch.bfloat16)("a red door")
     assert torch.equal(again[0], embeds) and torch.equal(again[1], pooled)
     with pytest.raises(pytest.fail.Exception):  # other weights, other embeddings
-        Prompts(flux.locate(write_flux(tmp_path / "other")), "cpu", torch.bfloat16)("a red door")
+        Prompts(locate.locate(weights=write_flux(tmp_path / "other"), network="flux-fill"), "cpu", torch.bfloat16)(
+            "a red door"
+        )
 
 
 # ---- memory ----
@@ -187,90 +185,6 @@ def test_memory_that_runs_out_while_loading_becomes_the_next_plan(folder, monkey
     assert load(folder, "cpu", "cpu-fp8").plan.name == "cpu-fp8"
     with pytest.raises(MemoryError):
         load(folder, "cpu")
-
-
-# ---- files ----
-
-
-def test_a_folder_that_is_not_complete_or_another_says_so(folder, tmp_path):
-    with pytest.raises(WeightsError, match="does not exist"):
-        flux.locate(tmp_path / "nowhere")
-    with pytest.raises(WeightsError, match="holds no FLUX.1 Fill"):
-        flux.locate(tmp_path)
-    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    with pytest.raises(WeightsError, match="holds a FluxPipeline, not a FluxFillPipeline"):
-        flux.locate(tmp_path)
-    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxFillPipeline"}')
-    for part in flux.PARTS:
-        os.symlink(folder / part, tmp_path / part)
-    assert flux.locate(tmp_path).gguf is None
-    (tmp_path / "transformer").unlink()
-    (tmp_path / "transformer").mkdir()
-    with pytest.raises(WeightsError, match=r"not complete: transformer/\*.safetensors is missing"):
-        flux.locate(tmp_path)
-    index = {"weight_map": {"a": "one-of-two.safetensors", "b": "two-of-two.safetensors"}}
-    (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    (tmp_path / "transformer" / "one-of-two.safetensors").write_bytes(b"")
-    with pytest.raises(WeightsError, match="transformer/two-of-two.safetensors is missing"):
-        flux.locate(tmp_path)
-
-
-def test_it_is_found_under_its_repositorys_name_and_by_its_variable(folder, tmp_path, monkeypatch):
-    os.symlink(folder, tmp_path / "FLUX.1-Fill-dev")
-    (tmp_path / "flux1-fill-dev-Q4_K_S.gguf").write_bytes(b"GGUF")
-    monkeypatch.setenv("MOEBIUS_FLUX_FILL_WEIGHTS", str(tmp_path))
-    files = flux.locate()
-    assert files.folder == tmp_path / "FLUX.1-Fill-dev" and files.gguf.name == "flux1-fill-dev-Q4_K_S.gguf"
-    assert files.bytes_of("transformer") == sum(
-        p.stat().st_size for p in (folder / "transformer").glob("*.safetensors")
-    )
-
-
-class Gate(BaseHTTPRequestHandler):
-    """A hub that lists the repository and refuses its files, as it does before the licence was accepted."""
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        listing = self.path.startswith("/api/models/")
-        body = json.dumps(
-            {"id": flux.REPO, "sha": "0" * 40, "siblings": [{"rfilename": "model_index.json", "size": 3}]}
-        ).encode()
-        self.send_response(200 if listing else 403)
-        if not listing:
-            self.send_header("X-Error-Code", "GatedRepo")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body) if listing else 0))
-        self.end_headers()
-        if listing and self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_) -> None:
-        pass
-
-
-def test_the_gate_is_explained_in_one_line(tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "MOEBIUS_"))}
-    clean |= {
-        "HF_HOME": str(tmp_path),
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "moebius", "download", "--model", "flux-fill"],
-        cwd=ROOT, env=clean, capture_output=True, text=True,
-    )  # fmt: skip
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    for part in (flux.LICENSE_PAGE, "settings/tokens", "hf auth login", "HF_TOKEN", "non-commercial"):
-        assert part in done.stderr
 
 
 # ---- the command line ----
