@@ -20,24 +20,12 @@ from moebius.weights import locate
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
 
-ROOT = Path(__file__).resolve().parents[1]
-
-CODE = (
-    "moebius/config.py",
-    "moebius/fill/job.py",
-    "moebius/inpainters/base.py",
-    "moebius/fill/geometry.py",
-    "moebius/photo/images.py",
-    "moebius/masks.py",
-    "moebius/pipeline.py",
-    "moebius/fill/scheduler.py",
-    "moebius/models/*.py",
-    "moebius/inpainters/*.py",
-    "eval/data/dataset.py",
-    "eval/controls.py",
-    "eval/generate.py",
-)
-"""Sources that a fill depends on: when one changes, fills are made anew."""
+ROOT = Path(__file__).parents[1]
+FILL_SOURCES = ("moebius/**/*.py", "eval/data/*.py", "eval/controls.py", "eval/generate.py")
+"""Sources that a fill depends on: when one changes, fills are made anew. All rooms of the package, so that none is
+forgotten, but for those that no fill passes through."""
+OTHER_ROOMS = ("ui", "commands", "batch", "training", "bench", "report")
+"""Rooms of moebius/ without a part in the fills of an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +133,8 @@ def parameters_of(inpainter: Inpainter) -> int:
 
 @cache
 def code_sha256() -> str:
-    """Of `CODE` as it was when first asked for: what runs, whatever is edited meanwhile."""
-    return store.sources_sha256(ROOT, CODE)
+    """Of `FILL_SOURCES` as they were when first asked for: what runs, whatever is edited meanwhile."""
+    return store.sources_sha256(ROOT, FILL_SOURCES, tuple(f"moebius/{room}/" for room in OTHER_ROOMS))
 
 
 def _control(name: str, title: str, make: Callable) -> Contestant:
@@ -165,7 +153,7 @@ def _control(name: str, title: str, make: Callable) -> Contestant:
 
 def _registered(name: str, options: Options) -> Contestant:
     card = registry.card(name)
-    learned = card.seeded or bool(card.parameters)
+    learned = card.learned
     folder = options.weights.get(name, options.weights.get("") if learned else None)
     load_options = registry.LoadOptions(
         weights=Path(folder) if folder else None,
@@ -178,7 +166,7 @@ def _registered(name: str, options: Options) -> Contestant:
         raise ValueError(f"{name} cannot run here: {state.reason}")
     config = SamplingConfig()  # a model that learned nothing has no settings
     if learned:
-        config = dataclasses.replace(options.config, **options.overrides.get(name, {})).for_model(name)
+        config = dataclasses.replace(options.config, **options.overrides.get(name, {})).with_defaults(card.defaults)
     return Contestant(
         name=name,
         title=card.title,

@@ -73,9 +73,15 @@ def claim(folder: Path, config: dict) -> None:
     write_json(path, config)
 
 
-def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
-    """A hash over source files, so that results of other code are noticed."""
+def sources_sha256(root: Path, patterns: tuple[str, ...], but: tuple[str, ...] = ()) -> str:
+    """A hash over source files, so that results of other code are noticed.
+
+    Args:
+        patterns: as `Path.glob` takes them, below `root`.
+        but: beginnings of paths below `root`, with forward slashes, that are left out.
+    """
     digest = sha256()
-    for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    paths = {path.relative_to(root).as_posix() for pattern in patterns for path in root.glob(pattern)}
+    for name in sorted(path for path in paths if not path.startswith(but)):
+        digest.update(f"{name}\n".encode() + (root / name).read_bytes())
     return digest.hexdigest()[:16]

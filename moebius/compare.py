@@ -16,8 +16,6 @@ from moebius.fill.scheduler import fill_photo
 from moebius.photo.raster import Raster
 from moebius.progress import Progress
 
-_BY_SPEED = ("classical", "moebius", "pixelhacker", "flux-fill-pro", "flux-fill")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -38,8 +36,8 @@ class Outcome:
 
 def fastest_first(names: Iterable[str]) -> list[str]:
     """Each name once; the first result comes soon, and none waits for a slow teacher. ValueError for no model."""
-    known = [registry.card(name).name for name in dict.fromkeys(names)]
-    return sorted(known, key=lambda name: _BY_SPEED.index(name) if name in _BY_SPEED else len(_BY_SPEED))
+    cards = [registry.card(name) for name in dict.fromkeys(names)]
+    return [card.name for card in sorted(cards, key=lambda card: card.comparison_order)]
 
 
 def compare(
@@ -67,7 +65,7 @@ def compare(
         def report(share: float, text: str, index: int = index, title: str = card.title) -> None:
             progress((index + share) / len(ordered), f"{title}: {text}")
 
-        yield _run(card, photo, mask, config.for_model(name), seed, options(name), report)
+        yield _run(card, photo, mask, config.with_defaults(card.defaults), seed, options(name), report)
     progress(1.0, "Done")
 
 
@@ -97,9 +95,9 @@ def _run(
 
 
 def table(outcomes: Iterable[Outcome]) -> list[dict]:
-    """One row a model: what a reader compares. `times_student`: seconds in the model over the student's."""
+    """One row a model: what a reader compares. `times_student`: seconds in the model over the reference model's."""
     outcomes = list(outcomes)
-    student = next((o.seconds["model"] for o in outcomes if o.card.name == "moebius" and o.fill), None)
+    student = next((o.seconds["model"] for o in outcomes if o.card.reference and o.fill), None)
     return [
         {
             "model": outcome.card.name,
@@ -107,7 +105,7 @@ def table(outcomes: Iterable[Outcome]) -> list[dict]:
             "parameters": outcome.card.parameters,
             "ran": outcome.fill is not None,
             "error": outcome.error,
-            "steps": outcome.config.num_inference_steps if outcome.card.seeded else None,
+            "steps": outcome.config.num_inference_steps if outcome.card.learned else None,
             "step_ms": _rounded(outcome.fill.step_ms, 2) if outcome.fill else None,
             "seconds": {part: _rounded(value, 3) for part, value in outcome.seconds.items()},
             "times_student": _rounded(outcome.seconds["model"] / student, 2) if student and outcome.fill else None,

@@ -49,16 +49,10 @@ class ModelDefaults:
     guidance_scale: float
 
 
-MODEL_DEFAULTS = {
-    "moebius": ModelDefaults(num_inference_steps=20, guidance_scale=2.0),
-    "moebius-mini": ModelDefaults(
-        num_inference_steps=10, guidance_scale=1.0
-    ),  # learns no foreground to guide away from
-    "pixelhacker": ModelDefaults(num_inference_steps=20, guidance_scale=4.5),
-    "flux-fill": ModelDefaults(num_inference_steps=50, guidance_scale=30.0),
-    "flux-fill-pro": ModelDefaults(num_inference_steps=50, guidance_scale=60.0),
-}
-"""By the models' names; a model that is not here has neither steps nor guidance."""
+MOEBIUS_DEFAULTS = ModelDefaults(num_inference_steps=20, guidance_scale=2.0)
+PIXELHACKER_DEFAULTS = ModelDefaults(num_inference_steps=20, guidance_scale=4.5)
+FLUX_FILL_DEFAULTS = ModelDefaults(num_inference_steps=50, guidance_scale=30.0)
+FLUX_FILL_PRO_DEFAULTS = ModelDefaults(num_inference_steps=50, guidance_scale=60.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +61,7 @@ class SamplingConfig:
 
     recipe: str = "photo"
     num_inference_steps: int | None = None
-    """None: the model's own, see `MODEL_DEFAULTS`."""
+    """None: the model's own, see `ModelDefaults`."""
     guidance_scale: float | None = None
     """None: the model's own. Classifier-free for student and PixelHacker, where 1.0 turns it off and halves the
     work; for FLUX a number that the network is told, which costs nothing."""
@@ -107,16 +101,15 @@ class SamplingConfig:
         if self.strength is not None and not 0.0 < self.strength <= 1.0:
             raise ValueError(f"strength must be in (0, 1], got {self.strength}")
 
-    def for_model(self, name: str) -> SamplingConfig:
-        """The same with the model's own steps and guidance where they were open."""
-        if name not in MODEL_DEFAULTS:
+    def with_defaults(self, defaults: ModelDefaults | None) -> SamplingConfig:
+        """The same with a model's own steps and guidance where they were open; None: it has neither."""
+        if defaults is None:
             return self
-        own = MODEL_DEFAULTS[name]
         steps, guidance = self.num_inference_steps, self.guidance_scale
         return replace(
             self,
-            num_inference_steps=own.num_inference_steps if steps is None else steps,
-            guidance_scale=own.guidance_scale if guidance is None else guidance,
+            num_inference_steps=defaults.num_inference_steps if steps is None else steps,
+            guidance_scale=defaults.guidance_scale if guidance is None else guidance,
         )
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from moebius import registry
 from moebius.compare import Outcome, table
 from moebius.photo import images
 from moebius.photo.raster import Raster
@@ -75,7 +76,7 @@ def _captions(row: dict) -> list[str]:
     if row["step_ms"]:
         parts.append(f"{row['step_ms']:.0f} ms a step")
     size = f"{row['parameters'] / 1e9:.3g} billion parameters" if row["parameters"] else ""
-    if row["times_student"] and row["model"] != "moebius":
+    if row["times_student"] and not registry.card(row["model"]).reference:
         size += f"{', ' if size else ''}{row['times_student']:.3g} times the student's time"
     where = ", ".join(str(row[name]) for name in ("device", "dtype", "plan") if row.get(name))
     return [", ".join(parts), size, where]

@@ -173,7 +173,6 @@ BFL_KEY = _text("MOEBIUS_BFL_KEY", "", "key for FLUX.1 Fill [pro]", default_text
 BFL_ADDRESS = _text("MOEBIUS_BFL_ADDRESS", "https://api.bfl.ai", "address of the service that runs FLUX.1 Fill [pro]")
 CACHE = _folder("MOEBIUS_CACHE", "folder for what is measured or encoded once", "`moebius` in the user's cache folder")
 
-MINI_WEIGHTS = _folder("MOEBIUS_MINI_WEIGHTS", "folder with a small student of one's own", "", experimental=True)
 FORM = _choice(
     "MOEBIUS_FORM",
     ("trained", "fast", "compiled", "triton", "triton-compiled"),

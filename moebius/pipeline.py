@@ -189,7 +189,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             strength=strength,
             noise_offset=noise_offset,
             feather_px=feather_px,
-        ).for_model(self.unet.model_name)
+        ).with_defaults(self.unet.defaults)
         if output_type not in ("pil", "np", "pt", "latent"):
             raise ValueError(f'output_type must be "pil", "np", "pt" or "latent", got {output_type!r}')
         if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):

@@ -154,7 +154,7 @@ def measure(inpainter: Inpainter, steps: int | None = None) -> dict[str, Any]:
         return time.perf_counter() - started, filled.step_ms
 
     fill(SamplingConfig(num_inference_steps=2))
-    config = SamplingConfig(num_inference_steps=steps).for_model(inpainter.name)
+    config = SamplingConfig(num_inference_steps=steps).with_defaults(inpainter.defaults)
     with devices.PeakMemory() as peak:
         total_s, step_ms = fill(config)
     return {

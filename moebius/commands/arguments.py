@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from moebius import environment, registry
-from moebius.config import MODEL_DEFAULTS, RECIPES, SCHEDULERS, SamplingConfig
+from moebius.config import RECIPES, SCHEDULERS, SamplingConfig
 from moebius.devices import DTYPES
 from moebius.fill import seeds
 from moebius.weights import catalog
@@ -48,7 +48,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         choices=RECIPES,
         help=f"photo: for people; published: the paper's, at the model's size (default: {sampling.recipe})",
     )
-    here = {name: own for name, own in MODEL_DEFAULTS.items() if name in registry.MODELS}
+    here = {card.name: card.defaults for card in registry.MODELS.values() if card.defaults}
     own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in here.items())
     own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in here.items())
     for flag, field, kind, text in (

@@ -160,10 +160,10 @@ def _task(options: argparse.Namespace, card: registry.ModelCard, load_options, s
     from moebius import model_cache
     from moebius.batch.run import Task
 
-    mark = arguments.mark(options, card.seeded)
+    mark = arguments.mark(options, card.learned)
     return Task(
         load=functools.cache(lambda: model_cache.acquire(card.name, load_options, progress)),
-        config=arguments.sampling_config(options).for_model(card.name),
+        config=arguments.sampling_config(options).with_defaults(card.defaults),
         seed=seed if card.seeded else None,
         identity={
             "model": card.name,

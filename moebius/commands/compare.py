@@ -30,9 +30,9 @@ def add(commands) -> None:
     parser.add_argument(
         "--models",
         type=lambda text: [name for name in text.split(",") if name],
-        default=["moebius", "flux-fill", "pixelhacker", "classical"],
+        default=registry.compared(),
         metavar="A,B,…",
-        help=f"from {', '.join(registry.MODELS)} (default: moebius,flux-fill,pixelhacker,classical)",
+        help=f"from {', '.join(registry.MODELS)} (default: {','.join(registry.compared())})",
     )
     parser.add_argument("--download", action="store_true", default=False, help="fetch weights that are lacking")
     parser.add_argument(

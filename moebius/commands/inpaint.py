@@ -29,8 +29,6 @@ _LEARNED_ONLY = {
 }
 """Options without a meaning for a model that learned nothing, by their names in the parsed options."""
 
-_FLUX_ONLY = {"prompt": "--prompt", "plan": "--plan"}
-
 
 def add(commands) -> None:
     parser = commands.add_parser(
@@ -76,7 +74,7 @@ def run(options: argparse.Namespace) -> dict:
         mask = photo_file.open_mask(options.mask, photo.size)
         read = time.perf_counter()
         card, reason = registry.resolve(options.model, load_options)
-        mark = arguments.mark(options, card.seeded)
+        mark = arguments.mark(options, card.learned)
         model = model_cache.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
         generator = seeds.generator(seed if card.seeded else None)
@@ -97,7 +95,7 @@ def run(options: argparse.Namespace) -> dict:
         "reason": reason,
         **{name: facts.get(name) for name in ("variant", "weights", "device", "dtype", "plan")},
         "seed": seed if card.seeded else None,
-        "config": dataclasses.asdict(config.for_model(card.name)),
+        "config": dataclasses.asdict(config.with_defaults(card.defaults)),
         "step_ms": None if fill.step_ms is None else round(fill.step_ms, 2),
         "squares": [dataclasses.asdict(square) for square in fill.squares],
         "mark": mark if fill.changed.any() else None,
@@ -116,7 +114,9 @@ def run(options: argparse.Namespace) -> dict:
 
 def remarks(card: registry.ModelCard, given: Container[str]) -> list[str]:
     """What is worth saying of a model, given the names of the options that were used."""
-    useless = ({} if card.seeded else _LEARNED_ONLY) | ({} if card.name.startswith("flux") else _FLUX_ONLY)
+    useless = dict(_LEARNED_ONLY) if not card.learned else {}
+    useless |= {"prompt": "--prompt"} if not card.reads_prompt else {}
+    useless |= {"plan": "--plan"} if not card.has_plans else {}
     ignored = [flag for name, flag in useless.items() if name in given]
     notes = [f"{card.title} has no use for {', '.join(ignored)}."] if ignored else []
     return [*notes, card.notice] if card.notice else notes

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from moebius.units import file_size
-from moebius.weights import catalog, locate
+from moebius.weights import locate
 
 
 def add(commands) -> None:
@@ -18,7 +18,7 @@ def add(commands) -> None:
     )
     parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
     parser.add_argument(
-        "-o", "--output", type=Path, default=catalog.MINI_FOLDER, metavar="DIR", help="default: %(default)s"
+        "-o", "--output", type=Path, default=Path("weights/moebius-mini"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--most-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
     parser.add_argument(

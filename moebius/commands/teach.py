@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> dict:
         raise ValueError(f"--count must be at least 1, got {options.count}")
     from moebius.training.data import fills
 
-    reason = fills.forbidden(card.name, card.license)
+    reason = fills.forbidden(card.name, card.license, card.fills_may_train)
     if reason and not options.right:
         raise ValueError(reason)
 
@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> dict:
         facts = {
             "model": card.name,
             "license": card.license,
+            "fills_may_train": card.fills_may_train,
             "right_declared": bool(reason),
             "weights": str(options.weights) if options.weights else None,
             "variant": options.variant,

@@ -115,7 +115,7 @@ class Scheduler:
             Cancelled: a photo's `progress` raised it.
         """
         self._model = self._load()
-        self._config = self._open_config.for_model(self._model.name)
+        self._config = self._open_config.with_defaults(self._model.defaults)
         try:
             job = self._begin(image, mask_image, generator, progress, rgb)
         except Cancelled:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moebius.config import MODEL_SIZE, SamplingConfig
+from moebius.config import MODEL_SIZE, ModelDefaults, SamplingConfig
 from moebius.fill.report import Report
 from moebius.fill.result import Fill
 from moebius.photo.raster import Raster
@@ -51,6 +51,8 @@ class Inpainter(ABC):
     """As in the registry: `classical`, `moebius`."""
     size: int | None = MODEL_SIZE
     """Side of the tiles it works on; None: any size, squares are not scaled."""
+    defaults: ModelDefaults | None = None
+    """Steps and guidance where a `SamplingConfig` leaves them open; None: it has neither."""
 
     @abstractmethod
     def fill_squares(

@@ -38,6 +38,7 @@ class DenoiserInpainter(Inpainter):
     def __init__(self, pipeline: MoebiusInpaintPipeline, files: WeightFiles | None = None, name: str | None = None):
         self.pipeline, self.name = pipeline, name or pipeline.unet.model_name
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        self.defaults = pipeline.unet.defaults
         self.files = files
         self._scheduler: str | None = None  # the pipeline's own one until a config names another
         self._remarks: list[str] = []

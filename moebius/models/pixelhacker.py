@@ -13,6 +13,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from moebius.config import PIXELHACKER_DEFAULTS
 from moebius.models.gla import KERNELS, GatedLinearAttention
 
 PUBLISHED_RENAMES = (("diff_model.", "unet."), ("embedding_layer.", "token_table."))
@@ -46,6 +47,7 @@ class PixelHackerUNet(ModelMixin, ConfigMixin):
     """
 
     model_name = "pixelhacker"
+    defaults = PIXELHACKER_DEFAULTS
     _supports_gradient_checkpointing = True
     _no_split_modules = ["BasicTransformerBlock", "ResnetBlock2D"]
 

@@ -226,7 +226,10 @@ def wire(tools: Tools) -> None:
         feather = gr.Number(SamplingConfig().feather_px, precision=0, minimum=0, maximum=64, label="feather_px")
         prompt = gr.Textbox("", max_length=1000, label="prompt")
         chosen = gr.Dropdown(
-            names, value=compare.fastest_first(["moebius", "classical"]), multiselect=True, label="models"
+            names,
+            value=compare.fastest_first(card.name for card in registry.MODELS.values() if card.automatic),
+            multiselect=True,
+            label="models",
         )
         x, y = gr.Number(label="x"), gr.Number(label="y")
         result, table, call = gr.File(label="result"), gr.JSON(label="models"), gr.Button()

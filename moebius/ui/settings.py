@@ -11,13 +11,11 @@ from dataclasses import dataclass, fields
 
 import gradio as gr
 
-from moebius.config import MODEL_DEFAULTS, RECIPES, REMOVAL_PROMPT, SCHEDULERS, SamplingConfig
+from moebius import registry
+from moebius.config import RECIPES, REMOVAL_PROMPT, SCHEDULERS, SamplingConfig
 from moebius.fill import seeds
 from moebius.inpainters.flux import memory_plans
 from moebius.weights import catalog
-
-PROMPTED, PLANNED = ("flux-fill", "flux-fill-pro"), ("flux-fill",)
-"""The models that read a prompt, and those that memory plans are for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ class SettingsPanel:
 
 def fill_settings() -> SettingsPanel:
     """Of the Fill and Many photos tabs."""
-    own = MODEL_DEFAULTS["moebius"]
+    own = registry.reference().defaults
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         gr.HTML("<p class='about'>The classical filler heeds only the last one.</p>", padding=False)
         prompt, plan = _flux([])
@@ -134,8 +132,8 @@ def flux_visible(names: Iterable[str]) -> tuple[dict, dict]:
 
 
 def _flux_shown(names: Iterable[str]) -> tuple[bool, bool]:
-    names = set(names)
-    return bool(names & set(PROMPTED)), bool(names & set(PLANNED))
+    cards = [registry.card(name) for name in names]
+    return any(card.reads_prompt for card in cards), any(card.has_plans for card in cards)
 
 
 def _flux(shown_for: Iterable[str]) -> tuple[gr.Textbox, gr.Dropdown]:

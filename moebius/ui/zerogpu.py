@@ -89,7 +89,7 @@ class Borrowing(Inpainter, PhotoInpainter):
     """
 
     def __init__(self, name: str, options: registry.LoadOptions, model: Inpainter, lent: Callable) -> None:
-        self.name, self.size, self.model = model.name, model.size, model
+        self.name, self.size, self.defaults, self.model = model.name, model.size, model.defaults, model
         self._loaded, self._lent = (name, options), lent
 
     def whole_photos(self, config: SamplingConfig) -> PhotoInpainter:

@@ -98,10 +98,6 @@ PUBLISHED_NAME = "diffusion_pytorch_model.bin"
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", PUBLISHED_NAME)
 """File names of one network's weights, best first."""
 
-MINI_FOLDER = Path("weights/moebius-mini")
-"""Where `pack-weights` writes a small student of one's own (benchmarks/mini.md), and where it is found from the working
-folder."""
-
 
 def check_variant(variant: str | None) -> None:
     """Raises ValueError, listing the variants, for a name that is none of them."""

@@ -17,7 +17,6 @@ from moebius.weights.catalog import (
     AUTOENCODER_REPO,
     DEFAULT_VARIANT,
     FLUX,
-    MINI_FOLDER,
     NETWORKS,
     PUBLISHED_NAME,
     SEGMENTER,
@@ -114,13 +113,6 @@ def segmenter_folder(weights: Path | str | None) -> Path | None:
         return folder
     beside = Path(weights).expanduser() / SEGMENTER.folder_name if weights else None
     return beside if beside and beside.is_dir() else None
-
-
-def mini_folder() -> Path | None:
-    """The folder of a small student: the one that the variable names, else `MINI_FOLDER` if it holds one."""
-    if folder := environment.MINI_WEIGHTS.read():
-        return folder
-    return MINI_FOLDER if (MINI_FOLDER / "model_index.json").is_file() else None
 
 
 # ---- the Hugging Face cache ----

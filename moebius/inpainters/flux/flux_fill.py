@@ -11,7 +11,7 @@ from diffusers import FluxFillPipeline, FluxTransformer2DModel
 from PIL import Image
 
 from moebius import devices
-from moebius.config import REMOVAL_PROMPT, SamplingConfig
+from moebius.config import FLUX_FILL_DEFAULTS, REMOVAL_PROMPT, SamplingConfig
 from moebius.fill.report import Report
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.inpainters.flux.memory_plans import Plan
@@ -34,6 +34,7 @@ class FluxFillInpainter(Inpainter):
     """
 
     name = "flux-fill"
+    defaults = FLUX_FILL_DEFAULTS
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from moebius.config import REMOVAL_PROMPT, SamplingConfig
+from moebius.config import FLUX_FILL_PRO_DEFAULTS, REMOVAL_PROMPT, SamplingConfig
 from moebius.fill.report import Report
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
@@ -54,6 +54,7 @@ class HostedFluxInpainter(Inpainter):
 
     name = "flux-fill-pro"
     size = 1024
+    defaults = FLUX_FILL_PRO_DEFAULTS
 
     def __init__(self, key: str, address: str, patience_s: float = 300.0, poll_s: float | None = None):
         if not (key.isascii() and key.isprintable()):  # the library's own error would show the key

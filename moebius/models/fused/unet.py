@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moebius.config import ModelDefaults
 from moebius.models import blocks, lambda_layers
 from moebius.models.fused.blocks import (
     Downsampler,
@@ -98,6 +99,10 @@ class FusedMoebiusUNet(nn.Module):
     @property
     def model_name(self) -> str:
         return self.trained[0].model_name
+
+    @property
+    def defaults(self) -> ModelDefaults:
+        return self.trained[0].defaults
 
     def num_parameters(self) -> int:
         """Of the network that it was made from."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from moebius import masks
+from moebius import masks, registry
 from moebius.config import SamplingConfig
 from moebius.files import append_line, read_json, read_lines, sha256, write_atomic
 from moebius.fill import seeds
@@ -51,17 +51,18 @@ class Fill:
     """Of the fill's file."""
 
 
-def forbidden(name: str, license: str) -> str | None:  # noqa: A002 - the model card's word
-    """Why a model's outputs may not be trained on without a right of one's own; None: they may.
+def forbidden(name: str, license: str, fills_may_train: bool) -> str | None:  # noqa: A002 - the model card's word
+    """Why a model's fills may not be trained on without a right of one's own; None: they may.
 
-    FLUX.1's non-commercial licence and its hosted service's terms forbid training a competing model on outputs.
+    fills_may_train: see `registry.ModelCard`. FLUX.1's non-commercial licence and its hosted service's terms forbid
+        training a competing model on outputs.
     """
-    if name.startswith("flux") or "flux" in license.lower():
-        return (
-            f"the licence of {name} ({license}) forbids training a competing model on its outputs; "
-            f"if you hold another right to, say {RIGHT}"
-        )
-    return None
+    if fills_may_train:
+        return None
+    return (
+        f"the licence of {name} ({license}) forbids training a competing model on its outputs; "
+        f"if you hold another right to, say {RIGHT}"
+    )
 
 
 def make(
@@ -125,7 +126,12 @@ def read(folder: Path) -> list[Fill]:
     if not (folder / MANIFEST).is_file():
         raise ConfigError(f"{folder} is no data set of fills: it has no {MANIFEST} (python -m moebius teach writes it)")
     manifest = read_json(folder / MANIFEST, ConfigError)
-    reason = forbidden(manifest["model"], manifest["license"])
+    name = manifest["model"]
+    known = registry.MODELS[name].fills_may_train if name in registry.MODELS else None
+    may_train = manifest.get("fills_may_train", known)
+    if may_train is None:
+        raise ConfigError(f"{folder}: {MANIFEST} does not say whether fills of {name} may train; add fills_may_train")
+    reason = forbidden(name, manifest["license"], may_train)
     if reason and not manifest.get("right_declared"):
         raise ConfigError(f"{folder}: {reason} when the fills are made")
     found = []

@@ -194,7 +194,7 @@ class BatchActions(Handlers):
         card, _ = registry.resolve(model, options)
         if series.seed is None or chosen.names_a_seed:
             series.seed = chosen.chosen_seed()
-        mark = ai_mark.chosen(card.seeded)
+        mark = ai_mark.chosen(card.learned)
 
         def load():
             report.start()  # the time limit is one photo's
@@ -209,7 +209,7 @@ class BatchActions(Handlers):
 
         task = Task(
             load=load,
-            config=config.for_model(card.name),
+            config=config.with_defaults(card.defaults),
             seed=series.seed if card.seeded else None,
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,

@@ -226,4 +226,5 @@ def _why_not(name: str, options: registry.LoadOptions) -> str:
 
 
 def _without(name: str, config: SamplingConfig, reason: str) -> Outcome:
-    return Outcome(card=registry.card(name), config=config.for_model(name), error=reason)
+    card = registry.card(name)
+    return Outcome(card=card, config=config.with_defaults(card.defaults), error=reason)

@@ -9,7 +9,6 @@ from moebius import paper, registry
 from moebius.ui import html
 from moebius.ui.html import prose
 from moebius.units import duration, file_size
-from moebius.weights import catalog
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
 MEASURED = "Measured here, on this photo"
@@ -34,10 +33,9 @@ def _choice(card: registry.ModelCard, options: registry.LoadOptions) -> str:
 
 def state(card: registry.ModelCard, options: registry.LoadOptions) -> str:
     """In a few words, whether a model can run here."""
-    is_hosted = card.name == "flux-fill-pro"
     if card.availability(options).can_run:
-        return "the picture leaves this computer" if is_hosted else "runs here"
-    if is_hosted:
+        return "the picture leaves this computer" if card.hosted else "runs here"
+    if card.hosted:
         return "off"
     return "its weights are not here" if html.installed(card) else "not installed"
 
@@ -90,7 +88,7 @@ def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
     """What fetches a model's weights; empty where there is nothing to fetch, or they are here."""
     if not card.download_bytes or card.availability(options).can_run:
         return ""
-    accept = f"accept the licence at {catalog.FLUX.license_page}, then " if card.name == "flux-fill" else ""
+    accept = f"accept the licence at {card.license_page}, then " if card.license_page else ""
     then = ", then start the page without a folder of weights" if card.folder(options) else ""
     return f"{accept}`python -m moebius download --model {card.name}` ({file_size(card.download_bytes)}){then}."
 
@@ -125,7 +123,7 @@ def measured(rows: Iterable[dict]) -> str:
 def published(models: Iterable[paper.PaperModel] = paper.MODELS) -> str:
     """The paper's table."""
     models = list(models)
-    student = next(model.timing.total_s for model in models if model.name == "moebius")
+    student = next(model.timing.total_s for model in models if model.name == registry.reference().name)
     head = ("Model", "Seconds", "Steps", "ms a step", "Parameters", "× student", "FID ↓", "LPIPS ↓")
     body = []
     for model in models:

@@ -13,9 +13,6 @@ from moebius.ui.compare.actions import CompareActions
 from moebius.ui.compare.state import PHOTO
 from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, SHOW
 
-CHOSEN = ["moebius", "flux-fill", "pixelhacker", "classical"]
-"""At first: all that keep the picture on this computer."""
-
 
 @dataclass(frozen=True)
 class Chooser:
@@ -67,18 +64,18 @@ class Results:
 
 
 def chooser() -> Chooser:
-    options = registry.LoadOptions()
+    options, chosen = registry.LoadOptions(), registry.compared()
     models = gr.CheckboxGroup(
         html.choices(options),
-        value=CHOSEN,
+        value=chosen,
         label="Models",
         info=html.INTRO,
         elem_id="compare-models",
     )
-    notices = gr.HTML(html.notices(CHOSEN), elem_id="notices", padding=False)
+    notices = gr.HTML(html.notices(chosen), elem_id="notices", padding=False)
     go = gr.Button("Compare", variant="primary", elem_id="compare-go")
     stop = gr.Button("Stop", visible=False, elem_id="compare-stop")
-    return Chooser(models, notices, go, stop, settings.compare_settings(shown_for=CHOSEN))
+    return Chooser(models, notices, go, stop, settings.compare_settings(shown_for=chosen))
 
 
 def results() -> Results:

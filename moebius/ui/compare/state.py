@@ -90,7 +90,7 @@ class Compared:
         if outcome.fill is None:
             self.reasons[name] = outcome.error or "no reason was given"
             return
-        mark = ai_mark.chosen(outcome.card.seeded)
+        mark = ai_mark.chosen(outcome.card.learned)
         encoded = photo_file.encode_photo(photo, outcome.fill.raster, outcome.fill.changed, mark=mark)
         file = self.folder / f"{self.stem}_{name}{photo.suffix}"
         file.write_bytes(encoded.data)
@@ -123,7 +123,8 @@ class Compared:
     @property
     def looked_at(self) -> tuple[str, str]:
         """What the slider shows: the chosen pair, else the photo and the student, or the first that is there."""
-        first = ["moebius"] if "moebius" in self.pictures else self.results
+        student = registry.reference().name
+        first = [student] if student in self.pictures else self.results
         return self.pair or (PHOTO, first[0] if first else PHOTO)
 
     def title(self, name: str) -> str:

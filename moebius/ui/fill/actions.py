@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from moebius import environment, model_cache, registry
-from moebius.config import MODEL_DEFAULTS
 from moebius.fill import seeds
 from moebius.fill.scheduler import fill_photo
 from moebius.photo import ai_mark, photo_file
@@ -187,7 +186,7 @@ class Actions(Handlers):
         clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
         clock.skip()
         report(1.0, "Writing the file")
-        encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.seeded))
+        encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.learned))
         path = session.keep_result(encoded.data, filled_name(photo))
         before, after = shown(session.photo, photo, photo.raster), shown(path, photo, filled.raster)
         clock.lap("writing")
@@ -222,9 +221,9 @@ class Actions(Handlers):
         """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
         card, _ = registry.resolve(model, self._options(variant))
         flux = flux_visible([card.name])
-        if card.name not in MODEL_DEFAULTS:
+        own = card.defaults
+        if own is None:
             return gr.update(interactive=False), gr.update(interactive=False), *flux
-        own = MODEL_DEFAULTS[card.name]
         return (
             gr.update(interactive=True, value=own.num_inference_steps),
             gr.update(interactive=True, value=own.guidance_scale, maximum=max(10, 2 * own.guidance_scale)),

@@ -64,7 +64,7 @@ def models(monkeypatch) -> dict[str, Paints]:
 
 def make_available(monkeypatch, name: str, why_not: str) -> None:
     state = Availability(can_run=not why_not, reason=why_not or "its weights are here", weights="")
-    monkeypatch.setitem(registry.MODELS, name, replace(registry.MODELS[name], availability=lambda options: state))
+    monkeypatch.setitem(registry.MODELS, name, replace(registry.MODELS[name], find_weights=lambda options: state))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from moebius.training.data.samples import Samples
 from tests.helpers.one_by_one import OneByOne
 from tests.helpers.tiny_training import photos
 
-FACTS = {"model": "painter", "license": "ours", "right_declared": False}
+FACTS = {"model": "painter", "license": "ours", "fills_may_train": True, "right_declared": False}
 
 
 class Painter(OneByOne):
@@ -125,7 +125,7 @@ def test_flux_may_not_teach_without_a_right(tmp_path, capsys, model):
 
 @pytest.mark.parametrize("model", ["moebius", "pixelhacker", "classical"])
 def test_free_models_teach_without_a_flag(model):
-    assert fills.forbidden(model, registry.card(model).license) is None
+    assert fills.forbidden(model, registry.card(model).license, registry.card(model).fills_may_train) is None
 
 
 def test_training_asks_for_the_right_too(tmp_path, samples):
