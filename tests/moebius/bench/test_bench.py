@@ -1,5 +1,6 @@
 """Timing: the right networks, the right number of steps, the paper's figures beside ours."""
 
+import dataclasses
 import json
 
 import pytest
@@ -99,14 +100,13 @@ def test_a_person_is_told_that_tiny_says_nothing(capfd):
 def test_the_models_own_steps_are_run(monkeypatch):
     model = timing.build("flux-fill", "cpu", torch.float32, tiny=True)
     asked = []
-    real = model.fill
-    monkeypatch.setattr(
-        model,
-        "fill",
-        lambda image, mask, config, generator: (
-            asked.append(config) or real(image, mask, timing.SamplingConfig(num_inference_steps=1), generator)
-        ),
-    )
+    real = model.fill_squares
+
+    def one_step(tiles, masks, config, *rest):
+        asked.append(config)
+        return real(tiles, masks, dataclasses.replace(config, num_inference_steps=1), *rest)
+
+    monkeypatch.setattr(model, "fill_squares", one_step)
     assert timing.measure(model)["steps"] == 50
     assert [config.num_inference_steps for config in asked] == [2, 50]
 
