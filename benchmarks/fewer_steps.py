@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from eval.report.plots import Point, lines
 from moebius.config import SCHEDULERS
-from moebius.inpainters.diffusion import load_autoencoder, load_denoiser
+from moebius.inpainters.networks import load_autoencoder, load_denoiser
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.weights import load as weights
 

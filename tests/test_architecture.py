@@ -58,7 +58,6 @@ LIGHT = ("moebius", "moebius.__main__", "moebius.registry", "moebius.commands.",
 HEAVY = {"torch", "diffusers", "transformers", "gradio", "cv2", "scipy", "matplotlib"}
 
 KNOWN = {
-    "circle: moebius.inpainters.diffusion, moebius.inpainters.precision",
     "circle: moebius.models.fused.unet, moebius.models.unet",
     "moebius/ui/batch/photo_batch.py is too long",
 }

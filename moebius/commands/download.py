@@ -27,7 +27,7 @@ def add(commands) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=(*catalog.DENOISERS, "flux-fill"),
+        choices=(*catalog.DENOISERS, catalog.FLUX.name),
         default="moebius",
         help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
     )
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> dict:
     started = time.perf_counter()
     if options.variants == "select":
         return _download_selector(options, started)
-    if options.model == "flux-fill":
+    if options.model not in catalog.DENOISERS:
         return _download_flux(options, started)
     source, target = getattr(options, "weights", None), getattr(options, "to", None)
     if source and not target:

@@ -8,21 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from PIL import Image
 
 from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
 from moebius.fill.report import Report
 from moebius.fill.result import Fill
-from moebius.inpainters import precision
+from moebius.inpainters import networks, precision
 from moebius.inpainters.base import Inpainter, PhotoInpainter
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.pipeline_images import paste_blurred
 from moebius.progress import Progress
-from moebius.weights import load
+from moebius.weights import catalog
 from moebius.weights.denoiser import WeightFiles
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5
@@ -63,7 +62,8 @@ class DenoiserInpainter(Inpainter):
         device = device or devices.best_device()
         devices.check_device(device)
         kind, remarks = precision.choose(files, device, dtype, progress)
-        unet, vae = load_denoiser(files, device, kind), load_autoencoder(files, device, kind)
+        unet = networks.load_denoiser(files, device, kind)
+        vae = networks.load_autoencoder(files, device, kind)
         devices.let_go()
         model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files, name)
         model._remarks.extend(remarks)
@@ -97,8 +97,9 @@ class DenoiserInpainter(Inpainter):
 
     def _bears_bfloat16(self) -> bool:
         """As `precision.choose` would find; tried on the processor, because there is no room on the GPU."""
-        student = self.files is not None and self.files.network == "moebius"
-        return not student or not precision.inaccurate(self.files, "cpu", torch.bfloat16)
+        if self.files is None or not catalog.DENOISERS[self.files.network].may_run_in_bfloat16:
+            return True
+        return not precision.inaccurate(self.files, "cpu", torch.bfloat16)
 
     def whole_photos(self, config: SamplingConfig) -> PhotoInpainter | None:
         return WholePhotos(self) if RECIPES[config.recipe].whole_picture else None
@@ -207,23 +208,3 @@ class WholePhotos(PhotoInpainter):
             step_ms=statistics.median(steps_ms) / batch if steps_ms else None,
             notes=(how, *self._model.remarks()),
         )
-
-
-def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype):
-    """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
-    with devices.return_freed():
-        unet = load.load_denoiser(files, dtype)
-        if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
-            return unet.fuse(release=True)
-        return unet.to(device)
-
-
-def load_autoencoder(files: WeightFiles, device: str, dtype: torch.dtype):
-    """The same for the autoencoder, which is never in float16."""
-    with devices.return_freed():
-        vae = load.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
-        if torch.device(device).type == "cpu" and isinstance(vae, AutoencoderKL):
-            from moebius.models.fused.autoencoder import fuse
-
-            return fuse(vae)
-        return vae.to(device)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from moebius import devices, environment
 from moebius.files import read_json, sha256, write_atomic
+from moebius.weights import catalog
 
 if TYPE_CHECKING:
     import torch
@@ -35,9 +36,10 @@ def choose(
     """
     import torch
 
-    on_cpu, student = torch.device(device).type == "cpu", files.network == "moebius"
-    fast = devices.named_dtype(asked, fastest_on_cpu() if on_cpu and student else "float32")
-    if fast == torch.float32 or not student:
+    on_cpu = torch.device(device).type == "cpu"
+    may_be_fast = catalog.DENOISERS[files.network].may_run_in_bfloat16
+    fast = devices.named_dtype(asked, fastest_on_cpu() if on_cpu and may_be_fast else "float32")
+    if fast == torch.float32 or not may_be_fast:
         return fast, ()
     found = inaccurate(files, device, fast, progress)
     if not found:
@@ -114,7 +116,7 @@ def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Ten
     """
     import torch
 
-    from moebius.inpainters.diffusion import load_autoencoder, load_denoiser
+    from moebius.inpainters.networks import load_autoencoder, load_denoiser
     from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
     from moebius.weights import load
 

@@ -46,6 +46,8 @@ class Denoiser(Network):
     """Of its class in a diffusers folder."""
     parameter_mark: bytes
     """Part of parameter names that no other denoiser has."""
+    may_run_in_bfloat16: bool = False
+    """Whether it is run in bfloat16 where that is faster and, by a check of the weights at hand, accurate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ DENOISERS = {
             command="python -m moebius download",
             class_name="MoebiusUNet",
             parameter_mark=b".rel_pos_emb",
+            may_run_in_bfloat16=True,
         ),
         Denoiser(
             name="pixelhacker",

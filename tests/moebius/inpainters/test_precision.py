@@ -6,7 +6,7 @@ import types
 import pytest
 import torch
 
-from moebius.inpainters import diffusion, precision
+from moebius.inpainters import networks, precision
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.models.fused import ops
 from moebius.models.fused import unet as fused
@@ -104,8 +104,8 @@ def test_where_a_gpus_memory_runs_out_bfloat16_is_taken_only_if_it_is_accurate(f
 
 def test_the_check_makes_no_fast_form_in_float32(files, monkeypatch):
     """It would be the most memory that the whole fill needs."""
-    made, real = [], diffusion.load_denoiser
-    monkeypatch.setattr(diffusion, "load_denoiser", lambda *given: made.append(given[2]) or real(*given))
+    made, real = [], networks.load_denoiser
+    monkeypatch.setattr(networks, "load_denoiser", lambda *given: made.append(given[2]) or real(*given))
     precision.differences(files, "cpu", torch.bfloat16)
     assert made == [torch.bfloat16]
 
@@ -174,5 +174,5 @@ def test_a_cache_that_cannot_be_written_stops_nothing(files, monkeypatch, tmp_pa
 
 
 def test_the_networks_that_fill_are_the_fast_forms(files):
-    unet = diffusion.load_denoiser(files, "cpu", torch.float32)
+    unet = networks.load_denoiser(files, "cpu", torch.float32)
     assert isinstance(unet, fused.FusedMoebiusUNet)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from moebius.inpainters.diffusion import DenoiserInpainter, load_autoencoder
+from moebius.inpainters.diffusion import DenoiserInpainter
+from moebius.inpainters.networks import load_autoencoder
 from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
