@@ -71,8 +71,8 @@ def generate(
 ) -> None:
     """Make the fills that are not there yet. The model is loaded only if there are any."""
     store.claim(folder, config)
-    mine = [chunk for index, chunk in enumerate(chunks(dataset.samples, config["batch"]))
-            if index % workers.size == workers.rank]  # fmt: skip
+    parts = chunks(dataset.samples, config["batch"])
+    mine = [parts[index] for index in workers.mine(len(parts))]
     todo = [chunk for chunk in mine if not all(composited_path(folder, sample).is_file() for sample in chunk)]
     if not todo:
         return

@@ -19,7 +19,7 @@ from moebius.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one model: a fill, or the reason why there is none."""
+    """One model's result: a fill, or the reason why there is none."""
 
     card: registry.ModelCard
     config: SamplingConfig

@@ -9,7 +9,7 @@ MODEL_SIZE = 512
 """Side, in pixels, of the square that the published networks were trained on."""
 
 REMOVAL_PROMPT = "plain background that continues the surroundings, nothing in front of it, sharp photograph"
-"""What FLUX is told where nobody says anything. Describing what should be there works; "remove the …" does not."""
+"""The prompt for FLUX where none is given. Describing what should be there works; "remove the …" does not."""
 
 SCHEDULERS = ("ddim", "dpm++", "unipc", "euler")
 """Samplers by their short names; `moebius.pipeline.make_scheduler` builds them."""

@@ -38,10 +38,10 @@ def acquire(name: str, options: registry.LoadOptions, progress: Progress = lambd
             device = options.device or devices.best_device()
             devices.check_device(device)
             needs = card.needs(options, devices.total_memory(device))
-            while not devices.free_memory(device).covers(needs) and _let_oldest_go():
+            while not devices.free_memory(device).covers(needs) and _drop_oldest():
                 pass
             model = _load(card, options, progress)
-            model.make_room = functools.partial(_let_oldest_go, key)
+            model.make_room = functools.partial(_drop_oldest, key)
             _resident[key] = _lend(name, options, model) if _lend else model
         _resident.move_to_end(key)
         return _resident[key]
@@ -60,7 +60,7 @@ def residents() -> list[Inpainter]:
 
 
 def release() -> None:
-    """Let go of every model in memory."""
+    """Drop every model from memory."""
     with _lock:
         _resident.clear()
         devices.let_go()
@@ -75,11 +75,11 @@ def _load(card: registry.ModelCard, options: registry.LoadOptions, progress: Pro
             if not devices.is_out_of_memory(error):
                 raise
         devices.let_go()
-        if not _let_oldest_go():
+        if not _drop_oldest():
             raise MemoryError(f"not enough memory for {card.title}, even with nothing else loaded")
 
 
-def _let_oldest_go(keep: tuple | None = None) -> bool:
+def _drop_oldest(keep: tuple | None = None) -> bool:
     """Drop the model that was used least recently, but not `keep`; False: there is none."""
     with _lock:
         key = next((key for key in _resident if key != keep), None)

@@ -165,14 +165,17 @@ def choose(
         raise ValueError(f"unknown plan {name!r}; choose from {', '.join(PLANS)}")
     asked = PLANS[name]
     if not _applies(asked, device_kind, gguf_bytes, installed):
-        lacking = [package for package in asked.packages if not _has(package, installed)]
-        why = f"pip install {' '.join(lacking)}" if lacking and device_kind in asked.devices else (
-            "it needs a .gguf file beside the weights" if device_kind in asked.devices
-            else f"it needs {' or '.join(asked.devices)}, and the device is {device_kind}"
-        )  # fmt: skip
-        raise ValueError(f"the plan {name} cannot run here: {why}")
+        raise ValueError(f"the plan {name} cannot run here: {_why_not(asked, device_kind, installed)}")
     order = list(PLANS)
     return (asked, *(plan for plan in fitting if order.index(plan.name) > order.index(name)))
+
+
+def _why_not(plan: Plan, device_kind: str, installed: frozenset[str] | None) -> str:
+    """What a plan needs that is not here."""
+    if device_kind not in plan.devices:
+        return f"it needs {' or '.join(plan.devices)}, and the device is {device_kind}"
+    missing = [package for package in plan.packages if not _has(package, installed)]
+    return f"pip install {' '.join(missing)}" if missing else "it needs a .gguf file beside the weights"
 
 
 def _applies(plan: Plan, device_kind: str, gguf_bytes: int, installed: frozenset[str] | None) -> bool:
@@ -194,11 +197,11 @@ def _too_large(
     device_kind: str, memory: Memory, transformer_bytes: int, gguf_bytes: int, installed: frozenset[str] | None
 ) -> str:
     possible = [plan for plan in PLANS.values() if _applies(plan, device_kind, gguf_bytes, installed)]
-    least = min(
+    smallest = min(
         (plan.needs(transformer_bytes, gguf_bytes) for plan in possible),
         key=lambda needs: max(needs.gpu_bytes - memory.gpu_bytes, needs.ram_bytes - memory.ram_bytes),
     )
-    wanted = [f"{least.ram_bytes / 1e9:.0f} GB of main memory ({memory.ram_bytes / 1e9:.0f} GB are free)"]
+    needed = [f"{smallest.ram_bytes / 1e9:.0f} GB of main memory ({memory.ram_bytes / 1e9:.0f} GB are free)"]
     if device_kind != "cpu":
-        wanted.insert(0, f"{least.gpu_bytes / 1e9:.0f} GB on the GPU ({memory.gpu_bytes / 1e9:.0f} GB are free)")
-    return f"FLUX.1 Fill [dev] does not fit: it takes at least {' and '.join(wanted)}"
+        needed.insert(0, f"{smallest.gpu_bytes / 1e9:.0f} GB on the GPU ({memory.gpu_bytes / 1e9:.0f} GB are free)")
+    return f"FLUX.1 Fill [dev] does not fit: it takes at least {' and '.join(needed)}"

@@ -12,7 +12,7 @@ from moebius.files import sha256, write_atomic
 from moebius.progress import without_library_bars
 from moebius.weights.flux import FluxFiles
 
-MOST_TOKENS = 512
+MAX_TOKENS = 512
 ENCODERS_GPU_BYTES = 11_000_000_000
 """Both text encoders in bfloat16, and what they need to work."""
 
@@ -38,7 +38,7 @@ class Prompts:
 
     @torch.no_grad()
     def _encode(self, prompt: str) -> Embedding:
-        """Load the text encoders, encode, and let them go."""
+        """Load the text encoders, encode, and drop them."""
         with without_library_bars():
             encoders = FluxFillPipeline.from_pretrained(
                 self._files.folder, transformer=None, vae=None, dtype=self._dtype, local_files_only=True
@@ -46,14 +46,14 @@ class Prompts:
         roomy = devices.free_memory(self._device).gpu_bytes > ENCODERS_GPU_BYTES
         device = self._device if roomy else "cpu"
         encoders.to(device)
-        embeds, pooled, _ = encoders.encode_prompt(prompt, device=device, max_sequence_length=MOST_TOKENS)
+        embeds, pooled, _ = encoders.encode_prompt(prompt, device=device, max_sequence_length=MAX_TOKENS)
         del encoders
         devices.let_go()
         return embeds.cpu(), pooled.cpu()
 
     def _cache_file(self, prompt: str) -> Path:
         """Named after prompt, type and the encoders' files, so that other weights never find it."""
-        known = [prompt, str(self._dtype), str(MOST_TOKENS)]
+        known = [prompt, str(self._dtype), str(MAX_TOKENS)]
         for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
             for path in sorted((self._files.folder / part).iterdir()):
                 known.append(f"{part}/{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
