@@ -72,7 +72,7 @@ def _in_jpeg(data: bytes, mark: str) -> bytes:
     payload = _JPEG_XMP + with_source_type(old, mark)
     if len(payload) > 65533:
         raise XmpError("its XMP data fill the whole of their segment")
-    segment = jpeg_segments.Segment(_APP1, struct.pack(">BBH", 0xFF, _APP1, len(payload) + 2) + payload)
+    segment = jpeg_segments.Segment.of(_APP1, payload)
     if place is not None:
         segments[place] = segment
     else:  # behind JFIF and EXIF, which come first

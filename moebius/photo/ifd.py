@@ -56,7 +56,7 @@ def read_directory(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Entr
         for _ in range(min(count, 65536)):
             tag, kind, length = struct.unpack_from(order + entry_format, data, at)
             offset = at + head
-            size = length * _size(kind)
+            size = length * value_size(kind)
             if size > inline:
                 (offset,) = struct.unpack_from(order + next_format, data, at + head)
             entries.setdefault(tag, Entry(kind, length, offset))
@@ -71,7 +71,7 @@ def read_values(data: bytes, layout: Layout, entry: Entry) -> tuple:
     """The numbers of an entry. Raises ValueError where they are no integers or lie outside the data."""
     if entry.kind not in _TYPES:
         raise ValueError(f"TIFF values of type {entry.kind} are no integers")
-    if entry.offset + entry.count * _size(entry.kind) > len(data):
+    if entry.offset + entry.count * value_size(entry.kind) > len(data):
         raise ValueError("the TIFF directory is damaged: values lie outside the data")
     return struct.unpack_from(f"{layout.order}{entry.count}{_TYPES[entry.kind]}", data, entry.offset)
 
@@ -81,6 +81,6 @@ def write_values(data: bytearray, layout: Layout, entry: Entry, values: tuple) -
     struct.pack_into(f"{layout.order}{entry.count}{_TYPES[entry.kind]}", data, entry.offset, *values)
 
 
-def _size(kind: int) -> int:
+def value_size(kind: int) -> int:
     """Bytes of one value; rationals (5, 10) and doubles (12) have 8, floats (11) 4, unknown types 1."""
     return {5: 8, 10: 8, 11: 4, 12: 8}.get(kind) or struct.calcsize("<" + _TYPES.get(kind, "B"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
@@ -18,6 +19,11 @@ class Segment:
 
     marker: int
     raw: bytes
+
+    @classmethod
+    def of(cls, marker: int, payload: bytes) -> Segment:
+        """A metadata segment. Raises struct.error where `payload` has more than 65533 bytes."""
+        return cls(marker, struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
 
     @property
     def payload(self) -> bytes:

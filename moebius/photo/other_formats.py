@@ -6,15 +6,16 @@ import io
 import re
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from moebius.photo import ai_mark, images, png
+from moebius.photo import ai_mark, images, iptc, png, tiff_tags
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
+from moebius.photo.jpeg_segments import Segment, join_segments, read_segments
 from moebius.photo.silence import quiet
 
 _LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
@@ -39,15 +40,9 @@ _MODES = {
 }
 """What each format can hold."""
 _PROFILE_SPACE = {"1": b"GRAY", "L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "I;16B": b"GRAY", "CMYK": b"CMYK"}
-_DIRECTORIES = (34665, 34853)
-"""Tags of the EXIF and GPS directories."""
+_MAX_EXIF_BYTES = 65533
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "group3", "group4", "zstd", "lzma")
 """Those that Pillow writes and that lose nothing."""
-_TIFF_STRUCTURE = {
-    *(254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, 322, 323),
-    *(324, 325, 330, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
-}
-"""TIFF tags that describe how pixels are stored; all others are copied."""
 
 
 def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None = None) -> tuple[bytes, tuple[str, ...]]:
@@ -61,8 +56,8 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     """
     with quiet(), Image.open(io.BytesIO(data)) as original:
         info = original.info
-        if kind == "TIFF":
-            return _tiff_again(raster, original)
+    if kind == "TIFF":
+        return _tiff_again(data, raster, info.get("compression", "raw"))
     if kind == "GIF":
         options = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
         return _save(raster, kind, options | {"optimize": False}), ()
@@ -92,20 +87,20 @@ def _mark(options: dict, mark: str | None) -> tuple[str, ...]:
     return notes
 
 
-def _tiff_again(raster: Image.Image, original: Image.Image) -> tuple[bytes, tuple[str, ...]]:
-    """A TIFF whose strips cannot be changed one by one: all tags that say nothing about strips, and the pixels."""
-    tags, notes = ImageFileDirectory_v2(), ()
-    for tag, value in original.tag_v2.items():
-        if tag not in _TIFF_STRUCTURE:
-            tags[tag] = original.getexif().get_ifd(tag) if tag in _DIRECTORIES else value
-            tags.tagtype[tag] = original.tag_v2.tagtype[tag]
-    compression = original.info.get("compression", "raw")
+def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[bytes, tuple[str, ...]]:
+    """A TIFF whose strips cannot be changed one by one: the pixels anew, and all tags that do not describe strips.
+
+    libtiff gets pixels only: given tags of unusual types it was seen to end the process (Pillow 12.3).
+    """
+    layout = read_layout(data)
+    tags, notes = tiff_tags.read_tags(data, layout, layout.first)
+    preview = images.preview(raster)
+    for tag in {tiff_tags.XMP, tiff_tags.PHOTOSHOP} & tags.keys():
+        tags[tag] = replace(tags[tag], values=hide_pictures(tags[tag].values, preview))
     if compression not in _TIFF_COMPRESSIONS:
-        notes = (f"The TIFF's compression ({compression}) was replaced by a lossless one.",)
+        notes.append(f"The TIFF's compression ({compression}) was replaced by a lossless one.")
         compression = "tiff_adobe_deflate"
-    if any(tag in tags for tag in _DIRECTORIES):
-        compression = "raw"  # libtiff cannot write these directories
-    return _save(raster, "TIFF", {"tiffinfo": tags, "compression": compression}), notes
+    return tiff_tags.add_tags(_save(raster, "TIFF", {"compression": compression}), tags), tuple(notes)
 
 
 def convert(
@@ -121,12 +116,16 @@ def convert(
     """
     with quiet(), Image.open(io.BytesIO(data)) as original:
         original.load()  # a PNG's metadata may come last
-        info, exif = original.info, original.info.get("exif") or _tiff_exif(original)
+        info = original.info
     picture, notes = _adapt(raster, kind)
+    exif, more = _tiff_exif(data) if old == "TIFF" else (info.get("exif"), [])
+    resources = hide_pictures(iptc.read_resources(data, old), images.preview(raster))
+    notes += more
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
     if kind in ("BMP", "GIF"):
         if exif or profile:
             notes.append(f"{kind} files hold no EXIF data and no colour profile; these were left out.")
+        notes += _iptc_note(resources, kind)
         return _save(picture, kind, {"dpi": info["dpi"]} if kind == "BMP" and info.get("dpi") else {}), tuple(notes)
     options = {}
     if profile and _profile_fits(profile, picture):
@@ -141,30 +140,69 @@ def convert(
     if info.get("dpi"):
         options["dpi"] = info["dpi"]
     if isinstance(picture, np.ndarray):
+        notes += _iptc_note(resources, kind)
         return png.new_png(picture, _png_chunks(options)), tuple(notes)
     if kind == "PNG" and "xmp" in options:
         options["pnginfo"] = PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace"))
-    if kind == "TIFF":  # Pillow takes XMP as a tag; with EXIF directories libtiff cannot compress
-        options["tiffinfo"] = Image.Exif()
-        options["tiffinfo"].load(options.pop("exif", b""))
+    if kind == "TIFF":
+        tags = {**tiff_tags.read_exif(options.pop("exif", b"")), **iptc.tags(resources)}
         if "xmp" in options:
-            options["tiffinfo"][700] = options.pop("xmp")
-        has_directories = any(tag in options["tiffinfo"] for tag in _DIRECTORIES)
-        options["compression"] = "raw" if has_directories else "tiff_adobe_deflate"
+            tags[tiff_tags.XMP] = tiff_tags.bytes_tag(options.pop("xmp"), 1)
+        bare = _save(picture, kind, options | {"compression": "tiff_adobe_deflate"})
+        return tiff_tags.add_tags(bare, tags), tuple(notes)
+    if kind == "JPEG":
+        options["exif"], more = _short_exif(options.get("exif", b""))
+        notes += more
     options |= _LOSSLESS_WEBP if kind == "WEBP" and old in _LOSSLESS_FORMATS else _LOSSY.get(kind, {})
-    return _save(picture, kind, options), tuple(notes)
+    new = _save(picture, kind, options)
+    if kind == "JPEG" and resources:
+        new = _with_segments(new, iptc.jpeg_segments(resources))
+    elif kind != "JPEG":
+        notes += _iptc_note(resources, kind)
+    return new, tuple(notes)
 
 
-def _tiff_exif(original: Image.Image) -> bytes | None:
-    """A TIFF's tags as EXIF data, without those about strips; None for other formats and where there are none."""
-    if original.format != "TIFF":
-        return None
-    exif = original.getexif()
-    for tag in [*_TIFF_STRUCTURE, 34675, 700]:  # profile and XMP go their own way
-        if tag in exif:
-            del exif[tag]
-    return exif.tobytes() if len(exif) else None
+def _iptc_note(resources: bytes, kind: str) -> list[str]:
+    return [f"The IPTC data were left out: {kind} files have no place for them."] if iptc.holds_iptc(resources) else []
+
+
+def _with_segments(jpeg: bytes, new: list[Segment]) -> bytes:
+    """A JPEG with further metadata segments behind those that it has."""
+    segments, _ = read_segments(jpeg)
+    first = next((i for i, segment in enumerate(segments) if not segment.is_metadata), len(segments))
+    return join_segments([*segments[:first], *new, *segments[first:]])
+
+
+def _short_exif(exif: bytes) -> tuple[bytes, list[str]]:
+    """EXIF data that fit into a JPEG's segment, and notes on the tags that were too long for it."""
+    if len(exif) <= _MAX_EXIF_BYTES:
+        return exif, []
+    tags, notes = tiff_tags.read_exif(exif), []
+    while tags and len(packed := tiff_tags.pack_exif(tags)) > _MAX_EXIF_BYTES:
+        owner = max((tags, *(t.directory for t in tags.values() if t.directory)), key=_longest)
+        longest = max(owner, key=lambda tag: len(owner[tag].values))
+        del owner[longest]
+        notes.append(f"The EXIF data were too long for a JPEG: tag {longest} was left out.")
+    if not tags:
+        return b"", ["The EXIF data were too long for a JPEG and were left out."]
+    return packed, ["The preview in the EXIF data was left out: a JPEG has no room for it."] if not notes else notes
+
+
+def _longest(tags: dict[int, tiff_tags.Tag]) -> int:
+    return max((len(tag.values) for tag in tags.values()), default=0)
+
+
+def _tiff_exif(data: bytes) -> tuple[bytes | None, list[str]]:
+    """A TIFF's tags as EXIF data, without those about strips, and notes; None where there are none."""
+    try:
+        layout = read_layout(data)
+        tags, notes = tiff_tags.read_tags(data, layout, layout.first)
+    except ValueError:
+        return None, []
+    for tag in (tiff_tags.PROFILE, tiff_tags.XMP, tiff_tags.IPTC, tiff_tags.PHOTOSHOP):  # these go their own way
+        tags.pop(tag, None)
+    return (tiff_tags.pack_exif(tags) if tags else None), notes
 
 
 def _save(picture: Image.Image, kind: str, options: dict) -> bytes:

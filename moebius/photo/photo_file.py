@@ -20,6 +20,7 @@ from moebius.photo import (
     other_formats,
     png,
     tiff,
+    tiff_parts,
 )
 from moebius.photo.ifd import read_directory, read_layout
 from moebius.photo.orientation import as_shown, as_stored
@@ -191,7 +192,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
         if image.format == "TIFF" and _is_raw(image, data):
             raise PhotoError(f"{name} is {file_kinds.RAW}; it must be a photo: {file_kinds.KNOWN}")
-        frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+        frames = _count_pictures(image, data)
         if frames > 1:
             raise PhotoError(
                 f"{name} holds {frames} pictures (an animation, or several pages); save the one you want as a "
@@ -211,6 +212,14 @@ def _decode(data: bytes, name: str) -> Image.Image:
             f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it anew"
         ) from error
     return image
+
+
+def _count_pictures(image: Image.Image, data: bytes) -> int:
+    """Pictures among which one would have to choose: frames of an animation, pages of a TIFF."""
+    if image.format in ("MPO", "HEIF"):
+        return 1
+    frames = getattr(image, "n_frames", 1)
+    return tiff_parts.count_pages(data) if image.format == "TIFF" and frames > 1 else frames
 
 
 def _check_pixels(pixels: int, name: str, size: str) -> None:
@@ -339,7 +348,7 @@ def _encode_stored(
         return png.encode_png(photo.data, before, stored, changed)
     if photo.format == "TIFF":
         try:
-            return tiff.encode_tiff(photo.data, stored, changed), ()
+            return tiff.encode_tiff(photo.data, stored, changed)
         except ValueError:  # odd, or damaged; Pillow may know more
             if isinstance(stored, np.ndarray):
                 raise

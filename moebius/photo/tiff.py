@@ -20,6 +20,7 @@ from moebius.photo.ifd import (
     read_values,
     write_values,
 )
+from moebius.photo.tiff_parts import without_other_pictures
 
 _WHITE_IS_ZERO, _COLOURS = 0, {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}  # photometric interpretation -> colour samples
 _PREMULTIPLIED = 1
@@ -128,8 +129,8 @@ def read_16bit(data: bytes) -> np.ndarray:
     return np.ascontiguousarray(out[..., : colours + (strips.extra in (1, 2))])
 
 
-def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarray) -> bytes:
-    """The TIFF `data` with the colours of `raster` where `changed`; alpha and extra samples stay.
+def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+    """The TIFF `data` with the colours of `raster` where `changed`, and notes; alpha and extra samples stay.
 
     A changed strip is written over the old one where it fits, else behind the file's end. No old pixels remain:
     what is left of the old strip is zeroed.
@@ -141,6 +142,7 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
     Raises:
         UnsupportedTiff: as `read_strips`.
     """
+    data, notes = without_other_pictures(data)
     strips = read_strips(data)
     out = bytearray(data)
     _hide_pictures(out, strips.layout, images.preview(raster))
@@ -168,7 +170,7 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
         write_values(out, strips.layout, strips.counts, tuple(counts))
     except struct.error as error:  # 16-bit offsets, or more than 4 GiB
         raise UnsupportedTiff("the TIFF's directory has no room for the new strips") from error
-    return bytes(out)
+    return bytes(out), notes
 
 
 def _hide_pictures(data: bytearray, layout: Layout, preview: Image.Image) -> None:
