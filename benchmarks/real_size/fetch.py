@@ -3,8 +3,8 @@
     python -m benchmarks.real_size.fetch FOLDER
 
 Needs `apt-get`, `dpkg-deb` and Debian's keyring (package debian-archive-keyring), but no root and no change to the
-system: apt works in a private folder inside FOLDER, with the suites that the table names. 220 MB are downloaded,
-and what is already there in the right form is kept. A photo whose SHA-256 differs is refused.
+system: apt works in a private folder inside FOLDER, with the suites that the table names. About 140 MB are
+downloaded, and what is already there in the right form is kept. A photo whose SHA-256 differs is refused.
 """
 
 from __future__ import annotations

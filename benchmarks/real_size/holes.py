@@ -16,7 +16,7 @@ import numpy as np
 SIZES = {"0.25": 250_000, "1": 1_000_000, "4": 4_000_000}
 """Names of the sizes, in megapixels, and their pixels."""
 MAX_SHARE = 0.2
-"""A hole covers at most this share of its photo, so that the largest is smaller in photos of less than 20 megapixels."""
+"""A hole covers at most this share of its photo: the largest is smaller in photos of less than 20 megapixels."""
 MARGIN = 0.05
 """From the photo's borders, as a share of its shorter side."""
 CONTEXT = 1.75
@@ -50,7 +50,7 @@ class Hole:
 def make(photo_id: str, size: str, height: int, width: int) -> Hole:
     """The hole of one of `SIZES` in a photo of height x width pixels.
 
-    Half of the holes are blobs, half are outlines like those of an animal or a person: the sizes of one photo alternate.
+    Blobs and outlines like those of an animal or a person alternate over the sizes of one photo.
     """
     if size not in SIZES:
         raise ValueError(f"unknown size of hole {size!r}; choose from {', '.join(SIZES)}")

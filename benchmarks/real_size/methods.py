@@ -93,9 +93,7 @@ def classical(case: Case) -> np.ndarray:
         from moebius.inpainters.classical import ClassicalInpainter
     except ImportError as error:
         raise MissingMethod(f"this tree has no moebius.inpainters.classical ({error})") from None
-    filled = ClassicalInpainter().fill_square(
-        case.damaged, case.mask, SamplingConfig(), None, lambda share, text: None
-    )
+    filled = ClassicalInpainter().fill_square(case.damaged, case.mask, SamplingConfig(), None, lambda *_: None)
     return filled.round().astype(np.uint8)
 
 
