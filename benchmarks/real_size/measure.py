@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from eval.backbones import BackboneError
-from eval.intervals import Bootstrap, Interval
-from eval.perceptual import EffNetLite0Distance
+from eval.metrics.backbones import BackboneError
+from eval.metrics.intervals import Bootstrap, Interval
+from eval.metrics.perceptual import EffNetLite0Distance
 
 CROP = 512
 """Side of the pieces that the networks see."""
