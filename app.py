@@ -64,15 +64,12 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("moebius").setLevel(logging.INFO)
     environment.GRADIO_ANALYTICS_ENABLED.set_default("False")
-    # Nor does Gradio count for itself: by default it keeps the last 10,000 calls, and sums them up after each.
-    environment.GRADIO_ANALYTICS_MAX_EVENTS.set_default("1")
-    environment.GRADIO_ANALYTICS_CACHE_FREQUENCY.set_default(str(2**31))
     keep_files_private()
     if environment.SPACE_ID.read():  # strangers' pictures go from here into the world
         environment.MARK.set_default("1")
 
     from moebius.registry import LoadOptions
-    from moebius.ui import zerogpu
+    from moebius.ui import gradio_internals, zerogpu
     from moebius.ui.page import build_app, launch_options
 
     fetching = threading.Thread(target=fetch_weights, daemon=True)
@@ -82,6 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         if fetching.ident:
             fetching.join()
         zerogpu.start(LoadOptions(weights=options.weights))
+    gradio_internals.keep_no_analytics()
     page = build_app(options.weights).queue(max_size=options.max_queue)
     page.launch(server_name=options.host, server_port=options.port, share=options.share, **launch_options())
 

@@ -14,19 +14,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
-import gradio.mcp
 import numpy as np
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from moebius import compare, environment, registry, segment
 from moebius.config import SamplingConfig
 from moebius.photo import photo_file
-from moebius.ui import html, queue, uploads
+from moebius.ui import queue
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import device
+from moebius.ui.gradio_internals import serve_agents, upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.html import without_folders
 from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
 from moebius.weights import locate
@@ -140,7 +140,7 @@ class Tools(Handlers):
         try:
             files = locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
         except ValueError as error:
-            raise ValueError(html.without_folders(str(error))) from None
+            raise ValueError(without_folders(str(error))) from None
         segment.check_points([(x, y)], photo.size)
         report = Stoppable(progress, session, "select", environment.MAX_SECONDS.read())
         with queue.take(report):
@@ -166,7 +166,7 @@ class Tools(Handlers):
                 "title": card.title,
                 "parameters": card.parameters,
                 "can_run": state.can_run,
-                "reason": html.without_folders(state.reason),
+                "reason": without_folders(state.reason),
                 "license": card.license,
                 "notice": card.notice,
             }
@@ -192,29 +192,7 @@ class Tools(Handlers):
         return visitor, session
 
 
-class OnlyTools(gradio.mcp.GradioMCPServer):
-    """Gradio would make a tool of every endpoint that has a name, and write files of any size."""
-
-    def get_tool_to_endpoint(self) -> dict[str, str]:
-        return {tool: name for tool, name in super().get_tool_to_endpoint().items() if name in ENDPOINTS}
-
-    def simplify_filedata_schema(self, schema):
-        """Gradio's words for a file promise addresses of the web, which this page does not fetch."""
-        simple, positions = super().simplify_filedata_schema(schema)
-        for name, *_ in positions:
-            simple["properties"][name]["format"] = FILE_FORMAT
-        return simple, positions
-
-    def convert_strings_to_filedata(self, value, filedata_positions):
-        uploads.check_data(value)
-        for name, *_ in filedata_positions:  # Gradio would ask for an address of the web
-            given = value.get(name)
-            if isinstance(given, str) and not given.startswith(("data:", "http://", "https://")):
-                raise ValueError(f"{name} must be {FILE_FORMAT}; got {given[:80]!r}")
-        return super().convert_strings_to_filedata(value, filedata_positions)
-
-
-def wire(tools: Tools) -> None:
+def wire_tools(tools: Tools) -> None:
     """The tools as endpoints of the page, and as all that agents get of it."""
     names = list(registry.MODELS)
     with gr.Column(visible=False):
@@ -240,12 +218,11 @@ def wire(tools: Tools) -> None:
     call.click(tools.compare_models, several, result, api_name="compare_models", **computes)
     call.click(tools.select_object, [image, x, y], result, api_name="select_object", **computes)
     call.click(tools.models, None, table, api_name="models", queue=False)
-    gradio.mcp.GradioMCPServer = OnlyTools
-    gradio.mcp.DEFAULT_TEMP_DIR = str(_sent())
+    serve_agents(ENDPOINTS, FILE_FORMAT, _sent())
 
 
 def _sent() -> Path:
-    return Path(get_upload_folder()) / "from-agents"
+    return upload_folder() / "from-agents"
 
 
 def forget_sent(older_than_s: float = IDLE_S) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from moebius.ui.editor import TINT
+from moebius.ui.gradio_internals import HIDE, SHOW
 
 BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
 
@@ -28,7 +29,6 @@ DOWNLOAD = """
 """
 """JavaScript: hand over a `gr.File`'s file as a download."""
 
-SHOW, HIDE = '{__type__: "update", visible: true}', '{__type__: "update", visible: false}'
 BUSY = f"() => [{HIDE}, {SHOW}]"
 """JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits."""
 IDLE = f"() => [{SHOW}, {HIDE}]"

@@ -19,7 +19,8 @@ import numpy as np
 from moebius import registry
 from moebius.photo import photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor, html
+from moebius.ui import editor
+from moebius.ui.html import without_folders
 from moebius.ui.session import Session, Sessions
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def _told_plainly(name: str) -> Iterator[None]:
 
 
 def _told(message: str) -> gr.Error:
-    told = html.without_folders(message)
+    told = without_folders(message)
     if told != message:
         log.warning("%s", message)  # whoever runs the page may know the folder
     message = told

@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from moebius import environment
 from moebius.report.results import main_table, suspicions
-from moebius.ui import html as words
+from moebius.ui.html import without_folders
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ lies beside these figures.</p>
 {%- if remarks %}<ul class="about">{% for text in remarks %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}</div>"""
 
 
-def tab(page: gr.Blocks) -> None:
+def results_tab(page: gr.Blocks) -> None:
     """The tab's content; read anew whenever the page is opened."""
     shown = gr.HTML(elem_id="results", padding=False)
     page.load(report, None, shown, api_name="results", queue=False, show_progress="hidden")
@@ -59,15 +59,15 @@ def report() -> str:
         return NONE
     try:
         times = path.with_name("timing.json")
-        return html(_read(path), _read(times) if times.is_file() else None, _written(path))
+        return as_html(_read(path), _read(times) if times.is_file() else None, _written(path))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         why = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
         log.warning("%s: %s", path, why)
-        place, why = f"{path.parent.name}/{path.name}", words.without_folders(why)
+        place, why = f"{path.parent.name}/{path.name}", without_folders(why)
         return f'<p class="about">The results in <code>{escape(place)}</code> cannot be shown: {escape(why)}.</p>'
 
 
-def html(results: dict, times: dict | None, written: str) -> str:
+def as_html(results: dict, times: dict | None, written: str) -> str:
     """A table of every model's main figures, then what to keep in mind.
 
     Args:

@@ -15,16 +15,7 @@ UPLOADED = "/gradio_api/file="
 REFUSED = "addresses of files are not fetched here; upload the file, or give it as data:…;base64,…"
 
 
-class Page(gr.Blocks):
-    """Blocks that fetch nothing for their callers."""
-
-    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
-        """Every call comes through here, of the page, a script or an agent, before Gradio fetches what it names."""
-        stay_here(inputs)
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
-
-
-def stay_here(inputs: list) -> None:
+def keep_local(inputs: list) -> None:
     """Take files that were uploaded by their paths, in place, and refuse others.
 
     Args:

@@ -1,10 +1,7 @@
 """Files by their address: refused in words before anything is fetched, but those that were uploaded here."""
 
-import asyncio
 import json
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import gradio as gr
 import httpx
@@ -55,26 +52,6 @@ def test_an_address_is_refused_and_not_asked(client, canary, endpoint):
     assert not seen
 
 
-def test_nothing_is_fetched_before_the_refusal(monkeypatch):
-    """Gradio by itself would fetch what is public; here its fetching is watched."""
-    fetched = []
-
-    async def fetch(url: str, cache_dir: str) -> str:
-        fetched.append(url)
-        raise RuntimeError("fetched")
-
-    monkeypatch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
-    inputs = {"path": "https://huggingface.co/x.png", "meta": {"_type": "gradio.FileData"}}
-    for blocks, expected in ((gr.Blocks, RuntimeError), (uploads.Page, gr.Error)):
-        with blocks(analytics_enabled=False) as page:
-            taken = gr.File()
-        function = SimpleNamespace(inputs=[taken], component_prop_inputs=[], preprocess=True, name="f")
-        monkeypatch.setattr(page, "validate_inputs", lambda *_: None)
-        with pytest.raises(expected), ThreadPoolExecutor(1) as thread:  # in this one a browser's loop may be running
-            thread.submit(asyncio.run, page.preprocess_data(function, [dict(inputs)], None)).result()
-        assert len(fetched) == 1, "Gradio's page fetches, ours does not"
-
-
 def test_what_was_uploaded_may_be_named_by_its_address(client, small):
     path = upload(client, photo())["path"]
     for host in (small.url, "https://somebody.example"):  # whoever is asked, it is the file here
@@ -91,10 +68,10 @@ def test_addresses_are_found_however_deep_they_lie():
         deep = [deep]
     for inputs in ([deep], [{"path": {"path": "http://a/b"}}], [{"path": "x", "more": ({"path": "https://a"},)}]):
         with pytest.raises(gr.Error, match="not fetched here"):
-            uploads.stay_here(inputs)
+            uploads.keep_local(inputs)
     untouched = [{"path": "/tmp/x.png", "url": "http://127.0.0.1/gradio_api/file=/tmp/x.png"}, 1, None, "http://a/b"]
     before = json.dumps(untouched)
-    uploads.stay_here(untouched)
+    uploads.keep_local(untouched)
     assert json.dumps(untouched) == before, "the page's own files have an address beside their path"
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from gradio.utils import get_upload_folder
 
 from moebius import environment, model_cache, registry
 from moebius.batch import run
@@ -23,6 +22,7 @@ from moebius.ui import editor, queue
 from moebius.ui.batch import html
 from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
 from moebius.ui.fill.actions import Actions
+from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.ui.settings import FillSettings
@@ -263,7 +263,7 @@ class BatchActions(Handlers):
         if mask_for not in (None, *MASKS_FOR):
             raise ValueError(f"mask_for must be one of {', '.join(MASKS_FOR)}, got {str(mask_for)[:80]!r}")
         if session.series is None:
-            public = Path(get_upload_folder()) / secrets.token_hex(32)
+            public = upload_folder() / secrets.token_hex(32)
             session.series = Series(session.folder / "series", public)
         if mask_for is not None:
             session.series.mask_for = mask_for

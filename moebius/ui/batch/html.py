@@ -6,8 +6,8 @@ from html import escape
 
 from moebius import environment
 from moebius.photo import photo_file
-from moebius.ui import html
 from moebius.ui.batch.photo_batch import Entry, Series, why_missing
+from moebius.ui.html import without_folders
 from moebius.units import memory_size
 
 STEPS = """
@@ -80,7 +80,7 @@ def _state(series: Series, entry: Entry) -> str:
 
 
 def _reason(entry: Entry) -> str:
-    text = html.without_folders(entry.refused or why_missing(entry))
+    text = without_folders(entry.refused or why_missing(entry))
     return text if text.startswith(entry.name) else f"{entry.name}: {text}"
 
 

@@ -10,11 +10,11 @@ from moebius.photo.photo_file import suffixes
 from moebius.ui.batch import html
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
-from moebius.ui.settings import SettingsPanel
+from moebius.ui.fill.page import ModelPanel, PhotoPanel
 
 
 @dataclass(frozen=True)
-class Panel:
+class BatchPanel:
     """Beside the editor. The order of `shown` is that of `BatchActions`."""
 
     heading: gr.HTML
@@ -33,7 +33,7 @@ class Panel:
         return [self.heading, self.pictures, self.archive, self.off]
 
 
-def drop() -> gr.File:
+def batch_files() -> gr.File:
     """Over the editor."""
     with gr.Column(elem_id="many-drop"):
         files = gr.File(
@@ -48,7 +48,7 @@ def drop() -> gr.File:
     return files
 
 
-def panel() -> Panel:
+def batch_panel() -> BatchPanel:
     heading = gr.HTML(html.STEPS, elem_id="many-heading", padding=False)
     mask_for = gr.Radio(html.MASK_FOR, value="all", label="Mask", info=html.MASK_FOR_INFO, elem_id="mask-for")
     pictures = thumbnails(
@@ -65,21 +65,13 @@ def panel() -> Panel:
         remove = gr.Button("Remove this photo", size="sm", min_width=120, elem_id="many-remove")
         clear = gr.Button("Remove all photos", size="sm", min_width=120, elem_id="many-clear")
     picked = gr.Textbox(visible="hidden", label="Name")
-    return Panel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
+    return BatchPanel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
 
 
-def wire(
-    actions: BatchActions,
-    files: gr.File,
-    panel: Panel,
-    entered: list,
-    layers: gr.File,
-    model: gr.Radio,
-    settings: SettingsPanel,
-) -> None:
-    """`entered`: chooser, its upload, the editor; the last is never an input on the server, see `mask_editor`."""
-    brush, buttons, mask_for = entered[-1], [panel.go, panel.stop], panel.mask_for
-    opened = [*entered, *panel.shown]
+def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel, models: ModelPanel) -> None:
+    """The editor is never an input of what runs on the server, see `mask_editor`."""
+    brush, layers, buttons, mask_for = photo.brush, photo.layers, [panel.go, panel.stop], panel.mask_for
+    opened = [*photo.entered, *panel.shown]
 
     added = files.upload(None, brush, layers, js=LAYERS).then(
         actions.add_photos,
@@ -122,9 +114,9 @@ def wire(
     painted = panel.go.click(None, brush, layers, js=LAYERS)
     filling = painted.then(
         actions.fill_photos,
-        [layers, mask_for, model],
+        [layers, mask_for, models.model],
         panel.shown,
-        inputs_kwargs=settings.inputs(),
+        inputs_kwargs=models.settings.inputs(),
         api_name="fill_photos",
         concurrency_id="batch",
         concurrency_limit=2,

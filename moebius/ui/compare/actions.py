@@ -11,12 +11,12 @@ from moebius import compare, environment, registry
 from moebius.compare import Outcome
 from moebius.config import SamplingConfig
 from moebius.progress import Cancelled
-from moebius.ui import html as words
 from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Compared
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.html import lacks_weights
 from moebius.ui.settings import FillSettings, flux_visible
 from moebius.units import file_size
 
@@ -145,7 +145,7 @@ class CompareActions(Handlers):
         text = self._text(seen, card, options) if seen else gr.skip()
         if card.availability(options).can_run:
             text = html.waits("Its weights are here now. Press Compare again.")
-        return text, gr.update(visible=words.lacks_weights(card, options)), self.choices(variant)
+        return text, gr.update(visible=lacks_weights(card, options)), self.choices(variant)
 
     # ---- what is shown ----
 
@@ -190,7 +190,7 @@ class CompareActions(Handlers):
             gr.update(visible=picture is not None, value=picture and picture.small),
             download,
             gr.update(
-                visible=card.name in seen.reasons and words.lacks_weights(card, options),
+                visible=card.name in seen.reasons and lacks_weights(card, options),
                 value=f"Get its weights ({file_size(card.download_bytes)})",
             ),
         ]

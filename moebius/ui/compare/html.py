@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from moebius import paper, registry
-from moebius.ui import html
-from moebius.ui.html import prose
+from moebius.ui.html import installed, prose, without_folders
 from moebius.units import duration, file_size
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
@@ -37,7 +36,7 @@ def state(card: registry.ModelCard, options: registry.LoadOptions) -> str:
         return "the picture leaves this computer" if card.hosted else "runs here"
     if card.hosted:
         return "off"
-    return "its weights are not here" if html.installed(card) else "not installed"
+    return "its weights are not here" if installed(card) else "not installed"
 
 
 def notices(names: Iterable[str]) -> str:
@@ -76,7 +75,7 @@ def heading(running: bool, results: int, waiting: int, seed: int) -> str:
 
 def cannot(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
     """Why there is no result, how to get the model, and its licence."""
-    reason = html.without_folders(reason)
+    reason = without_folders(reason)
     lines = [f"<b>Cannot run here.</b> {prose(reason[:1].upper() + reason[1:])}"]
     if (way := _way(card, options)) and "moebius download" not in reason:
         lines.append(f"To get it: {prose(way)}")

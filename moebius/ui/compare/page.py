@@ -11,11 +11,13 @@ from moebius.ui import settings
 from moebius.ui.compare import html
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.compare.state import PHOTO
-from moebius.ui.components import BUSY, HIDE, IDLE, LAYERS, SHOW
+from moebius.ui.components import BUSY, IDLE, LAYERS
+from moebius.ui.fill.page import PhotoPanel
+from moebius.ui.gradio_internals import HIDE, SHOW
 
 
 @dataclass(frozen=True)
-class Chooser:
+class ComparePanel:
     """Beside the photo: the models, their settings, go and stop."""
 
     models: gr.CheckboxGroup
@@ -26,7 +28,7 @@ class Chooser:
 
 
 @dataclass(frozen=True)
-class Panel:
+class ModelResult:
     """One model's result, or the reason why there is none. The order is that of `CompareActions`."""
 
     place: gr.Column
@@ -41,7 +43,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Results:
+class ComparisonPanel:
     """Under the photo, over the whole width."""
 
     heading: gr.HTML
@@ -53,7 +55,7 @@ class Results:
     near: gr.ImageSlider
     table: gr.HTML
     sheet: gr.DownloadButton
-    panels: dict[str, Panel]
+    panels: dict[str, ModelResult]
 
     @property
     def shown(self) -> list:
@@ -63,7 +65,7 @@ class Results:
         return [self.heading, self.place, self.views, *pair, self.table, self.sheet, *panels]
 
 
-def chooser() -> Chooser:
+def compare_panel() -> ComparePanel:
     options, chosen = registry.LoadOptions(), registry.compared()
     models = gr.CheckboxGroup(
         html.choices(options),
@@ -75,10 +77,10 @@ def chooser() -> Chooser:
     notices = gr.HTML(html.notices(chosen), elem_id="notices", padding=False)
     go = gr.Button("Compare", variant="primary", elem_id="compare-go")
     stop = gr.Button("Stop", visible=False, elem_id="compare-stop")
-    return Chooser(models, notices, go, stop, settings.compare_settings(shown_for=chosen))
+    return ComparePanel(models, notices, go, stop, settings.compare_settings(shown_for=chosen))
 
 
-def results() -> Results:
+def comparison_panel() -> ComparisonPanel:
     with gr.Column(elem_id="compared"):
         heading = gr.HTML(html.UNTIL_THEN, elem_id="compare-heading", padding=False)
         with gr.Column(visible=False, elem_id="compare-results") as place:
@@ -97,19 +99,19 @@ def results() -> Results:
                 "Download everything as one picture", visible=False, variant="primary", elem_id="compare-sheet"
             )
         gr.HTML(html.published(), elem_id="published", padding=False)
-    return Results(heading, place, views, left, right, whole, near, table, sheet, panels)
+    return ComparisonPanel(heading, place, views, left, right, whole, near, table, sheet, panels)
 
 
-def wire(
-    page: gr.Blocks, actions: CompareActions, brush: gr.ImageEditor, layers: gr.File, chooser: Chooser, results: Results
+def wire_compare(
+    page: gr.Blocks, actions: CompareActions, photo: PhotoPanel, chooser: ComparePanel, results: ComparisonPanel
 ) -> None:
-    """`brush` is never an input of what runs on the server, see `components.mask_editor`."""
+    """The editor is never an input of what runs on the server, see `components.mask_editor`."""
     buttons, variant = [chooser.go, chooser.stop], chooser.settings.variant
     chooser.go.click(None, None, buttons, js=BUSY)
-    painted = chooser.go.click(None, brush, layers, js=LAYERS)
+    painted = chooser.go.click(None, photo.brush, photo.layers, js=LAYERS)
     comparing = painted.then(
         actions.compare,
-        [layers, chooser.models],
+        [photo.layers, chooser.models],
         results.shown,
         inputs_kwargs=chooser.settings.inputs(),
         api_name="compare",
@@ -165,7 +167,7 @@ def _slider(elem_id: str, label: str) -> gr.ImageSlider:
         )
 
 
-def _panel(card: registry.ModelCard) -> Panel:
+def _panel(card: registry.ModelCard) -> ModelResult:
     with gr.Column(visible=False, min_width=220, elem_id=f"panel-{card.name}") as place:
         gr.HTML(f"<h3>{card.title}</h3>", padding=False)
         picture = gr.Image(
@@ -180,4 +182,4 @@ def _panel(card: registry.ModelCard) -> Panel:
         text = gr.HTML(padding=False)
         download = gr.DownloadButton("Download", visible=False, size="sm")
         get = gr.Button("Get its weights", visible=False, size="sm")
-    return Panel(place, text, picture, download, get)
+    return ModelResult(place, text, picture, download, get)

@@ -16,8 +16,10 @@ from moebius.fill import seeds
 from moebius.fill.scheduler import fill_photo
 from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor, html, queue, samples
+from moebius.ui import editor, queue, samples
+from moebius.ui.fill import html
 from moebius.ui.handlers import Handlers, Stoppable, key, plainly
+from moebius.ui.html import lacks_weights
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
 from moebius.ui.settings import FillSettings, flux_visible
@@ -253,7 +255,7 @@ class Actions(Handlers):
         wanted = [
             card for card in registry.MODELS.values() if model == card.name or model == registry.AUTO and card.automatic
         ]
-        return next((card for card in wanted if html.lacks_weights(card, options)), None)
+        return next((card for card in wanted if lacks_weights(card, options)), None)
 
     def stop_fetching(self, request: gr.Request) -> None:
         self._session(request).stop("fetch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from dataclasses import dataclass
 
 import gradio as gr
 import numpy as np
@@ -12,9 +13,11 @@ from PIL import Image
 from moebius import environment, segment
 from moebius.photo import photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor, html, queue, zerogpu
-from moebius.ui.components import BUSY, HIDE, IDLE
+from moebius.ui import editor, queue, zerogpu
+from moebius.ui.components import BUSY, IDLE
+from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
+from moebius.ui.gradio_internals import HIDE
 from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.session import Session
 from moebius.units import file_size
@@ -24,7 +27,7 @@ MOST_SEEN = 8
 """Visitors for whom what was seen in their photo is kept, 17 MB each; whoever clicked longest ago waits once more."""
 
 
-class Selecting(Handlers):
+class SelectActions(Handlers):
     """Shares visitors and options with the rest of the page."""
 
     def __init__(self, actions: Actions) -> None:
@@ -120,8 +123,16 @@ def device() -> str | None:
     return "cpu" if zerogpu.wanted() else None
 
 
-def panel() -> tuple[gr.HTML, gr.Button, gr.Button]:
+@dataclass(frozen=True)
+class SelectPanel:
     """What is seen below the editor while clicks select: how, and the buttons that get the weights and stop that."""
+
+    line: gr.HTML
+    get: gr.Button
+    stop: gr.Button
+
+
+def select_panel() -> SelectPanel:
     with gr.Column(elem_id="select-panel"):
         line = gr.HTML(elem_id="select-line", padding=False)
         gr.HTML(html.SELECTED, padding=False)
@@ -129,11 +140,12 @@ def panel() -> tuple[gr.HTML, gr.Button, gr.Button]:
         label = f"Get {published.title} ({file_size(published.download_bytes)}, {published.license})"
         get = gr.Button(label, visible=False, size="sm", elem_id="select-get")
         stop = gr.Button("Stop the download", visible=False, size="sm")
-    return line, get, stop
+    return SelectPanel(line, get, stop)
 
 
-def wire(page: gr.Blocks, actions: Selecting, line: gr.HTML, get: gr.Button, stop: gr.Button) -> None:
+def wire_select(page: gr.Blocks, actions: SelectActions, panel: SelectPanel) -> None:
     """select.js presses the hidden button, and takes the mask."""
+    line, get, stop = panel.line, panel.get, panel.stop
     ask = gr.Button("Select", visible="hidden", elem_id="select-ask")
     x, y = gr.Number(visible="hidden", label="x"), gr.Number(visible="hidden", label="y")
     found = gr.File(visible="hidden", label="Selected")

@@ -17,10 +17,10 @@ from moebius import model_cache, registry
 from moebius.contact_sheet import CELL_PX
 from moebius.registry import Availability
 from moebius.ui import editor
-from moebius.ui import html as words
 from moebius.ui.compare import html
 from moebius.ui.compare.actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, CompareActions
 from moebius.ui.fill.actions import Actions
+from moebius.ui.html import prose
 from moebius.ui.pictures import near_box, save_near
 from moebius.weights import WeightsError
 from tests.helpers.one_by_one import OneByOne
@@ -328,7 +328,7 @@ def test_the_papers_figures_are_marked_and_those_of_the_paper():
 
 
 def test_words_from_outside_are_escaped_and_addresses_marked_up():
-    text = words.prose("<b> see https://example.org/a-b. Then `python x`")
+    text = prose("<b> see https://example.org/a-b. Then `python x`")
     assert text == (
         '&lt;b&gt; see <a href="https://example.org/a-b" target="_blank" rel="noopener">https://example.org/a-b</a>. '
         "Then <code>python x</code>"

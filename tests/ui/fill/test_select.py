@@ -79,7 +79,7 @@ def message(action, *args) -> str:
 
 
 def test_the_mask_lies_where_the_click_was_and_a_photo_is_looked_at_once(actions, discs, tmp_path):
-    clicks = select.Selecting(actions)
+    clicks = select.SelectActions(actions)
     load(actions, photo(tmp_path))
     for x, y in ((0.5, 0.5), (0.2, 0.75)):
         rows, columns = np.nonzero(click(clicks, x, y))
@@ -90,7 +90,7 @@ def test_the_mask_lies_where_the_click_was_and_a_photo_is_looked_at_once(actions
 
 
 def test_what_was_seen_is_kept_for_few_and_whoever_clicked_longest_ago_waits_again(actions, discs, tmp_path):
-    clicks, path = select.Selecting(actions), photo(tmp_path)
+    clicks, path = select.SelectActions(actions), photo(tmp_path)
     sessions = [load(actions, path, number) for number in range(select.MOST_SEEN + 2)]
     for number in range(select.MOST_SEEN):
         click(clicks, 0.5, 0.5, number)
@@ -107,7 +107,7 @@ def test_what_was_seen_is_kept_for_few_and_whoever_clicked_longest_ago_waits_aga
 
 
 def test_visitors_who_left_are_no_burden(actions, discs, tmp_path):
-    clicks, path = select.Selecting(actions), photo(tmp_path)
+    clicks, path = select.SelectActions(actions), photo(tmp_path)
     for number in range(3):
         load(actions, path, number)
         click(clicks, 0.5, 0.5, number)
@@ -124,12 +124,12 @@ def test_visitors_who_left_are_no_burden(actions, discs, tmp_path):
 )
 def test_places_beside_the_photo_are_refused(actions, discs, tmp_path, place):
     load(actions, photo(tmp_path))
-    assert "two numbers from 0 to below 1" in message(select.Selecting(actions).select, *place, visitor(), quiet)
+    assert "two numbers from 0 to below 1" in message(select.SelectActions(actions).select, *place, visitor(), quiet)
     assert discs.looked == []
 
 
 def test_without_a_photo_or_an_object_it_says_so(actions, discs, tmp_path, monkeypatch):
-    clicks = select.Selecting(actions)
+    clicks = select.SelectActions(actions)
     assert "hoose a photo first" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
     load(actions, photo(tmp_path))
     monkeypatch.setattr(discs, "find", lambda look, points, size: np.zeros(size[::-1], bool))
@@ -137,7 +137,7 @@ def test_without_a_photo_or_an_object_it_says_so(actions, discs, tmp_path, monke
 
 
 def test_the_time_limit_holds_and_the_next_click_is_answered(actions, discs, tmp_path, monkeypatch):
-    clicks, now = select.Selecting(actions), [0.0]
+    clicks, now = select.SelectActions(actions), [0.0]
     load(actions, photo(tmp_path))
     monkeypatch.setenv("MOEBIUS_MAX_SECONDS", "5")
     monkeypatch.setattr("moebius.ui.handlers.time.monotonic", lambda: now[0])
@@ -153,7 +153,7 @@ def test_the_time_limit_holds_and_the_next_click_is_answered(actions, discs, tmp
 
 
 def test_a_photo_of_many_is_selected_in_as_well(actions, discs, tmp_path):
-    many, clicks = BatchActions(actions), select.Selecting(actions)
+    many, clicks = BatchActions(actions), select.SelectActions(actions)
     paths = [photo(tmp_path, 0), photo(tmp_path, 1, (60, 40))]
     files = [{"path": str(path), "orig_name": path.name} for path in paths]
     many.add_photos(files, None, "each", visitor(), quiet)
