@@ -15,14 +15,16 @@ LAYERS = "(value) => [value?.layers ?? []]"
 """JavaScript: of the editor's value only the uploaded layers."""
 
 STATIC = Path(__file__).parent / "static"
-BRUSH_JS = (STATIC / "brush.js").read_text(encoding="utf-8").replace("(tint)", f"(tint = {list(TINT)})")
-"""JavaScript for the page's start: what Gradio's editor lacks."""
+SCRIPTS = ("gradio_editor.js", "brush.js", "select.js", "incoming.js")
+"""Each a JavaScript function; the first takes the tint of masks."""
 
-SELECT_JS = (STATIC / "select.js").read_text(encoding="utf-8")
-"""JavaScript for the page's start: a click that selects an object."""
 
-INCOMING_JS = (STATIC / "incoming.js").read_text(encoding="utf-8")
-"""JavaScript for the page's start: pasted photos, and those whose kind the browser does not know."""
+def page_script() -> str:
+    """JavaScript for the page's start: what Gradio's editor lacks, clicks that select, other ways in for photos."""
+    functions = [(STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    first, *others = [f"({function})" for function in functions]
+    return "() => {" + "\n".join([f"{first}({list(TINT)});", *(f"{one}();" for one in others)]) + "}"
+
 
 DOWNLOAD = """
 (file) => { Object.assign(document.createElement("a"), {href: file.url, download: file.orig_name}).click(); return []; }

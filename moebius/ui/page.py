@@ -14,7 +14,7 @@ from moebius.ui.batch.actions import BatchActions
 from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.compare.page import compare_panel, comparison_panel, wire_compare
-from moebius.ui.components import BRUSH_JS, INCOMING_JS, SELECT_JS
+from moebius.ui.components import page_script
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import model_panel, photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
@@ -52,8 +52,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         wire_batch(BatchActions(actions), files, batch, photo, models)
         wire_select(page, SelectActions(actions), photo.select)
         wire_compare(page, compare_actions, photo, chooser, comparison)
-        for script in (INCOMING_JS, BRUSH_JS, SELECT_JS):
-            page.load(None, js=script)
+        page.load(None, js=page_script())
         page.unload(actions.leave)
         wire_tools(Tools(actions, compare_actions))
     return page

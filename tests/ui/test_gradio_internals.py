@@ -5,16 +5,23 @@ A test that fails here after an upgrade names the place in `moebius.ui.gradio_in
 
 import asyncio
 import inspect
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import gradio.mcp
 import pytest
+from playwright.sync_api import expect
 
 from moebius.ui import gradio_internals
 from moebius.ui.gradio_internals import AgentServer, Page
+from moebius.ui.theme import STYLE
+from tests.helpers.browser import DESKTOP, two_frames, visit
 from tests.helpers.http_calls import photo, sent
+from tests.helpers.walk import choose_sample, states
 
 
 def parameters(function) -> list[str]:
@@ -121,3 +128,132 @@ def test_gradio_keeps_no_calls(monkeypatch):
     page.queue()
     assert page._queue.ANALYTICS_MAX_EVENTS == 1
     assert page._queue.ANAYLTICS_CACHE_FREQUENCY == 2**31
+
+
+# ---- in the browser ----
+
+
+EDITOR = {
+    "editor.width": "number",
+    "editor.height": "number",
+    "editor.context": "object",
+    "editor.app.canvas.getBoundingClientRect": "function",
+    "editor.app.renderer.extract.pixels": "function",
+    "editor.app.renderer.render": "function",
+    "editor.app.screen.constructor": "function",
+    "editor.layer_manager.get_layers": "function",
+    "editor.layer_manager.get_layer_textures": "function",
+    "editor.command_manager.execute": "function",
+    "editor.command_manager.current_history.subscribe": "function",
+    "editor.command_manager.current_history.update": "function",
+    "editor.image_container.scale.x": "number",
+    "editor.image_container.x": "number",
+    "editor.image_container.toLocal": "function",
+    "editor.set_image_properties": "function",
+    "editor.wake_render_loop": "function",
+    "editor.notify": "function",
+    "editor.undo": "function",
+    "editor.redo": "function",
+    "editor.tools.get": "function",
+    "layer.id": "string",
+    "layer.container.zIndex": "number",
+    "layer.container.children.0.constructor": "function",
+    "textures.draw.constructor.from": "function",
+    "brush.notify": "function",
+    "brush.set_brush_size": "function",
+    "brush.set_eraser_size": "function",
+    "brush.is_drawing": "boolean",
+    "brush.state.mode": "string",
+    "brush.brush_cursor.set_active": "function",
+    "brush.brush_textures.initialize_textures": "function",
+    "brush.brush_textures.draw_segment": "function",
+    "zoom.calculate_min_zoom": "function",
+}
+"""What static/gradio_editor.js uses of Gradio's editor."""
+MEMBERS = """(paths) => {
+    const editor = window.editor, [layer] = editor.layer_manager.get_layers();
+    const textures = editor.layer_manager.get_layer_textures(layer.id);
+    const all = {editor, layer, textures, brush: editor.tools.get("brush"), zoom: editor.tools.get("zoom")};
+    return paths.map((path) => typeof path.split(".").reduce((one, name) => one?.[name], all));
+}"""
+
+
+def test_gradios_editor_has_what_the_page_uses_of_it(browser, server):
+    with visit(browser, server, DESKTOP) as page:
+        choose_sample(page)
+        page.wait_for_function("() => window.editor.layer_manager.get_layers().length")
+        found = dict(zip(EDITOR, page.evaluate(MEMBERS, list(EDITOR)), strict=True))
+    assert found == EDITOR
+
+
+SCRIPTED = (
+    "#photo input[type=file]",
+    "#photo button",
+    "#many-files input[type=file]",
+    "#many-tab-button[aria-selected=true]",
+    '#brush button[aria-label="Brush"]',
+    '#brush button[aria-label="Erase"]',
+    "#many-photos .thumbnail-item.selected",
+    "#slider img",
+    "button#go",
+    "button#compare-go",
+    "button#many-go",
+)
+"""Elements of Gradio's that the scripts of the page look for."""
+WATCH = """(selectors) => {
+    window.matched = new Set();
+    const look = () => selectors.forEach((one) => document.querySelector(one) && window.matched.add(one));
+    setInterval(look, 20);
+}"""
+
+
+def parts(selector: str) -> Iterator[str]:
+    """A selector without its conditions, and each condition: they need not be met at the same moment."""
+    condition = r":(?:has|not)\(((?:[^()]|\([^()]*\))*)\)"
+    for inner in re.findall(condition, selector):
+        yield from parts(inner)
+    if outer := re.sub(condition, "", selector).strip():
+        yield re.sub(r"::?(before|after)", "", outer)
+
+
+def selectors() -> set[str]:
+    """What style.css names."""
+    text = re.sub(r"/\*.*?\*/", "", STYLE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    heads = [head for head in re.findall(r"([^{}]+)\{", text) if not head.strip().startswith("@")]
+    return {part for head in heads for one in head.split(",") for part in parts(one)}
+
+
+def visit_more(page, state: str, not_a_photo: Path) -> None:
+    """What the page shows only while something is pressed, or went wrong."""
+    if state == "photo":
+        page.click("#mask-tools [data-do=select]")
+        two_frames(page)
+        page.click("#mask-tools [data-do=select]")
+    if state == "filled":
+        page.locator("#original").hover()
+        page.mouse.down()
+        two_frames(page)
+        page.mouse.up()
+    if state == "many":
+        page.set_input_files("#many-files input[type=file]", not_a_photo)
+        expect(page.locator("#many-photos .thumbnail-item")).to_have_count(3)
+        page.locator("#many-photos .thumbnail-item").nth(0).click()
+        page.locator("#many-photos .thumbnail-item.selected").wait_for()
+        page.click("#many-go")  # nothing is painted
+        page.locator(".toast-body").first.wait_for()
+
+
+def test_every_element_that_style_and_scripts_name_is_there(browser, server, tmp_path):
+    """In some state of the page: what Gradio calls otherwise is found nowhere."""
+    wanted, seen = {*selectors(), *SCRIPTED}, set()
+    assert len(wanted) > 120
+    (tmp_path / "letter.png").write_text("a letter, which is longer than a few words and has no pixels at all")
+    for scheme in ("light", "dark"):
+        with visit(browser, server, DESKTOP, scheme) as page:
+            page.evaluate(WATCH, sorted(wanted))
+            for state in states(page):
+                visit_more(page, state, tmp_path / "letter.png")
+                two_frames(page)
+            seen |= set(page.evaluate("() => [...window.matched]"))
+    missing = wanted - seen
+    assert not missing, sorted(missing)

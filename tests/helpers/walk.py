@@ -1,0 +1,48 @@
+"""Through everything that the page can show: for tests that look at it in every state."""
+
+from collections.abc import Iterator
+
+from PIL import Image
+from playwright.sync_api import expect
+
+from moebius.ui import samples
+
+BUSY_MS = 120_000
+
+
+def smallest_sample() -> int:
+    """Its place among the samples."""
+    return min(range(len(samples.load())), key=lambda one: max(Image.open(samples.load()[one].image).size))
+
+
+def choose_sample(page) -> None:
+    page.locator("#samples .thumbnail-item").nth(smallest_sample()).click()
+    page.wait_for_function("() => window.editor?.width > 100")
+
+
+def states(page) -> Iterator[str]:
+    """The name of each state, once the page is in it. `page` has just been opened."""
+    yield "opened"
+    page.click("#settings > button")
+    yield "settings"
+    choose_sample(page)
+    yield "photo"
+    page.click("#go")
+    page.locator("#slider img").first.wait_for(timeout=BUSY_MS)
+    page.locator("#go").wait_for()
+    yield "filled"
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#compare-go").wait_for()
+    yield "compare"
+    page.click("#compare-go")
+    page.locator("#compare-sheet").wait_for(timeout=BUSY_MS)
+    page.locator("#compare-go").wait_for()
+    yield "compared"
+    page.get_by_role("tab", name="Many photos").click()
+    page.set_input_files("#many-files input[type=file]", [one.image for one in samples.load()[:2]])
+    expect(page.locator("#many-photos .thumbnail-item")).to_have_count(2)
+    page.locator("#many-go").wait_for()
+    yield "many"
+    page.get_by_role("tab", name="Results").click()
+    page.locator("#results").wait_for()
+    yield "results"
