@@ -18,8 +18,6 @@ from moebius.ui import api
 from moebius.ui.uploads import UPLOADED
 from moebius.weights import locate
 from tests.helpers.http_calls import agent, calls, sent, upload
-from tests.helpers.page_server import serve
-from tests.helpers.standin_select import write_selector
 
 ROOT = Path(__file__).parents[2]
 HOLE = (20, 20, 40, 30)
@@ -29,13 +27,6 @@ def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
     out = io.BytesIO()
     picture.save(out, kind)
     return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A page of its own: what is refused here Gradio writes into the log, which other tests want to be empty."""
-    with serve(tmp_path_factory.mktemp("tools")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -137,24 +128,23 @@ def test_an_agent_reads_no_file_of_the_machine_and_no_other_server(server, canar
     assert server.process.poll() is None
 
 
-def test_an_object_is_selected_in_one_call(server, photo, tmp_path):
+def test_an_object_is_selected_in_one_call(server, server_with_models, standin_selector, photo):
     """By a stand-in network, whose objects mean nothing: they are compared with its own."""
-    folder, place = write_selector(tmp_path / "selector"), {"x": 40, "y": 20}
-    selector = segment.load(locate.locate(weights=folder, network="select"), "cpu")
+    place = {"x": 40, "y": 20}
+    selector = segment.load(locate.locate(weights=standin_selector, network="select"), "cpu")
     picture = Image.open(io.BytesIO(photo))
     expected = selector.find(selector.look(picture), [(40.0, 20.0)])
     assert 0 < expected.mean() < 1
-    with serve(tmp_path / "page", MOEBIUS_SELECT_WEIGHTS=str(folder)) as selecting:
-        told = calls(selecting.url, "select_object", image=sent(photo), **place)
-        assert not told.isError, told.content
-        found = next(Image.open(io.BytesIO(base64.b64decode(one.data))) for one in told.content if one.type == "image")
-        assert found.size == picture.size
-        np.testing.assert_array_equal(np.asarray(found.convert("L")) > 127, expected)
-        for wrong, why in (({"x": 64, "y": 20}, "64×48"), ({"x": -1, "y": 20}, "-1,20"), ({"y": 20}, "")):
-            told = calls(selecting.url, "select_object", image=sent(photo), **wrong)
-            assert told.isError and why in told.content[0].text, wrong
+    told = calls(server_with_models.url, "select_object", image=sent(photo), **place)
+    assert not told.isError, told.content
+    found = next(Image.open(io.BytesIO(base64.b64decode(one.data))) for one in told.content if one.type == "image")
+    assert found.size == picture.size
+    np.testing.assert_array_equal(np.asarray(found.convert("L")) > 127, expected)
+    for wrong, why in (({"x": 64, "y": 20}, "64×48"), ({"x": -1, "y": 20}, "-1,20"), ({"y": 20}, "")):
+        told = calls(server_with_models.url, "select_object", image=sent(photo), **wrong)
+        assert told.isError and why in told.content[0].text, wrong
     told = calls(server.url, "select_object", image=sent(photo), **place)
-    assert told.isError and "weights" in told.content[0].text and str(tmp_path) not in told.content[0].text
+    assert told.isError and "weights" in told.content[0].text and str(standin_selector) not in told.content[0].text
 
 
 def test_an_agent_cannot_call_what_belongs_to_a_visitor(server):

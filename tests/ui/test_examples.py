@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers.deterministic import picture
-from tests.helpers.standin_weights import write_published
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,10 +35,10 @@ def save(folder: Path, size: int) -> tuple[Path, Path]:
     return folder / "photo.png", folder / "mask.png"
 
 
-def test_the_pipeline(tmp_path):
-    weights = write_published(tmp_path / "weights", small=True)
+def test_the_pipeline(tmp_path, standin_student):
     photo, mask = save(tmp_path, 512)
-    said = run("pipeline", photo, mask, "-o", tmp_path / "out.png", "--weights", weights, "--steps", 1, "--seeds", 1, 2)
+    more = ["--weights", standin_student, "--steps", 1, "--seeds", 1, 2]
+    said = run("pipeline", photo, mask, "-o", tmp_path / "out.png", *more)
     assert said.splitlines() == [str(tmp_path / "out_1.png"), str(tmp_path / "out_2.png")]
     before, one, two = (np.asarray(Image.open(path)) for path in (photo, *said.splitlines()))
     assert one.shape == before.shape and not np.array_equal(one, two)

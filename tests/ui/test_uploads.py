@@ -16,21 +16,12 @@ from tests.helpers.http_calls import (
     sent,
     upload,
 )
-from tests.helpers.page_server import serve
-
-SMALL = 200_000
+from tests.helpers.page_server import MAX_BYTES
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A page that takes files of up to 200 kB."""
-    with serve(tmp_path_factory.mktemp("small"), MOEBIUS_MAX_BYTES=str(SMALL)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(small):
-    with httpx.Client(base_url=small.url, timeout=60, trust_env=False) as client:
+def client(small_server):
+    with httpx.Client(base_url=small_server.url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -52,13 +43,13 @@ def test_an_address_is_refused_and_not_asked(client, canary, endpoint):
     assert not seen
 
 
-def test_what_was_uploaded_may_be_named_by_its_address(client, small):
+def test_what_was_uploaded_may_be_named_by_its_address(client, small_server):
     path = upload(client, photo())["path"]
-    for host in (small.url, "https://somebody.example"):  # whoever is asked, it is the file here
+    for host in (small_server.url, "https://somebody.example"):  # whoever is asked, it is the file here
         outcome, _ = call(client, "load_photo", [file(f"{host}/gradio_api/file={path}")], uuid.uuid4().hex)
         assert outcome == "complete"
     for elsewhere in ("/etc/passwd", "../../app.py", ""):
-        outcome, told = call(client, "load_photo", [file(f"{small.url}/gradio_api/file={elsewhere}")])
+        outcome, told = call(client, "load_photo", [file(f"{small_server.url}/gradio_api/file={elsewhere}")])
         assert outcome == "error" and "root:" not in told
 
 
@@ -75,19 +66,19 @@ def test_addresses_are_found_however_deep_they_lie():
     assert json.dumps(untouched) == before, "the page's own files have an address beside their path"
 
 
-def test_an_agents_address_and_data_above_the_limit_are_refused(small, canary):
+def test_an_agents_address_and_data_above_the_limit_are_refused(small_server, canary):
     port, seen = canary
-    good, before = sent(photo()), {*small.folder.rglob("from-agents/*")}
+    good, before = sent(photo()), {*small_server.folder.rglob("from-agents/*")}
     for image, told in (
         (f"http://127.0.0.1:{port}/x.png", "not fetched here"),
         ("https://huggingface.co/x.png", "not fetched here"),
-        (sent(b"\0" * (SMALL + 3)), "at most 0.19"),
+        (sent(b"\0" * (MAX_BYTES + 3)), "at most 0.0953"),
     ):
-        answer = calls(small.url, "inpaint", image=image, mask_image=good, model="classical")
+        answer = calls(small_server.url, "inpaint", image=image, mask_image=good, model="classical")
         assert answer.isError and told in answer.content[0].text, answer.content
-    written = {*small.folder.rglob("from-agents/*/*")} - before
-    assert not seen and all(path.stat().st_size < SMALL for path in written), "it was not written first"
-    assert small.process.poll() is None
+    written = {*small_server.folder.rglob("from-agents/*/*")} - before
+    assert not seen and all(path.stat().st_size < MAX_BYTES for path in written), "it was not written first"
+    assert small_server.process.poll() is None
 
 
 def test_the_limit_of_data_counts_what_it_holds(monkeypatch):

@@ -18,7 +18,6 @@ from moebius.fill.scheduler import fill_photo
 from moebius.progress import Cancelled
 from moebius.ui import zerogpu
 from tests.helpers.deterministic import picture
-from tests.helpers.standin_weights import write_published
 
 PHOTO = Image.fromarray(picture(3, 160))
 MASK = np.zeros((160, 160), bool)
@@ -44,9 +43,8 @@ class Lender:
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory) -> registry.LoadOptions:
-    folder = write_published(tmp_path_factory.mktemp("weights") / "Moebius", small=True)
-    return registry.LoadOptions(weights=folder, device="cpu", dtype="float32")
+def options(standin_student) -> registry.LoadOptions:
+    return registry.LoadOptions(weights=standin_student, device="cpu", dtype="float32")
 
 
 @pytest.fixture

@@ -246,6 +246,17 @@ def outcome(actions: Actions, case: Malformed) -> str | None:
         actions.sessions.close(VISITOR.session_hash)
 
 
+def test_a_visitor_is_not_told_the_folders_of_the_server(tmp_path, caplog):
+    secret = tmp_path / "secret" / "weights"
+    secret.mkdir(parents=True)
+    actions = Actions(secret)
+    load(actions, photo_file(tmp_path))
+    message = told(fill, actions, [layer_file(tmp_path)], model="moebius")
+    assert "holds no weights" in message and "secret" not in message
+    assert "secret/weights holds no weights" in caplog.text, "whoever runs the page can read it in full"
+    actions.sessions.close_all()
+
+
 # ---- stopping ----
 
 

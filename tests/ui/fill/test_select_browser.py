@@ -5,7 +5,6 @@ With MOEBIUS_SCREENSHOTS=DIR each journey leaves its pictures there.
 """
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,8 +22,7 @@ from tests.helpers.editor import (
     toucher,
     wait_for_mask,
 )
-from tests.helpers.page_server import Server, serve
-from tests.helpers.standin_select import write_selector
+from tests.helpers.page_server import serve
 
 BUSY_MS = 120_000
 # Gradio zooms, and sees where a pointer is, with the next picture it draws: on a busy machine that may take a while.
@@ -34,14 +32,6 @@ ZOOM = """async () => {
     while (Math.abs(picture.scale.x - wanted) > 1e-6) await new Promise(requestAnimationFrame);
     await new Promise((drawn) => app.renderer.runners.postrender.add({postrender: drawn}));
 }"""
-
-
-@pytest.fixture(scope="module")
-def selecting(tmp_path_factory) -> Iterator[Server]:
-    """The page with a stand-in for what selects objects."""
-    folder = tmp_path_factory.mktemp("page-to-select")
-    with serve(folder, MOEBIUS_SELECT_WEIGHTS=str(write_selector(folder / "selector"))) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +56,8 @@ class Answers:
             self.masks.append(np.asarray(Image.open(io.BytesIO(answer.content))) > 0)
 
 
-def test_clicks_add_objects_and_take_them_away(browser, selecting, photo):
-    with visit(browser, selecting, DESKTOP) as page:
+def test_clicks_add_objects_and_take_them_away(browser, server_with_models, photo):
+    with visit(browser, server_with_models, DESKTOP) as page:
         answers, canvas = Answers(page), load(page, photo)
         x, y = middle(canvas)
         page.locator("body").press("s")
@@ -105,8 +95,8 @@ def test_clicks_add_objects_and_take_them_away(browser, selecting, photo):
         assert 0 < wait_for_mask(page, ">", 0).mean() < 0.01
 
 
-def test_two_clicks_at_once_are_both_answered_and_a_drag_is_no_click(browser, selecting, photo):
-    with visit(browser, selecting, DESKTOP) as page:
+def test_two_clicks_at_once_are_both_answered_and_a_drag_is_no_click(browser, server_with_models, photo):
+    with visit(browser, server_with_models, DESKTOP) as page:
         answers, canvas = Answers(page), load(page, photo)
         x, y = middle(canvas)
         page.locator("#mask-tools [data-do=select]").click()
@@ -122,8 +112,8 @@ def test_two_clicks_at_once_are_both_answered_and_a_drag_is_no_click(browser, se
         assert len(answers.masks) == 2
 
 
-def test_taps_on_a_phone_with_the_eraser_and_two_fingers(browser, selecting, photo):
-    with visit(browser, selecting, PHONE, scheme="dark") as page:
+def test_taps_on_a_phone_with_the_eraser_and_two_fingers(browser, server_with_models, photo):
+    with visit(browser, server_with_models, PHONE, scheme="dark") as page:
         answers, canvas = Answers(page), load(page, photo)
         page.locator("#mask-tools [data-do=select]").tap()
         canvas.scroll_into_view_if_needed()
@@ -153,9 +143,9 @@ def test_taps_on_a_phone_with_the_eraser_and_two_fingers(browser, selecting, pho
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
 
-def test_the_place_is_where_the_click_was(browser, selecting, photo):
+def test_the_place_is_where_the_click_was(browser, server_with_models, photo):
     """By what the server is asked, also after zooming."""
-    with visit(browser, selecting, DESKTOP) as page:
+    with visit(browser, server_with_models, DESKTOP) as page:
         canvas = load(page, photo)
         page.locator("#mask-tools [data-do=select]").click()
         asked = []
