@@ -30,7 +30,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 320, 240
 WARM_VISITS, MOST_WARM_S = 200, 90
-"""As many as `moebius.ui.session.MOST_SESSIONS`; from then on every visitor takes the place of another."""
+"""As many as `moebius.ui.session.MAX_SESSIONS`; from then on every visitor takes the place of another."""
 CLEAR = re.compile(r"queue|full|busy|wait|too many|photo|mask|layer|picture|session|seed|model|value|choice|file", re.I)
 """What a refusal speaks of; anything else is counted as unclear."""
 

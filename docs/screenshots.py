@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).parent
 SAMPLE = "mystrale_2"
-MOST_BYTES = 300_000
+MAX_BYTES = 300_000
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}
 PHONE = {"viewport": {"width": 390, "height": 800}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -81,7 +81,7 @@ def served(folder: Path, weights: Path | None) -> Iterator[str]:
 def opened(browser: Browser, url: str, device: dict) -> Iterator[Page]:
     page = browser.new_page(**device)
     page.goto(url)
-    page.get_by_text("Takes").wait_for()
+    page.get_by_text("Uses").wait_for()
     yield page
     page.close()
 
@@ -95,17 +95,17 @@ def choose(page: Page) -> None:
 
 
 def take(page: Page, name: str, part: str = "") -> None:
-    """What is in the window, or one part of the page, as a JPEG of at most `MOST_BYTES`."""
+    """What is in the window, or one part of the page, as a JPEG of at most `MAX_BYTES`."""
     page.mouse.move(2, 2)
     page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
     shot = Image.open(io.BytesIO(page.locator(part).screenshot() if part else page.screenshot())).convert("RGB")
     path = OUT / f"{name}.jpg"
     for quality in (88, 80, 70, 60):
         shot.save(path, quality=quality, optimize=True)
-        if path.stat().st_size <= MOST_BYTES:
+        if path.stat().st_size <= MAX_BYTES:
             break
     else:
-        raise SystemExit(f"{path} is larger than {MOST_BYTES:,} bytes")
+        raise SystemExit(f"{path} is larger than {MAX_BYTES:,} bytes")
     sys.stdout.write(f"{path.relative_to(ROOT)}: {shot.width} x {shot.height}, {path.stat().st_size:,} bytes\n")
 
 

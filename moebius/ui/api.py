@@ -31,7 +31,7 @@ from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
 from moebius.weights import locate
 
-MOST_STEPS = 100
+MAX_STEPS = 100
 FILE_FORMAT = (
     "the picture itself as a data URL, data:image/png;base64,…, or the address of a picture that was uploaded to this "
     "page or made by it, …/gradio_api/file=…; no other addresses"
@@ -110,10 +110,10 @@ class Tools(Handlers):
         chosen = FillSettings(steps=num_inference_steps, seed=seed, feather_px=feather_px)
         for _ in self._comparison.run(None, models, chosen, visitor, progress):
             pass
-        seen = session.compared
-        if seen.sheet is None:
-            raise ValueError("; ".join(f"{seen.title(name)}: {why}" for name, why in seen.reasons.items()))
-        return str(seen.sheet)
+        comparison = session.comparison
+        if comparison.sheet is None:
+            raise ValueError("; ".join(f"{comparison.title(name)}: {why}" for name, why in comparison.reasons.items()))
+        return str(comparison.sheet)
 
     @plainly
     def select_object(
@@ -135,7 +135,7 @@ class Tools(Handlers):
             A PNG of the photo's size: white = the object and a little around it, black = everything else.
         """
         if not all(isinstance(one, int | float) for one in (x, y)):
-            raise ValueError("the place is lacking; give x and y in pixels of the photo")
+            raise ValueError("the place is missing; give x and y in pixels of the photo")
         visitor, session, photo = self._visitor(image)
         try:
             files = locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
@@ -176,7 +176,7 @@ class Tools(Handlers):
     def _visitor(self, image: str | None) -> tuple[SimpleNamespace, Session, photo_file.Photo]:
         """A new visitor, with the photo in place, and the session. Gradio has checked the path."""
         if not image:
-            raise ValueError("a file is lacking; give image: the photo")
+            raise ValueError("a file is missing; give image: the photo")
         visitor = SimpleNamespace(session_hash=f"call-{uuid.uuid4().hex}")
         photo = photo_file.open_photo(Path(image), Path(image).name)
         session = self._session(visitor)
@@ -186,7 +186,7 @@ class Tools(Handlers):
     def _with_mask(self, image: str | None, mask_image: str | None) -> tuple[SimpleNamespace, Session]:
         """`_visitor` with a mask of the photo's size."""
         if image and not mask_image:
-            raise ValueError("a file is lacking; give mask_image: white = repaint")
+            raise ValueError("a file is missing; give mask_image: white = repaint")
         visitor, session, photo = self._visitor(image)
         session.keep_mask(photo_file.open_mask(Path(mask_image), photo.size))
         return visitor, session
@@ -198,7 +198,7 @@ def wire_tools(tools: Tools) -> None:
     with gr.Column(visible=False):
         image, mask_image = gr.File(label="image"), gr.File(label="mask_image")
         model = gr.Dropdown([registry.AUTO, *names], value=registry.AUTO, label="model")
-        steps = gr.Number(0, precision=0, minimum=0, maximum=MOST_STEPS, label="num_inference_steps")
+        steps = gr.Number(0, precision=0, minimum=0, maximum=MAX_STEPS, label="num_inference_steps")
         guidance = gr.Number(0, minimum=0, maximum=100, label="guidance_scale")
         seed = gr.Textbox("", label="seed")
         feather = gr.Number(SamplingConfig().feather_px, precision=0, minimum=0, maximum=64, label="feather_px")

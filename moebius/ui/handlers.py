@@ -26,7 +26,7 @@ from moebius.ui.session import Session, Sessions
 log = logging.getLogger(__name__)
 
 """Variable with the longest time that one fill or comparison may take; not set: as long as it needs."""
-MOST_LAYERS = 16
+MAX_LAYERS = 16
 """Of a painted mask: the page sends one, a script may send a few."""
 
 
@@ -59,8 +59,8 @@ class Handlers:
 
     def _strokes(self, layers: list[str] | None) -> np.ndarray | None:
         """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
-        if len(layers or ()) > MOST_LAYERS:
-            raise ValueError(f"the mask has {len(layers)} layers; at most {MOST_LAYERS} are taken")
+        if len(layers or ()) > MAX_LAYERS:
+            raise ValueError(f"the mask has {len(layers)} layers; at most {MAX_LAYERS} are taken")
         return editor.strokes([photo_file.open_photo(Path(layer)).raster for layer in layers or ()])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
@@ -79,15 +79,15 @@ def key(request: gr.Request) -> str:
 
 
 class Stoppable:
-    """Progress for the page that raises `Cancelled` once this run was told to stop, and `TooLong` after `most_s`."""
+    """Progress for the page. Raises `Cancelled` once the visitor has stopped this run, and `TooLong` after `max_s`."""
 
-    def __init__(self, progress: gr.Progress, session: Session, task: str, most_s: float = math.inf) -> None:
-        self._progress, self._stopped, self._most_s = progress, session.begin(task), most_s
+    def __init__(self, progress: gr.Progress, session: Session, task: str, max_s: float = math.inf) -> None:
+        self._progress, self._stopped, self._max_s = progress, session.begin(task), max_s
         self.start()
 
     def start(self) -> None:
         """The seconds count from now."""
-        self._ends = time.monotonic() + self._most_s
+        self._ends = time.monotonic() + self._max_s
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Stoppable:
         finally:
             self._ends += time.monotonic() - began
 
-    def waits(self, text: str) -> None:
+    def waiting(self, text: str) -> None:
         """Nothing is done now, but the visitor may stop it."""
         if self._stopped.is_set():
             raise Cancelled
@@ -109,7 +109,7 @@ class Stoppable:
             raise Cancelled
         if time.monotonic() > self._ends:
             raise TooLong(
-                f"this took longer than the {self._most_s:g} s that one visitor may take here; "
+                f"this took longer than the {self._max_s:g} s that one visitor may take here; "
                 "choose fewer steps or a faster model"
             )
         self._progress(share, desc=text)
@@ -119,44 +119,44 @@ class Stoppable:
 
 
 def plainly(action: Callable) -> Callable:
-    """Errors of the library become a message in the page; anything unexpected is logged and told without details.
+    """Errors of the library become a message in the page; anything unexpected is logged, and reported without details.
 
     `action`: a function, or a generator function, whose errors may come at any step.
     """
 
     @functools.wraps(action)
     def call(*args, **kwargs):
-        with _told_plainly(action.__name__):
+        with _plain_errors(action.__name__):
             return action(*args, **kwargs)
 
     @functools.wraps(action)
     def step(*args, **kwargs):
-        with _told_plainly(action.__name__):
+        with _plain_errors(action.__name__):
             yield from action(*args, **kwargs)
 
     return step if inspect.isgeneratorfunction(action) else call
 
 
 @contextmanager
-def _told_plainly(name: str) -> Iterator[None]:
+def _plain_errors(name: str) -> Iterator[None]:
     try:
         yield
     except gr.Error:
         raise
     except ValueError as error:
-        raise _told(str(error)) from error
+        raise _as_error(str(error)) from error
     except MemoryError as error:
-        raise _told(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
+        raise _as_error(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
     except Exception as error:
         log.exception("%s failed", name)
-        raise _told("Something went wrong on the server. Please try again.") from error
+        raise _as_error("Something went wrong on the server. Please try again.") from error
 
 
-def _told(message: str) -> gr.Error:
-    told = without_folders(message)
-    if told != message:
+def _as_error(message: str) -> gr.Error:
+    public = without_folders(message)
+    if public != message:
         log.warning("%s", message)  # whoever runs the page may know the folder
-    message = told
+    message = public
     first = message.split(" ", 1)[0]
     if "." not in first:  # not a file's name
         message = message[:1].upper() + message[1:]

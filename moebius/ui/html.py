@@ -29,7 +29,7 @@ def prose(text: str) -> str:
     return re.sub(r"https://[\w./~%#?=&;-]*[\w/]", r'<a href="\g<0>" target="_blank" rel="noopener">\g<0></a>', text)
 
 
-def lacks_weights(card: registry.ModelCard, options: registry.LoadOptions) -> bool:
+def can_fetch_weights(card: registry.ModelCard, options: registry.LoadOptions) -> bool:
     """Whether the page can get this model's weights: they are absent, and no folder was named for them."""
     return (
         card.network is not None

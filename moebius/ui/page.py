@@ -20,7 +20,7 @@ from moebius.ui.fill.page import model_panel, photo_panel, result_panel, wire_fi
 from moebius.ui.fill.select import SelectActions, wire_select
 from moebius.ui.gradio_internals import Page
 from moebius.ui.results import results_tab
-from moebius.ui.session import IDLE_S, MOST_SESSIONS
+from moebius.ui.session import IDLE_S, MAX_SESSIONS
 
 
 def build_app(weights_folder: Path | None = None) -> gr.Blocks:
@@ -65,7 +65,7 @@ def launch_options() -> dict:
         "css_paths": theme.STYLE,
         "max_file_size": photo_file.max_bytes(),
         # Gradio keeps the page's whole configuration for every visitor, 0.2 MB, and by default for the last 10,000
-        "state_session_capacity": MOST_SESSIONS,
+        "state_session_capacity": MAX_SESSIONS,
         "footer_links": [],
         "run_history": False,
         "show_error": True,  # what Gradio refuses by itself is told as well; our own errors are plain in any case

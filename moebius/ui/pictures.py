@@ -1,4 +1,4 @@
-"""Pictures as a browser shows them: whole, small, and the hole from near."""
+"""Pictures as a browser shows them: whole, small, and close up on the hole."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from moebius.photo import images, photo_file
 from moebius.photo.raster import Raster
 from moebius.ui import editor
 
-AS_THEY_ARE = ("JPEG", "PNG", "WEBP", "AVIF")
+BROWSER_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 """Formats that browsers show; the slider gets the very files."""
 
 THUMBNAIL_SIDE = 240
 
-NEAR = (600, 480)
-"""Most width and height, in pixels of the photo, of the hole from near: what the page shows one to one."""
-LEAST_NEAR = (320, 256)
+CLOSEUP_MAX = (600, 480)
+"""Most width and height, in pixels of the photo, of a close-up: what the page shows one to one."""
+CLOSEUP_MIN = (320, 256)
 
 
 def shown(path: Path, photo: photo_file.Photo, raster: Raster) -> str:
     """A picture for the slider: the file itself where a browser shows it, else a copy that it can show."""
     plain = isinstance(raster, Image.Image) and raster.mode in ("RGB", "RGBA", "L", "LA", "P", "1")
-    if photo.format in AS_THEY_ARE and plain and max(photo.size) <= editor.SHOWN_SIDE:
+    if photo.format in BROWSER_FORMATS and plain and max(photo.size) <= editor.SHOWN_SIDE:
         return str(path)
     return save(editor.preview(raster, editor.SHOWN_SIDE), path.with_name(f"{path.stem}_shown"))
 
@@ -48,10 +48,10 @@ def save(picture: Image.Image, stem: Path) -> str:
     return path
 
 
-def near_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a piece of the photo around its largest hole, at most `NEAR` in size.
+def closeup_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the close-up: around the photo's largest hole, at most `CLOSEUP_MAX` in size.
 
-    A hole that is larger is cut around its deepest point. `mask`: (H, W) bool, not empty.
+    Of a hole that is larger, the part around its deepest point. `mask`: (H, W) bool, not empty.
     """
     import cv2
 
@@ -59,18 +59,18 @@ def near_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     start, extent = stats[largest, :2].astype(int), stats[largest, 2:4].astype(int)  # x, y; width, height
     middle = start + extent / 2
-    if (extent > NEAR).any():
+    if (extent > CLOSEUP_MAX).any():
         piece = (labels == largest)[start[1] : start[1] + extent[1], start[0] : start[0] + extent[0]]
         depth = cv2.distanceTransform(np.pad(piece, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
         middle = start + np.unravel_index(depth.argmax(), depth.shape)[::-1]
     whole = np.array(mask.shape[::-1])
-    size = np.minimum(np.clip(2 * extent, LEAST_NEAR, NEAR), whole)
+    size = np.minimum(np.clip(2 * extent, CLOSEUP_MIN, CLOSEUP_MAX), whole)
     corner = np.clip(np.round(middle - size / 2).astype(int), 0, whole - size)
     left, top, right, bottom = (int(value) for value in (*corner, *(corner + size)))
     return left, top, right, bottom
 
 
-def save_near(raster: Raster, box: tuple[int, int, int, int], path: Path) -> str:
+def save_closeup(raster: Raster, box: tuple[int, int, int, int], path: Path) -> str:
     """The piece of a picture in `box`, pixel by pixel, as a PNG; returns the path."""
     left, top, right, bottom = box
     piece = raster[top:bottom, left:right] if isinstance(raster, np.ndarray) else raster.crop(box)

@@ -1,7 +1,7 @@
 """Who computes: one fill at a time in the whole process, in the order of asking.
 
-Gradio's queue does so for whole actions. A batch would keep everybody waiting for hours, so it asks for each photo
-anew, and whoever came meanwhile is served before its next one.
+Gradio's queue does so for whole actions. A batch would keep everybody waiting for hours, so it queues anew for each
+photo, and whoever came meanwhile is served before its next one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from moebius.ui.handlers import Stoppable
 
-LOOK_S = 0.25
-"""How often one who waits looks whether they were told to stop."""
+POLL_S = 0.25
+"""How often a waiting caller looks whether the visitor has stopped it."""
 
 _changed = threading.Condition()
 _queue: deque[object] = deque()
@@ -26,7 +26,7 @@ def take(report: Stoppable) -> Iterator[None]:
     """Wait for the turn and have it. What is waited does not count for the time limit of `report`.
 
     Raises:
-        Cancelled: told to stop while waiting.
+        Cancelled: the visitor stopped it while it was waiting.
     """
     ticket = object()
     with _changed:
@@ -34,7 +34,7 @@ def take(report: Stoppable) -> Iterator[None]:
     try:
         with report.paused():
             while not _first(ticket):
-                report.waits("Waiting for another visitor's photo")
+                report.waiting("Waiting for another visitor's photo")
         yield
     finally:
         with _changed:
@@ -44,4 +44,4 @@ def take(report: Stoppable) -> Iterator[None]:
 
 def _first(ticket: object) -> bool:
     with _changed:
-        return _changed.wait_for(lambda: _queue[0] is ticket, LOOK_S)
+        return _changed.wait_for(lambda: _queue[0] is ticket, POLL_S)

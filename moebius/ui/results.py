@@ -99,10 +99,10 @@ def _page() -> Template:
 def _read(path: Path) -> dict:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, at most {LARGEST:,} are read")
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(told, dict):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(table, dict):
         raise ValueError("it holds no table of results")
-    return told
+    return table
 
 
 def _written(path: Path) -> str:

@@ -32,8 +32,8 @@ def load(folder: Path = FOLDER) -> tuple[Sample, ...]:
     if not manifest.is_file():
         return ()
     rows = json.loads(manifest.read_text(encoding="utf-8"))
-    told = ("title", "author", "licence", "licence_url")
-    return tuple(Sample(folder / row["image"], folder / row["mask"], *(row[key] for key in told)) for row in rows)
+    keys = ("title", "author", "licence", "licence_url")
+    return tuple(Sample(folder / row["image"], folder / row["mask"], *(row[key] for key in keys)) for row in rows)
 
 
 def thumbnail(sample: Sample) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What the server remembers of a visitor: the photo's file, a mask, the result, many photos, the wish to stop."""
+"""What the server remembers of a visitor: the photo's file, a mask, results, many photos, what was stopped."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from moebius.segment import Look
-    from moebius.ui.batch.photo_batch import Series
-    from moebius.ui.compare.state import Compared
+    from moebius.ui.batch.photo_batch import PhotoBatch
+    from moebius.ui.compare.state import Comparison
 
 IDLE_S = 3600
 """A visitor who did nothing for so long is forgotten, files and all."""
 
-MOST_SESSIONS = 200
+MAX_SESSIONS = 200
 """Beyond that many, the one that has been idle longest is forgotten."""
 
-MOST_RESULTS, MOST_RESULT_BYTES = 10, 256 << 20
+MAX_RESULTS, MAX_RESULT_BYTES = 10, 256 << 20
 """Of one visitor; beyond either the oldest result goes, never the one that is painted on, nor the newest."""
 
 PREFIX, ABANDONED_S = "moebius-", 24 * 3600
@@ -44,7 +44,7 @@ class Step:
     """The file name as the visitor knows it."""
     size: tuple[int, int]
     number: int
-    """0: the photo as it was sent; else the how manieth result of it."""
+    """0: the photo as it was sent; 1: its first result, and so on."""
 
 
 @dataclass
@@ -60,13 +60,13 @@ class Session:
     result: Path | None = None
     steps: list[Step] = field(default_factory=list)
     """The photo as it was sent and its results, oldest first."""
-    compared: Compared | None = None
-    series: Series | None = None
+    comparison: Comparison | None = None
+    batch: PhotoBatch | None = None
     """Many photos at once."""
-    of_series: str = ""
-    """Which of them is the photo; empty: it is another one."""
-    seen: tuple[tuple, Look] | None = None
-    """What the network that selects objects saw in a photo, and which photo that was; see `selecting`."""
+    batch_photo: str = ""
+    """The name of the one that is in the editor; empty: it is another photo."""
+    embedding: tuple[tuple, Look] | None = None
+    """Of a photo, by the network that selects objects; and which photo that is. See `fill.select`."""
     gone: bool = False
     """The visitor has left: whoever is still at work deletes what they write."""
     used: float = field(default_factory=time.monotonic)
@@ -101,15 +101,15 @@ class Session:
     def _surplus(self) -> Step | None:
         """The oldest result that may go, where there are too many."""
         results = [step for step in self.steps if step.number]
-        too_large = sum(step.path.stat().st_size for step in results) > MOST_RESULT_BYTES
-        if len(results) <= MOST_RESULTS and not too_large:
+        too_large = sum(step.path.stat().st_size for step in results) > MAX_RESULT_BYTES
+        if len(results) <= MAX_RESULTS and not too_large:
             return None
         return next((step for step in results[:-1] if step.path != self.photo), None)
 
     def go_to(self, step: Step) -> None:
         """Make a step the photo that is painted on."""
         self.forget_mask()
-        self.photo, self.name, self.size, self.of_series = step.path, step.name, step.size, ""
+        self.photo, self.name, self.size, self.batch_photo = step.path, step.name, step.size, ""
 
     def comparison_folder(self) -> Path:
         """A new folder for a comparison. Only the one before stays, to which a run that was stopped may yet write."""
@@ -138,8 +138,8 @@ class Session:
 
     def delete(self) -> None:
         """All files."""
-        if self.series:
-            self.series.delete()
+        if self.batch:
+            self.batch.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- stopping ----
@@ -159,7 +159,7 @@ class Session:
 class Sessions:
     """All visitors by the key that Gradio gives each browser tab. Safe to use from several threads."""
 
-    def __init__(self, idle_s: float = IDLE_S, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, idle_s: float = IDLE_S, most: int = MAX_SESSIONS) -> None:
         self._idle_s, self._most = idle_s, most
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()

@@ -85,7 +85,7 @@ def fill_settings() -> SettingsPanel:
     """Of the Fill and Many photos tabs."""
     own = registry.reference().defaults
     with gr.Accordion("Settings", open=False, elem_id="settings"):
-        gr.HTML("<p class='about'>The classical filler heeds only the last one.</p>", padding=False)
+        gr.HTML("<p class='about'>The classical filler uses only the last one.</p>", padding=False)
         prompt, plan = _flux([])
         variant, recipe, scheduler = _network()
         with gr.Row():
@@ -108,10 +108,10 @@ def fill_settings() -> SettingsPanel:
 def compare_settings(shown_for: Iterable[str]) -> SettingsPanel:
     """Of the Compare tab. `shown_for`: the models that are chosen at first."""
     with gr.Accordion("Settings", open=False, elem_id="compare-settings"):
-        gr.HTML("<p class='about'>Every model takes its own guidance.</p>", padding=False)
+        gr.HTML("<p class='about'>Every model uses its own guidance.</p>", padding=False)
         prompt, plan = _flux(shown_for)
         variant, recipe, scheduler = _network()
-        steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: as many as each model's authors take", min_width=160)
+        steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: each model's own", min_width=160)
         seed, feather_px = _seed_and_feather()
     return SettingsPanel(
         variant=variant,
@@ -145,20 +145,21 @@ def _flux(shown_for: Iterable[str]) -> tuple[gr.Textbox, gr.Dropdown]:
     prompt = gr.Textbox(
         REMOVAL_PROMPT,
         label="Prompt for FLUX",
-        info="What should be seen in the hole, not what should go. Empty: the text that stands here at first.",
+        info="What should be in the hole, not what to remove. Empty: the default text.",
         max_lines=3,
         max_length=1000,
         visible=prompted,
         elem_classes="prompt",
     )
-    plan = gr.Dropdown(plans, value="", label="How FLUX is held in memory", visible=planned, elem_classes="plan")
+    plan = gr.Dropdown(plans, value="", label="Memory plan for FLUX", visible=planned, elem_classes="plan")
     return prompt, plan
 
 
 def _network() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     """Variant, recipe, scheduler."""
     default = SamplingConfig()
-    variants = [("as found, else Places2", ""), *((v.title, v.name) for v in catalog.VARIANTS.values())]
+    named = [(variant.title, variant.name) for variant in catalog.VARIANTS.values()]
+    variants = [("Automatic: what is installed, else Places2", ""), *named]
     variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
     with gr.Row():
         recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OVERHEAD_S, MARGIN, MOST_S = 10, 4, 120
+OVERHEAD_S, MARGIN, MAX_S = 10, 4, 120
 """Seconds for weights to reach the GPU and a picture to come back; how many times slower than the paper's GPU its steps
 may be, in float32; and what no visitor's quota should be asked for more than."""
 
@@ -59,13 +59,13 @@ def seconds_for(
     timing = paper.TIMINGS.get(name)
     step_s = MARGIN * timing.step_ms / 1000 if timing else 0.0
     wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s
-    return math.ceil(min(wanted, MOST_S, environment.MAX_SECONDS.read()))
+    return math.ceil(min(wanted, MAX_S, environment.MAX_SECONDS.read()))
 
 
 def run(
     name: str, options: registry.LoadOptions, image: Raster, mask: np.ndarray, config: SamplingConfig, seed: int | None
 ) -> tuple[Fill | None, str]:
-    """A fill, in the process that has the GPU; or none and the reason, because there errors would lose their words.
+    """A fill, in the process that has the GPU; or none and the reason: an error would lose its message on the way.
 
     Args:
         mask: (H, W) bool.
@@ -85,7 +85,7 @@ def run(
 class Borrowing(Inpainter, PhotoInpainter):
     """A model whose fills are done by `lent`, which is `run` on a GPU of somebody else's.
 
-    A run that is stopped here is left alone; it ends after the seconds that it was given.
+    A run that the visitor stops is left alone; it ends after the seconds that it was given.
     """
 
     def __init__(self, name: str, options: registry.LoadOptions, model: Inpainter, lent: Callable) -> None:

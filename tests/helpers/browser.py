@@ -2,6 +2,12 @@
 
 from contextlib import contextmanager
 
+from playwright.sync_api import expect
+
+PATIENCE_MS = 120_000
+"""Only what is broken takes so long, also on a busy machine."""
+expect.set_options(timeout=PATIENCE_MS)
+
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 # Gradio fits a photo into the editor, 30 pixels from its nearer edges, with the next picture that it draws: on a slow
@@ -20,6 +26,7 @@ FITTED = """(width) => {
 def visit(browser, server, device: dict, scheme: str = "light"):
     """A page that must neither complain nor ask anybody else for anything."""
     context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints, elsewhere, before = [], [], len(server.lines)
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -30,7 +37,7 @@ def visit(browser, server, device: dict, scheme: str = "light"):
     )
     page.goto(server.url)
     page.locator("#photo input[type=file]").wait_for(state="attached")
-    page.get_by_text("Takes").wait_for()  # the first events are through
+    page.get_by_text("Uses").wait_for()  # the first events are through
     yield page
     context.close()
     assert not complaints and not elsewhere, (complaints, elsewhere)

@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from moebius.ui import samples
 
-BUSY_MS = 120_000
-
 
 def smallest_sample() -> int:
     """Its place among the samples."""
@@ -28,14 +26,14 @@ def states(page) -> Iterator[str]:
     choose_sample(page)
     yield "photo"
     page.click("#go")
-    page.locator("#slider img").first.wait_for(timeout=BUSY_MS)
+    page.locator("#slider img").first.wait_for()
     page.locator("#go").wait_for()
     yield "filled"
     page.get_by_role("tab", name="Compare").click()
     page.locator("#compare-go").wait_for()
     yield "compare"
     page.click("#compare-go")
-    page.locator("#compare-sheet").wait_for(timeout=BUSY_MS)
+    page.locator("#compare-sheet").wait_for()
     page.locator("#compare-go").wait_for()
     yield "compared"
     page.get_by_role("tab", name="Many photos").click()

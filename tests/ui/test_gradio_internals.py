@@ -254,6 +254,8 @@ def test_every_element_that_style_and_scripts_name_is_there(browser, server, tmp
             for state in states(page):
                 visit_more(page, state, tmp_path / "letter.png")
                 two_frames(page)
+                if scheme == "dark" and state == "filled":
+                    break  # what style.css has for the dark only was there
             seen |= set(page.evaluate("() => [...window.matched]"))
     missing = wanted - seen
     assert not missing, sorted(missing)

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from moebius.ui import results
+from tests.helpers.browser import DESKTOP, visit
 
 
 def written(folder, score=0.25, **changes):
@@ -54,14 +55,8 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
     (tmp_path / "timing.json").write_text(json.dumps(times))
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
-    for text in (
-        "0.2500 [0.2000, 0.3000]",
-        "∞",
-        "1.230",
-        "N = 105",
-        "LPIPS &lt;alex&gt; ↓",
-        "FID below 2,048 pictures",
-    ):
+    figures = ("0.2500 [0.2000, 0.3000]", "∞", "1.230", "N = 105")
+    for text in (*figures, "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
         assert text in shown
     assert "⚠ suspicious" in shown and "<i>" not in shown and "<b>mine" not in shown
 
@@ -98,12 +93,8 @@ def test_without_any_results_the_command_is_told(tmp_path, monkeypatch):
 
 
 def test_the_page_has_a_tab_with_the_shipped_results(server, browser):
-    page = browser.new_page()
-    try:
-        page.goto(server.url)
+    with visit(browser, server, DESKTOP) as page:
         page.get_by_role("tab", name="Results").click()
         table = page.get_by_role("table", name="Results")
-        table.wait_for(timeout=20_000)
+        table.wait_for()
         assert "The classical filler" in table.inner_text() and not page.locator("#photo").is_visible()
-    finally:
-        page.close()

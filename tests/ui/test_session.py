@@ -39,8 +39,8 @@ def test_results_are_kept_under_their_names():
 
 @pytest.mark.parametrize(("most", "most_bytes"), [(3, 1 << 20), (99, 30)])
 def test_the_oldest_results_go_but_not_the_one_that_is_painted_on(monkeypatch, most, most_bytes):
-    monkeypatch.setattr(module, "MOST_RESULTS", most)
-    monkeypatch.setattr(module, "MOST_RESULT_BYTES", most_bytes)
+    monkeypatch.setattr(module, "MAX_RESULTS", most)
+    monkeypatch.setattr(module, "MAX_RESULT_BYTES", most_bytes)
     sessions = Sessions()
     session = sessions.get("a")
     session.keep_photo(b"photo", "a.jpg", (4, 3))

@@ -95,7 +95,7 @@ def test_the_seconds_grow_with_steps_and_squares_and_have_ends(monkeypatch, opti
     apart[100:130, 100:140] = apart[800:830, 3800:3840] = True
     one, two = seconds(steps=100), seconds(mask=apart, steps=100)
     assert seconds(steps=20) < one < two and seconds("pixelhacker", steps=100) > one
-    assert seconds("flux-fill", steps=1000) == zerogpu.MOST_S
+    assert seconds("flux-fill", steps=1000) == zerogpu.MAX_S
     assert seconds("classical", steps=None) == seconds(mask=np.zeros_like(MASK)) == zerogpu.OVERHEAD_S
     monkeypatch.setenv("MOEBIUS_MAX_SECONDS", "7")
     assert one > seconds(steps=100) == 7

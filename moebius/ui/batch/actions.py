@@ -20,7 +20,7 @@ from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, queue
 from moebius.ui.batch import html
-from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, Series
+from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, PhotoBatch
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plainly
@@ -30,8 +30,8 @@ from moebius.units import file_size
 
 AHEAD = 1
 """Photos that are read while the model works; several visitors may do this at once."""
-LAST_WORD_S = 5
-"""Stop waits for what a run was about to show, longest: it would hide the archive again if it came later."""
+FINAL_UPDATE_S = 5
+"""The longest that Stop waits for an update of a run that is under way; coming later, it would hide the archive."""
 
 
 class BatchActions(Handlers):
@@ -67,25 +67,25 @@ class BatchActions(Handlers):
         files = [file for file in files or () if isinstance(file, dict) and isinstance(file.get("path"), str)]
         if not files:
             return (gr.skip(),) * 8
-        series = self._series(session, mask_for)
-        _not_while_running(series)
+        batch = self._batch(session, mask_for)
+        _not_while_running(batch)
         self._keep(session, layers)
         report, passed_over = Stoppable(progress, session, "add"), []
         for index, file in enumerate(files):
             path, given = Path(file["path"]), file.get("orig_name")
             given = given if isinstance(given, str) and given else path.name
             report(index / len(files), f"Reading photo {index + 1} of {len(files)}")
-            if why := series.add(path, given):
+            if why := batch.add(path, given):
                 passed_over.append(why)
-        series.pair()
+        batch.pair()
         if passed_over:
             more = f", and {len(passed_over) - 3} more" if len(passed_over) > 3 else ""
             gr.Warning(escape("; ".join(passed_over[:3]) + more), title="Not taken")
-        first = next((entry for entry in series.listed() if not entry.refused), None)
+        first = next((entry for entry in batch.listed() if not entry.refused), None)
         opened = (gr.skip(),) * 3
-        if first and not session.of_series:
-            self._carry_over(session, series, layers, first)
-            opened = self._opened(session, series, first)
+        if first and not session.batch_photo:
+            self._carry_over(session, batch, layers, first)
+            opened = self._opened(session, batch, first)
         return None, *opened, *self._shown(session)
 
     @plainly
@@ -95,32 +95,32 @@ class BatchActions(Handlers):
         `name`: as the list has it.
         """
         session = self._session(request)
-        series = self._series(session, mask_for)
-        entry = series.entries.get(name)
+        batch = self._batch(session, mask_for)
+        entry = batch.entries.get(name)
         if entry is None:
             raise ValueError(f"there is no photo {name[:80]!r} among yours; drop it first")
         self._keep(session, layers)
         if entry.refused:
             raise ValueError(entry.refused)
-        return *self._opened(session, series, entry), *self._shown(session)
+        return *self._opened(session, batch, entry), *self._shown(session)
 
     def pick(self, event: gr.SelectData, request: gr.Request) -> str:
         """The name of the photo that was clicked."""
-        series = self._session(request).series
-        listed = series.listed() if series else []
+        batch = self._session(request).batch
+        listed = batch.listed() if batch else []
         return listed[event.index].name if isinstance(event.index, int) and 0 <= event.index < len(listed) else ""
 
     @plainly
     def choose_mask_for(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
         """One mask for all, or each its own: show what counts now."""
         session = self._session(request)
-        series = self._series(session)
+        batch = self._batch(session)
         self._keep(session, layers)  # as it was meant until now
-        entry, opened = series.entries.get(session.of_series), (gr.skip(),) * 3
-        before = series.mask_of(entry) if entry else None
-        self._series(session, mask_for)
-        if entry and before[0] != series.mask_of(entry)[0]:  # or strokes of the meantime would be lost
-            opened = self._opened(session, series, entry)
+        entry, opened = batch.entries.get(session.batch_photo), (gr.skip(),) * 3
+        before = batch.mask_of(entry) if entry else None
+        self._batch(session, mask_for)
+        if entry and before[0] != batch.mask_of(entry)[0]:  # or strokes of the meantime would be lost
+            opened = self._opened(session, batch, entry)
         return *opened, *self._shown(session)
 
     @plainly
@@ -130,39 +130,39 @@ class BatchActions(Handlers):
         `name`: as the list has it; "": the one in the editor.
         """
         session = self._session(request)
-        series = self._series(session)
-        name = name or session.of_series
+        batch = self._batch(session)
+        name = name or session.batch_photo
         if not name:
             raise ValueError("none of your photos is chosen; click one first")
-        if name not in series.entries:
+        if name not in batch.entries:
             raise ValueError(f"there is no photo {name[:80]!r} among yours")
-        _not_while_running(series)
+        _not_while_running(batch)
         self._keep(session, layers)
-        names = [entry.name for entry in series.listed()]
+        names = [entry.name for entry in batch.listed()]
         place = names.index(name) if name in names else 0
-        series.remove(name)
-        if not series.listed():
+        batch.remove(name)
+        if not batch.listed():
             return "", *self.clear_photos(request)
         opened = (gr.skip(),) * 3
-        if name == session.of_series:
-            session.of_series = ""
+        if name == session.batch_photo:
+            session.batch_photo = ""
             opened = (gr.update(visible=True), None, None)
-            around = [*series.listed()[place:], *series.listed()[:place][::-1]]
+            around = [*batch.listed()[place:], *batch.listed()[:place][::-1]]
             if left := next((entry for entry in around if not entry.refused), None):
-                opened = self._opened(session, series, left)
+                opened = self._opened(session, batch, left)
         return "", *opened, *self._shown(session)
 
     @plainly
     def clear_photos(self, request: gr.Request) -> tuple:
         """Forget the many photos, their masks and results; the editor is emptied if it shows one of them."""
         session = self._session(request)
-        if series := session.series:
+        if batch := session.batch:
             session.stop("batch")
-            series.end()
-            session.series = None
-            series.delete()
-        opened = (gr.update(visible=True), None, None) if session.of_series else (gr.skip(),) * 3
-        session.of_series = ""
+            batch.end()
+            session.batch = None
+            batch.delete()
+        opened = (gr.update(visible=True), None, None) if session.batch_photo else (gr.skip(),) * 3
+        session.batch_photo = ""
         return *opened, *self._shown(session)
 
     # ---- the run ----
@@ -184,24 +184,24 @@ class BatchActions(Handlers):
         chosen = FillSettings(**settings)
         session = self._session(request)
         report = Stoppable(progress, session, "batch", environment.MAX_SECONDS.read())
-        series = self._series(session, mask_for)
-        if not series.listed():
+        batch = self._batch(session, mask_for)
+        if not batch.listed():
             raise ValueError("drop some photos first")
-        _not_while_running(series)
+        _not_while_running(batch)
         config = chosen.sampling_config()
         self._keep(session, layers)
         options = self._options(chosen.variant, chosen.plan)
         card, _ = registry.resolve(model, options)
-        if series.seed is None or chosen.names_a_seed:
-            series.seed = chosen.chosen_seed()
+        if batch.seed is None or chosen.names_a_seed:
+            batch.seed = chosen.chosen_seed()
         mark = ai_mark.chosen(card.learned)
 
         def load():
             report.start()  # the time limit is one photo's
             return model_cache.acquire(card.name, options, report)
 
-        def told(job: Job, share: float, text: str) -> None:
-            tally = series.tally
+        def report_photo(job: Job, share: float, text: str) -> None:
+            tally = batch.tally
             tally.filling(job.name, share)
             session.used = time.monotonic()  # a long batch is no idle visitor
             done = f"{tally.place} of {tally.total} done, {tally.left()}"
@@ -210,123 +210,123 @@ class BatchActions(Handlers):
         task = Task(
             load=load,
             config=config.with_defaults(card.defaults),
-            seed=series.seed if card.seeded else None,
+            seed=batch.seed if card.seeded else None,
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,
         )
-        jobs = series.jobs()
+        jobs = batch.jobs()
         if not any(job.mask for job in jobs):
             raise ValueError("nothing is painted yet; click a photo, paint over what should go, then try again")
-        series.begin(_outcomes(series, jobs, task, told), len(jobs))
-        series.shown.clear()
-        made = html.made_by(card.title, task.seed)
+        batch.begin(_outcomes(batch, jobs, task, report_photo), len(jobs))
+        batch.shown.clear()
+        model_line = html.model_line(card.title, task.seed)
         try:
-            yield self._shown(session, made)
-            while self._next(session, series, report):
-                yield self._shown(session, made)
+            yield self._shown(session, model_line)
+            while self._next(session, batch, report):
+                yield self._shown(session, model_line)
         except Cancelled:
             pass
         except Exception:
             if not session.gone:  # else it is only that the files have been deleted
                 raise
         finally:
-            self._end(session, series)
-            series.shown.set()
+            self._end(session, batch)
+            batch.shown.set()
         if not session.gone:
-            yield self._shown(session, made)
+            yield self._shown(session, model_line)
 
     @plainly
     def stop_filling(self, request: gr.Request) -> list:
         """Make a running batch stop at its next step; what is finished stays and is put into the archive."""
         session = self._session(request)
         session.stop("batch")
-        if session.series:
-            session.series.end()
-            session.series.shown.wait(LAST_WORD_S)
+        if session.batch:
+            session.batch.end()
+            session.batch.shown.wait(FINAL_UPDATE_S)
         return self._shown(session)
 
-    def _next(self, session: Session, series: Series, report: Stoppable) -> Outcome | None:
-        with series.lock, queue.take(report):
-            return series.take()
+    def _next(self, session: Session, batch: PhotoBatch, report: Stoppable) -> Outcome | None:
+        with batch.lock, queue.take(report):
+            return batch.take()
 
-    def _end(self, session: Session, series: Series) -> None:
+    def _end(self, session: Session, batch: PhotoBatch) -> None:
         try:
             if not session.gone:
-                series.end()
+                batch.end()
         finally:
             if session.gone:  # and what was being written came after the files had been deleted
                 session.delete()
 
     # ---- what is kept and shown ----
 
-    def _series(self, session: Session, mask_for: MaskFor | None = None) -> Series:
+    def _batch(self, session: Session, mask_for: MaskFor | None = None) -> PhotoBatch:
         if mask_for not in (None, *MASKS_FOR):
             raise ValueError(f"mask_for must be one of {', '.join(MASKS_FOR)}, got {str(mask_for)[:80]!r}")
-        if session.series is None:
+        if session.batch is None:
             public = upload_folder() / secrets.token_hex(32)
-            session.series = Series(session.folder / "series", public)
+            session.batch = PhotoBatch(session.folder / "batch", public)
         if mask_for is not None:
-            session.series.mask_for = mask_for
-        return session.series
+            session.batch.mask_for = mask_for
+        return session.batch
 
     def _keep(self, session: Session, layers: list[str] | None) -> None:
         """Keep what is painted on the photo in the editor, if it is one of many and something was changed."""
-        entry = session.series.entries.get(session.of_series) if session.series else None
+        entry = session.batch.entries.get(session.batch_photo) if session.batch else None
         if entry is None or layers is None:
             return
         given = session.mask()
         mask = editor.full_mask(self._strokes(layers), given, entry.size)
         if not np.array_equal(mask, np.zeros_like(mask) if given is None else given):
-            session.series.keep_mask(entry, mask)
+            session.batch.keep_mask(entry, mask)
             session.keep_mask(mask)
 
-    def _carry_over(self, session: Session, series: Series, layers: list[str] | None, first: Entry) -> None:
+    def _carry_over(self, session: Session, batch: PhotoBatch, layers: list[str] | None, first: Entry) -> None:
         """What is painted on another photo becomes the mask for all, where that photo has the size of the first."""
-        if session.photo is None or series.shared or series.mask_for != "all" or session.size != first.size:
+        if session.photo is None or batch.shared or batch.mask_for != "all" or session.size != first.size:
             return
         photo = photo_file.open_photo(session.photo, session.name)
         mask = editor.full_mask(self._strokes(layers), session.mask(), photo.size)
-        series.share(mask, photo.size, photo.orientation)
+        batch.share(mask, photo.size, photo.orientation)
 
-    def _opened(self, session: Session, series: Series, entry: Entry) -> tuple:
-        photo = photo_file.open_photo(series.photos / entry.name, entry.name)
+    def _opened(self, session: Session, batch: PhotoBatch, entry: Entry) -> tuple:
+        photo = photo_file.open_photo(batch.photos / entry.name, entry.name)
         session.keep_photo(photo.data, entry.name, photo.size)
-        session.of_series = entry.name
-        mask, why = series.mask_of(entry)
+        session.batch_photo = entry.name
+        mask, why = batch.mask_of(entry)
         if mask:
             try:
                 session.keep_mask(photo_file.open_mask(mask, photo.size))
             except ValueError as error:
                 why = str(error)
-        if why and (mask or series.shared and series.mask_for == "all"):
+        if why and (mask or batch.shared and batch.mask_for == "all"):
             gr.Warning(escape(why), title="The mask does not fit this photo")
         return self._paint(session, photo)
 
-    def _shown(self, session: Session, made: str = "") -> list:
-        series = session.series
-        pictures = series.pictures() if series else []
+    def _shown(self, session: Session, model_line: str = "") -> list:
+        batch = session.batch
+        pictures = batch.pictures() if batch else []
         if not pictures:
             hidden = gr.update(visible=False)
             return [html.STEPS, gr.update(visible=False, value=[]), hidden, hidden]
         names = [entry.name for entry, _ in pictures]
-        selected = names.index(session.of_series) if session.of_series in names else None
-        shown = [(path, html.caption(series, entry)) for entry, path in pictures]
-        archive = series.archive if not series.running else None
-        label = archive and f"Download {len(series.results())} as ZIP · {file_size(archive.stat().st_size)}"
+        selected = names.index(session.batch_photo) if session.batch_photo in names else None
+        shown = [(path, html.caption(batch, entry)) for entry, path in pictures]
+        archive = batch.archive if not batch.running else None
+        label = archive and f"Download {len(batch.results())} as ZIP · {file_size(archive.stat().st_size)}"
         return [
-            html.heading(series, made),
+            html.heading(batch, model_line),
             gr.update(visible=True, value=shown, selected_index=selected),
             gr.update(visible=archive is not None, value=archive and str(archive), label=label or "Download"),
-            gr.update(visible=not series.running),
+            gr.update(visible=not batch.running),
         ]
 
 
-def _outcomes(series: Series, jobs: list[Job], task: Task, told: run.Told) -> Iterator[Outcome]:
-    with RecordsFile(series.out) as records:
+def _outcomes(batch: PhotoBatch, jobs: list[Job], task: Task, report_photo: run.Told) -> Iterator[Outcome]:
+    with RecordsFile(batch.out) as records:
         # one square a call: visitors take turns, and stop, photo by photo
-        yield from run.run(jobs, task, series.out, records, AHEAD, told)
+        yield from run.run(jobs, task, batch.out, records, AHEAD, report_photo)
 
 
-def _not_while_running(series: Series) -> None:
-    if series.running:
+def _not_while_running(batch: PhotoBatch) -> None:
+    if batch.running:
         raise ValueError("the photos are being filled; wait, or press Stop first")

@@ -6,7 +6,7 @@ from html import escape
 
 from moebius import environment
 from moebius.photo import photo_file
-from moebius.ui.batch.photo_batch import Entry, Series, why_missing
+from moebius.ui.batch.photo_batch import Entry, PhotoBatch, why_missing
 from moebius.ui.html import without_folders
 from moebius.units import memory_size
 
@@ -29,54 +29,54 @@ def limits() -> str:
     )
 
 
-def caption(series: Series, entry: Entry) -> str:
+def caption(batch: PhotoBatch, entry: Entry) -> str:
     """Name and state of a photo in the list, two lines of text."""
-    return f"{entry.name}\n{_state(series, entry)}"
+    return f"{entry.name}\n{_state(batch, entry)}"
 
 
-def heading(series: Series, made: str = "") -> str:
-    """How far it is, what failed. `made`: the model's line, as HTML."""
-    listed = series.listed()
+def heading(batch: PhotoBatch, model_line: str = "") -> str:
+    """How far it is, what failed. `model_line`: the model's line, as HTML."""
+    listed = batch.listed()
     if not listed:
         return STEPS
-    tally = series.tally
-    if tally is None or (not series.running and all(entry.outcome is None for entry in listed)):
-        ready = sum(series.mask_of(entry)[0] is not None for entry in listed)
-        said = f"<b>{_photos(len(listed))}</b>, {'all' if ready == len(listed) else ready} with a mask."
+    tally = batch.tally
+    if tally is None or (not batch.running and all(entry.outcome is None for entry in listed)):
+        ready = sum(batch.mask_of(entry)[0] is not None for entry in listed)
+        text = f"<b>{_photos(len(listed))}</b>, {'all' if ready == len(listed) else ready} with a mask."
         if ready < len(listed):
-            said += " Click one to paint on it."
+            text += " Click one to paint on it."
         missing = [entry for entry in listed if entry.refused]
-    elif series.running:
-        said = f"<b>{tally.place} of {tally.total} done</b>, {tally.left()}."
+    elif batch.running:
+        text = f"<b>{tally.place} of {tally.total} done</b>, {tally.left()}."
         missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
     else:
-        filled = len(series.results())
-        said = f"<b>{filled} of {_photos(len(listed))} filled.</b>"
+        filled = len(batch.results())
+        text = f"<b>{filled} of {_photos(len(listed))} filled.</b>"
         if tally.place < tally.total:
-            said += " Stopped; Fill all goes on with the rest."
+            text += " Stopped; Fill all resumes with the rest."
         elif tally.finished:
-            said += f" {tally.finished} were finished before and left as they are."
+            text += f" {tally.finished} were finished before and left as they are."
         missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
     reasons = "".join(f"<li>{escape(_reason(entry))}</li>" for entry in missing)
     failed = f"<ul class='failed'>{reasons}</ul>" if reasons else ""
-    return f"<div class='facts' role='status'><p>{said} {made}</p>{failed}</div>"
+    return f"<div class='facts' role='status'><p>{text} {model_line}</p>{failed}</div>"
 
 
-def made_by(title: str, seed: int | None) -> str:
+def model_line(title: str, seed: int | None) -> str:
     """The model of a run."""
     return f"Model: <b>{escape(title)}</b>{'' if seed is None else f', seed {seed}'}."
 
 
-def _state(series: Series, entry: Entry) -> str:
+def _state(batch: PhotoBatch, entry: Entry) -> str:
     if entry.refused or entry.outcome and entry.outcome.state == "failed":
         return "✗ failed"
     if entry.outcome:
         return "✓ filled"
-    if series.running:
-        return "waits"
-    if series.mask_of(entry)[0] is None:
-        return "no mask" if series.shared is None or series.mask_for == "each" else "another size"
-    return "✓ own mask" if series.has_own(entry) else "✓ mask"
+    if batch.running:
+        return "waiting"
+    if batch.mask_of(entry)[0] is None:
+        return "no mask" if batch.shared is None or batch.mask_for == "each" else "another size"
+    return "✓ own mask" if batch.has_own(entry) else "✓ mask"
 
 
 def _reason(entry: Entry) -> str:

@@ -20,16 +20,14 @@ from moebius.batch import plan
 from moebius.batch.plan import MASK_ENDING, Job
 from moebius.batch.run import Outcome
 from moebius.batch.tally import Tally
-from moebius.photo import filenames, images, photo_file
+from moebius.photo import filenames, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
-from moebius.ui import editor
+from moebius.ui.batch.thumbnails import Thumbnails, small_picture
 from moebius.units import memory_size
 
 log = logging.getLogger(__name__)
 
-SMALL = (320, 240)
-"""Most width and height of the pictures in the list."""
 ARCHIVE = "photos_filled.zip"
 NOT_FILLED = "not filled.txt"
 """In the archive: which photos are not in it, and why."""
@@ -57,10 +55,6 @@ class Entry:
     """Of the last run."""
     plain: Path | None = None
     """A small picture of the photo."""
-    shown: Path | None = None
-    """What the list shows: the photo small, its mask on it, or its result."""
-    _drawn: object = None
-    """What `shown` was made of."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class Shared:
 
 
 @dataclass
-class Series:
+class PhotoBatch:
     """`folder`: private, for photos, masks and results. `public`: for small pictures and the archive, from where
     Gradio serves them without another copy; nobody can guess its name. Both are made here and vanish with `delete`."""
 
@@ -98,13 +92,13 @@ class Series:
     _jobs: dict[str, Job] = field(default_factory=dict)
     _bytes: int = 0
     _files: int = 0
-    _shrunk: dict[tuple, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for folder in (self.photos, self.masks, self.out, self.folder / "small"):
             folder.mkdir(parents=True, exist_ok=True)
         self.public.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.shown.set()
+        self._thumbnails = Thumbnails(lambda: self._next_file(self.public, ".jpg"))
 
     @property
     def photos(self) -> Path:
@@ -166,7 +160,7 @@ class Series:
         self._bytes += size
         entry = Entry(name, output, photo.size, photo.orientation)
         entry.plain = self._next_file(self.folder / "small", ".jpg")
-        _small(photo).save(entry.plain, quality=85)
+        small_picture(photo).save(entry.plain, quality=85)
         self.entries[name] = entry
         return ""
 
@@ -249,7 +243,7 @@ class Series:
         self.shared = Shared(self._save(mask), size, orientation) if mask is not None and mask.any() else None
 
     def _save(self, mask: np.ndarray) -> Path:
-        path = self._next_file(self.masks, ".png")  # a new name for what is new: see `_draw`
+        path = self._next_file(self.masks, ".png")  # a new name for what is new: see `Thumbnails`
         Image.fromarray(mask).save(path)
         return path
 
@@ -347,40 +341,9 @@ class Series:
         return [(entry, self._picture(entry)) for entry in self.listed()]
 
     def _picture(self, entry: Entry) -> str:
-        mask = self.mask_of(entry)[0] if entry.plain else None
-        filled = entry.outcome is not None and entry.outcome.state != "failed"
-        made_of = (id(self.tally), "result") if filled else mask and (mask, mask.stat().st_mtime_ns)
-        if entry.shown is None or entry._drawn != made_of:
-            # the one before stays until Gradio deletes it, or the visitor leaves: a browser may be about to load it
-            entry.shown, entry._drawn = self._next_file(self.public, ".jpg"), made_of
-            picture = _small(photo_file.open_photo(self.out / entry.output)) if filled else self._tinted(entry, mask)
-            picture.save(entry.shown, quality=85)
-        elif entry.shown.exists():
-            os.utime(entry.shown)  # or Gradio deletes it after an hour
-        return str(entry.shown)
-
-    def _tinted(self, entry: Entry, mask: Path | None) -> Image.Image:
-        if entry.plain is None:
-            return Image.new("RGB", SMALL, (214, 211, 209))
-        with Image.open(entry.plain) as image:
-            picture = image.convert("RGB")
-        if mask:
-            hole = self._shrink(mask, picture.size)
-            tint = Image.new("RGB", picture.size, editor.TINT[:3])
-            picture.paste(tint, mask=Image.fromarray(hole.astype(np.uint8) * editor.TINT[3]))
-        return picture
-
-    def _shrink(self, mask: Path, size: tuple[int, int]) -> np.ndarray:
-        """A mask at a small picture's size; nothing where it cannot be read, which the run tells in words."""
-        key = (mask, mask.stat().st_mtime_ns, size)
-        if key not in self._shrunk:
-            try:
-                self._shrunk[key] = editor.shrink_mask(photo_file.open_mask(mask), size)
-            except ValueError:
-                self._shrunk[key] = np.zeros(size[::-1], bool)
-            while len(self._shrunk) > 32:
-                del self._shrunk[next(iter(self._shrunk))]
-        return self._shrunk[key]
+        if entry.outcome is not None and entry.outcome.state != "failed":
+            return self._thumbnails.result(entry.name, self.out / entry.output)
+        return self._thumbnails.photo(entry.name, entry.plain, self.mask_of(entry)[0] if entry.plain else None)
 
 
 def why_missing(entry: Entry) -> str:
@@ -392,12 +355,6 @@ def why_missing(entry: Entry) -> str:
 
 def _stored(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size if orientation < 5 else size[::-1]
-
-
-def _small(photo: photo_file.Photo) -> Image.Image:
-    small = images.preview(photo.raster, max(SMALL))
-    small.thumbnail(SMALL)
-    return small
 
 
 def _short(given: str) -> str:

@@ -13,10 +13,10 @@ from moebius.config import SamplingConfig
 from moebius.progress import Cancelled
 from moebius.ui import queue
 from moebius.ui.compare import html
-from moebius.ui.compare.state import PHOTO, Compared
+from moebius.ui.compare.state import PHOTO, Comparison
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Handlers, Stoppable, plainly
-from moebius.ui.html import lacks_weights
+from moebius.ui.html import can_fetch_weights
 from moebius.ui.settings import FillSettings, flux_visible
 from moebius.units import file_size
 
@@ -53,8 +53,8 @@ class CompareActions(Handlers):
         """
         chosen = FillSettings(**settings)
         try:
-            for seen, options, changed in self.run(layers, names, chosen, request, progress):
-                yield self._shown(seen, options, changed)
+            for comparison, options, changed in self.run(layers, names, chosen, request, progress):
+                yield self._shown(comparison, options, changed)
         except Cancelled:
             log.info("a comparison was stopped")
 
@@ -65,7 +65,7 @@ class CompareActions(Handlers):
         chosen: FillSettings,
         request: gr.Request,
         progress: gr.Progress,
-    ) -> Iterator[tuple[Compared, registry.LoadOptions, list[str]]]:
+    ) -> Iterator[tuple[Comparison, registry.LoadOptions, list[str]]]:
         """The comparison as far as it is, how its models are loaded, and those that have changed: after each of them.
 
         Raises:
@@ -84,39 +84,39 @@ class CompareActions(Handlers):
         # The models that cannot run get their panels at once, and make no other leave the memory.
         missing = {name: why for name in names if (why := _why_not(name, options))}
         outcomes = [_without(name, config, why) for name, why in missing.items()]
-        seen = Compared.begin(session.comparison_folder(), photo, mask, names, seed, outcomes)
-        session.compared = seen
-        yield seen, options, names
+        comparison = Comparison.begin(session.comparison_folder(), photo, mask, names, seed, outcomes)
+        session.comparison = comparison
+        yield comparison, options, names
         able = [name for name in names if name not in missing]
         comparing = compare.compare(photo.raster, mask, able, config, seed, lambda name: options, report)
         while outcome := _next(comparing, report):
             outcomes.append(outcome)
-            seen.add(photo, outcomes)
-            yield seen, options, [outcome.card.name, *seen.waiting]
-            seen.draw_sheet(photo, mask, outcomes)
-        seen.running = False
-        yield seen, options, []
+            comparison.add(photo, outcomes)
+            yield comparison, options, [outcome.card.name, *comparison.waiting]
+            comparison.draw_sheet(photo, mask, outcomes)
+        comparison.running = False
+        yield comparison, options, []
 
     def stop(self, variant: str, request: gr.Request) -> list:
         """Make a running comparison stop at its next step; what it has so far stays, also where one failed."""
         session = self._session(request)
         session.stop("compare")
-        if session.compared is None:
+        if session.comparison is None:
             return self._nothing()
-        session.compared.running = False
-        return self._shown(session.compared, self._options(variant), session.compared.waiting)
+        session.comparison.running = False
+        return self._shown(session.comparison, self._options(variant), session.comparison.waiting)
 
     @plainly
     def look(self, left: str, right: str, request: gr.Request) -> tuple:
-        """Two of the pictures for the sliders: whole, and from near."""
-        seen = self._session(request).compared
-        if seen is None:
+        """Two of the pictures for the sliders: whole, and close up."""
+        comparison = self._session(request).comparison
+        if comparison is None:
             raise ValueError("there is no comparison yet; press Compare first")
         for name in (left, right):
-            if name not in seen.pictures:
-                raise ValueError(f"there is no picture {name!r}; choose from {', '.join(seen.pictures)}")
-        seen.pair = seen.sent = (left, right)
-        return self._pair(seen)
+            if name not in comparison.pictures:
+                raise ValueError(f"there is no picture {name!r}; choose from {', '.join(comparison.pictures)}")
+        comparison.pair = comparison.sent = (left, right)
+        return self._pair(comparison)
 
     # ---- models ----
 
@@ -141,74 +141,77 @@ class CompareActions(Handlers):
         """Download a model's weights; its panel's text and button, and the list of models."""
         self._fetch_weights(name, variant, request, progress)
         options, card = self._options(variant), registry.card(name)
-        seen = self._session(request).compared
-        text = self._text(seen, card, options) if seen else gr.skip()
+        comparison = self._session(request).comparison
+        text = self._text(comparison, card, options) if comparison else gr.skip()
         if card.availability(options).can_run:
-            text = html.waits("Its weights are here now. Press Compare again.")
-        return text, gr.update(visible=lacks_weights(card, options)), self.choices(variant)
+            text = html.note("Its weights are here now. Press Compare again.")
+        return text, gr.update(visible=can_fetch_weights(card, options)), self.choices(variant)
 
     # ---- what is shown ----
 
-    def _shown(self, seen: Compared, options: registry.LoadOptions, changed: Iterable[str] = ()) -> list:
+    def _shown(self, comparison: Comparison, options: registry.LoadOptions, changed: Iterable[str] = ()) -> list:
         """Everything, but only the panels of the models in `changed`."""
         changed = set(changed)
-        names = [(seen.title(name), name) for name in (PHOTO, *seen.results)]
-        left, right = seen.looked_at
+        names = [(comparison.title(name), name) for name in (PHOTO, *comparison.results)]
+        left, right = comparison.shown_pair
         pair = (gr.skip(), gr.skip())
-        if seen.results and seen.sent != (left, right):
-            seen.sent = (left, right)
-            pair = self._pair(seen)
+        if comparison.results and comparison.sent != (left, right):
+            comparison.sent = (left, right)
+            pair = self._pair(comparison)
         shown = [
-            html.heading(seen.running, len(seen.results), len(seen.waiting), seen.seed),
+            html.heading(comparison.running, len(comparison.results), len(comparison.waiting), comparison.seed),
             gr.update(visible=True),
-            gr.update(visible=bool(seen.results)),
+            gr.update(visible=bool(comparison.results)),
             gr.update(choices=names, value=left),
             gr.update(choices=names, value=right),
             *pair,
-            html.measured(seen.rows[name] for name in seen.names if name in seen.rows),
-            gr.update(visible=seen.sheet is not None and not seen.running, value=seen.sheet and str(seen.sheet)),
+            html.measured(comparison.rows[name] for name in comparison.names if name in comparison.rows),
+            gr.update(
+                visible=comparison.sheet is not None and not comparison.running,
+                value=comparison.sheet and str(comparison.sheet),
+            ),
         ]
         for card in registry.MODELS.values():
-            if card.name in changed or not seen.results:
-                shown += self._panel(seen, card, options)
+            if card.name in changed or not comparison.results:
+                shown += self._panel(comparison, card, options)
             else:
                 shown += [gr.skip()] * PANEL_PARTS
         return shown
 
-    def _panel(self, seen: Compared, card: registry.ModelCard, options: registry.LoadOptions) -> list:
+    def _panel(self, comparison: Comparison, card: registry.ModelCard, options: registry.LoadOptions) -> list:
         """Panel, text, picture, download, weights button of one model."""
-        if card.name not in seen.names:
+        if card.name not in comparison.names:
             return [gr.update(visible=False), *[gr.skip()] * (PANEL_PARTS - 1)]
-        picture = seen.pictures.get(card.name)
+        picture = comparison.pictures.get(card.name)
         download = gr.update(visible=False)
         if picture:
             size = file_size(picture.file.stat().st_size)
             download = gr.update(visible=True, value=str(picture.file), label=f"Download · {size}")
         return [
             gr.update(visible=True),
-            self._text(seen, card, options),
+            self._text(comparison, card, options),
             gr.update(visible=picture is not None, value=picture and picture.small),
             download,
             gr.update(
-                visible=card.name in seen.reasons and lacks_weights(card, options),
+                visible=card.name in comparison.reasons and can_fetch_weights(card, options),
                 value=f"Get its weights ({file_size(card.download_bytes)})",
             ),
         ]
 
-    def _text(self, seen: Compared, card: registry.ModelCard, options: registry.LoadOptions) -> str:
-        if picture := seen.pictures.get(card.name):
-            told = html.made(seen.rows[card.name], picture.notes)
-        elif card.name in seen.reasons:
-            told = html.cannot(card, seen.reasons[card.name], options)
-        elif not seen.running:
-            told = html.waits("Stopped before it was done.")
+    def _text(self, comparison: Comparison, card: registry.ModelCard, options: registry.LoadOptions) -> str:
+        if picture := comparison.pictures.get(card.name):
+            text = html.result_lines(comparison.rows[card.name], picture.notes)
+        elif card.name in comparison.reasons:
+            text = html.why_missing(card, comparison.reasons[card.name], options)
+        elif not comparison.running:
+            text = html.note("Stopped before it was done.")
         else:
-            told = html.waits("At work …" if card.name == seen.waiting[0] else "Waits for its turn.")
-        return told
+            text = html.note("Running …" if card.name == comparison.waiting[0] else "Waiting for the others.")
+        return text
 
-    def _pair(self, seen: Compared) -> tuple[dict, dict]:
-        left, right = (seen.pictures[name] for name in seen.looked_at)
-        return gr.update(value=(left.whole, right.whole)), gr.update(value=(left.near, right.near))
+    def _pair(self, comparison: Comparison) -> tuple[dict, dict]:
+        left, right = (comparison.pictures[name] for name in comparison.shown_pair)
+        return gr.update(value=(left.whole, right.whole)), gr.update(value=(left.closeup, right.closeup))
 
     def _nothing(self) -> list:
         return [gr.skip()] * (SHOWN_BEFORE_PANELS + PANEL_PARTS * len(registry.MODELS))

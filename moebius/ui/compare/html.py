@@ -49,11 +49,11 @@ def notices(names: Iterable[str]) -> str:
     )
 
 
-def waits(text: str) -> str:
+def note(text: str) -> str:
     return f'<p class="about">{escape(text)}</p>'
 
 
-def made(row: dict, notes: Iterable[str]) -> str:
+def result_lines(row: dict, notes: Iterable[str]) -> str:
     """What a result cost, and what is worth knowing about it. `row`: of `compare.table`."""
     parts = [duration(row["seconds"]["model"])]
     if row["steps"]:
@@ -66,14 +66,14 @@ def made(row: dict, notes: Iterable[str]) -> str:
 
 
 def heading(running: bool, results: int, waiting: int, seed: int) -> str:
-    """What a comparison came to; nothing while it runs, where its progress is shown."""
+    """How a comparison ended; empty while it runs, where its progress is shown."""
     if running:
         return ""
-    told = {0: "no result", 1: "1 result"}.get(results, f"{results} results")
-    return waits(f"{'Stopped' if waiting else 'Done'}: {told}, seed {seed}.")
+    count = {0: "no result", 1: "1 result"}.get(results, f"{results} results")
+    return note(f"{'Stopped' if waiting else 'Done'}: {count}, seed {seed}.")
 
 
-def cannot(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
+def why_missing(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
     """Why there is no result, how to get the model, and its licence."""
     reason = without_folders(reason)
     lines = [f"<b>Cannot run here.</b> {prose(reason[:1].upper() + reason[1:])}"]
@@ -115,7 +115,7 @@ def measured(rows: Iterable[dict]) -> str:
                 _number(row["seconds"]["load"], 2),
             )
         )
-    note = "<p class='about'>Seconds in the model's hands. Without a GPU, peak memory is that of the whole program.</p>"
+    note = "<p class='about'>Seconds: time in the model. Without a GPU, peak memory is that of the whole program.</p>"
     return _table(MEASURED, head, body) + note
 
 

@@ -52,7 +52,7 @@ class ComparisonPanel:
     left: gr.Dropdown
     right: gr.Dropdown
     whole: gr.ImageSlider
-    near: gr.ImageSlider
+    closeup: gr.ImageSlider
     table: gr.HTML
     sheet: gr.DownloadButton
     panels: dict[str, ModelResult]
@@ -60,7 +60,7 @@ class ComparisonPanel:
     @property
     def shown(self) -> list:
         """In the order of `CompareActions`."""
-        pair = [self.left, self.right, self.whole, self.near]
+        pair = [self.left, self.right, self.whole, self.closeup]
         panels = [part for panel in self.panels.values() for part in panel.parts]
         return [self.heading, self.place, self.views, *pair, self.table, self.sheet, *panels]
 
@@ -91,7 +91,7 @@ def comparison_panel() -> ComparisonPanel:
                     right = gr.Dropdown(everything, value=PHOTO, label="Right", min_width=140, elem_id="compare-right")
                 with gr.Row(equal_height=False):
                     whole = _slider("compare-whole", "The whole photo")
-                    near = _slider("compare-near", "The hole from near, pixel by pixel")
+                    closeup = _slider("compare-closeup", "Close-up of the filled area, pixel by pixel")
             with gr.Row(elem_id="panels", equal_height=False):
                 panels = {card.name: _panel(card) for card in registry.MODELS.values()}
             table = gr.HTML(elem_id="measured", padding=False)
@@ -99,7 +99,7 @@ def comparison_panel() -> ComparisonPanel:
                 "Download everything as one picture", visible=False, variant="primary", elem_id="compare-sheet"
             )
         gr.HTML(html.published(), elem_id="published", padding=False)
-    return ComparisonPanel(heading, place, views, left, right, whole, near, table, sheet, panels)
+    return ComparisonPanel(heading, place, views, left, right, whole, closeup, table, sheet, panels)
 
 
 def wire_compare(
@@ -127,7 +127,7 @@ def wire_compare(
     chooser.stop.click(**stopping, api_name="stop_comparing", cancels=[comparing], show_progress="hidden")
     chooser.stop.click(None, None, buttons, js=IDLE)
 
-    pair, sliders = [results.left, results.right], [results.whole, results.near]
+    pair, sliders = [results.left, results.right], [results.whole, results.closeup]
     results.left.input(actions.look, pair, sliders, api_name="look", show_progress="hidden")
     results.right.input(actions.look, pair, sliders, api_visibility="private", show_progress="hidden")
     for changed in (page.load, variant.change):

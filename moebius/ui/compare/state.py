@@ -1,4 +1,4 @@
-"""What a comparison, running or finished, has to show. Its files lie in the visitor's folder, no picture in memory."""
+"""A comparison, running or finished, as the page shows it: its files lie in the visitor's folder, none in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moebius.photo import ai_mark, images, photo_file
 from moebius.photo.raster import Raster
 from moebius.ui.editor import SHOWN_SIDE, preview
 from moebius.ui.html import without_folders
-from moebius.ui.pictures import near_box, save, save_near, shown
+from moebius.ui.pictures import closeup_box, save, save_closeup, shown
 
 PHOTO = "photo"
 """Stands beside the models' names for the picture as it was."""
@@ -30,7 +30,7 @@ class Picture:
     """Paths of files that show the photo or a result, all at one scale."""
 
     whole: str
-    near: str
+    closeup: str
     """The hole, pixel by pixel."""
     small: str
     file: Path
@@ -39,7 +39,7 @@ class Picture:
 
 
 @dataclass
-class Compared:
+class Comparison:
     """Begins with the photo; results and reasons are added as they come.
 
     `names`: the models in the order in which they run. `stem`: what the names of its files begin with.
@@ -50,7 +50,7 @@ class Compared:
     stem: str
     seed: int
     box: tuple[int, int, int, int]
-    """Of the hole from near, see `near_box`."""
+    """Of the close-up, see `closeup_box`."""
     pictures: dict[str, Picture] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     """Of the models that have no result."""
@@ -71,12 +71,12 @@ class Compared:
         mask: np.ndarray,
         names: Sequence[str],
         seed: int,
-        lacking: Sequence[compare.Outcome] = (),
-    ) -> Compared:
-        """`mask`: (H, W) bool, not empty. `lacking`: of the models in `names` that cannot even begin."""
-        new = cls(folder, list(names), Path(photo.name).stem or "photo", seed, near_box(mask))
-        new.reasons = {outcome.card.name: outcome.error for outcome in lacking}
-        new.rows = {row["model"]: row for row in compare.table(lacking)}
+        missing: Sequence[compare.Outcome] = (),
+    ) -> Comparison:
+        """`mask`: (H, W) bool, not empty. `missing`: of the models in `names` that cannot run here."""
+        new = cls(folder, list(names), Path(photo.name).stem or "photo", seed, closeup_box(mask))
+        new.reasons = {outcome.card.name: outcome.error for outcome in missing}
+        new.rows = {row["model"]: row for row in compare.table(missing)}
         file = folder / f"photo{photo.suffix}"
         file.write_bytes(photo.data)
         new.pictures[PHOTO] = new._picture(photo, photo.raster, file)
@@ -121,7 +121,7 @@ class Compared:
         return [name for name in self.names if name not in self.pictures and name not in self.reasons]
 
     @property
-    def looked_at(self) -> tuple[str, str]:
+    def shown_pair(self) -> tuple[str, str]:
         """What the slider shows: the chosen pair, else the photo and the student, or the first that is there."""
         student = registry.reference().name
         first = [student] if student in self.pictures else self.results
@@ -140,7 +140,7 @@ class Compared:
             whole = save(preview(raster, SHOWN_SIDE), Path(f"{stem}_shown"))
         return Picture(
             whole=whole,
-            near=save_near(raster, self.box, Path(f"{stem}_near.png")),
+            closeup=save_closeup(raster, self.box, Path(f"{stem}_closeup.png")),
             small=save(preview(raster, PANEL_SIDE), Path(f"{stem}_small")),
             file=file,
             notes=notes,

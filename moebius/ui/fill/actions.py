@@ -19,7 +19,7 @@ from moebius.progress import Cancelled
 from moebius.ui import editor, queue, samples
 from moebius.ui.fill import html
 from moebius.ui.handlers import Handlers, Stoppable, key, plainly
-from moebius.ui.html import lacks_weights
+from moebius.ui.html import can_fetch_weights
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
 from moebius.ui.settings import FillSettings, flux_visible
@@ -45,7 +45,7 @@ class FillResult:
 
 
 class Actions(Handlers):
-    """The handlers of everything but the comparison."""
+    """The handlers of photo, mask and fill, and of the models' weights."""
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         super().__init__(registry.LoadOptions(weights=weights_folder), Sessions())
@@ -212,9 +212,9 @@ class Actions(Handlers):
 
     @plainly
     def about(self, model: str, variant: str):
-        """The line about the chosen model, and the button that gets its weights where they are lacking."""
+        """The line about the chosen model, and the button that gets its weights where they are missing."""
         options = self._options(variant)
-        card = self._lacking(model, options)
+        card = self._fetchable(model, options)
         label = f"Get the {card.title} weights ({file_size(card.download_bytes)})" if card else ""
         return html.model_line(model, options), gr.update(visible=card is not None, value=label)
 
@@ -241,7 +241,7 @@ class Actions(Handlers):
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ):
         """Download the weights of a model's variant into the Hugging Face cache; returns what `about` does."""
-        card = self._lacking(model, self._options(variant))
+        card = self._fetchable(model, self._options(variant))
         if card is not None:
             report = Stoppable(progress, self._session(request), "fetch")
             try:
@@ -250,12 +250,12 @@ class Actions(Handlers):
                 gr.Info("Stopped. Files that are complete are kept for the next time.")
         return self.about(model, variant)
 
-    def _lacking(self, model: str, options: registry.LoadOptions) -> registry.ModelCard | None:
+    def _fetchable(self, model: str, options: registry.LoadOptions) -> registry.ModelCard | None:
         """The model whose weights the page offers to get: the chosen one, or the best that `auto` would take."""
-        wanted = [
+        candidates = [
             card for card in registry.MODELS.values() if model == card.name or model == registry.AUTO and card.automatic
         ]
-        return next((card for card in wanted if lacks_weights(card, options)), None)
+        return next((card for card in candidates if can_fetch_weights(card, options)), None)
 
     def stop_fetching(self, request: gr.Request) -> None:
         self._session(request).stop("fetch")

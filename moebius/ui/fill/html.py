@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from moebius import registry
-from moebius.ui.html import lacks_weights, prose, without_folders
+from moebius.ui.html import can_fetch_weights, prose, without_folders
 from moebius.ui.samples import Sample
 from moebius.units import duration, file_size
 from moebius.weights import catalog
@@ -26,26 +26,26 @@ step="any" aria-label="Brush size"><output></output></label>
 <button type="button" data-do="grow" title="Grow the mask (+)">Grow</button>
 <button type="button" data-do="shrink" title="Shrink the mask (-)">Shrink</button>
 <button type="button" data-do="invert" title="Invert the mask (I)">Invert</button>
-<button type="button" data-do="clear" title="Take the mask away, not the photo">Clear</button>
+<button type="button" data-do="clear" title="Clear the mask; the photo stays">Clear</button>
 <button type="button" data-do="hide" aria-pressed="false" title="Hide the mask (X)">Hide</button></div>
 """
 
 SELECTED = '<p id="select-said" class="about" role="status"></p>'
-"""Where the browser says what became of a click."""
+"""Where the browser reports what a click has selected."""
 
 
-def select_line(lacking: str) -> str:
-    """How a click selects, and by what. `lacking`: why it cannot."""
+def select_line(why_not: str) -> str:
+    """How a click selects, and by what. `why_not`: why it cannot; "": it can."""
     by = (
         f'<a href="https://huggingface.co/{catalog.SEGMENTER.repo}" target="_blank" rel="noopener">'
         f"{catalog.SEGMENTER.title}</a> (Meta, {catalog.SEGMENTER.license})"
     )
-    if lacking:
+    if why_not:
         size = file_size(catalog.SEGMENTER.download_bytes)
-        return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(lacking))}.</b></p>"
+        return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(why_not))}.</b></p>"
     return (
-        "<p class='about'>Click an object to add it to the mask. With the eraser, or Alt and click, it is taken away. "
-        f"Select again, and you paint. Objects are found by {by}.</p>"
+        "<p class='about'>Click an object to add it to the mask. With the eraser, or with Alt, a click removes it. "
+        f"Press Select again to paint. Objects are found by {by}.</p>"
     )
 
 
@@ -55,9 +55,9 @@ KEYS = """
 <dt><kbd>B</kbd> <kbd>E</kbd></dt><dd>brush, eraser</dd>
 <dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
 <dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd></dt><dd>grow, shrink, invert the mask</dd>
-<dt><kbd>S</kbd></dt><dd>a click selects an object; with Alt it goes again</dd>
+<dt><kbd>S</kbd></dt><dd>select objects with a click; with Alt, remove them from the mask</dd>
 <dt><kbd>X</kbd></dt><dd>hide the mask, show it</dd><dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
-<dt><kbd>Del</kbd></dt><dd>in a list of photos: take the chosen one off</dd>
+<dt><kbd>Del</kbd></dt><dd>remove the chosen photo from the list</dd>
 <dt>hold <kbd>Space</kbd></dt><dd>see the original</dd></dl><p>Two fingers zoom and move the photo.</p></details>
 """
 
@@ -110,7 +110,7 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
     """What the chosen model is, its licence and terms, and whether it can run here."""
     if name == registry.AUTO:
         card, reason = registry.resolve(name, options)
-        lines = [f"Takes <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}"]
+        lines = [f"Uses <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}"]
         return _about([*lines, prose(card.notice)] if card.notice else lines)
     card = registry.card(name)
     state = card.availability(options)
@@ -121,7 +121,7 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
     if state.can_run:
         lines.append("It can run here.")
     else:
-        why = "its weights are not here yet" if lacks_weights(card, options) else without_folders(state.reason)
+        why = "its weights are not here yet" if can_fetch_weights(card, options) else without_folders(state.reason)
         lines.append(f"<b>It cannot run here: {escape(why)}.</b>")
     return _about(lines)
 
@@ -133,6 +133,6 @@ def _about(lines: Iterable[str]) -> str:
 def why_auto(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
     """Why the automatic choice is this model: `reason` as the registry says it, or in the page's terms."""
     better = next((other for other in registry.MODELS.values() if other.automatic), card)
-    if better is not card and lacks_weights(better, options):
+    if better is not card and can_fetch_weights(better, options):
         return f"{better.title} is better, but its weights are not here yet."
     return reason

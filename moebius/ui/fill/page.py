@@ -126,7 +126,7 @@ def result_panel() -> ResultPanel:
         gr.HTML(html.ORIGINAL, padding=False)
         with gr.Row():
             download = gr.DownloadButton("Download", variant="primary", elem_id="download")
-            again = gr.Button("Go on with this one", min_width=120, elem_id="again")
+            again = gr.Button("Keep editing", min_width=120, elem_id="again")
         facts = gr.HTML(elem_id="facts", padding=False)
         steps = thumbnails(  # the original and its results, each to go back to
             label="Earlier pictures",

@@ -23,8 +23,8 @@ from moebius.ui.session import Session
 from moebius.units import file_size
 from moebius.weights import catalog, hub, locate, segmenter
 
-MOST_SEEN = 8
-"""Visitors for whom what was seen in their photo is kept, 17 MB each; whoever clicked longest ago waits once more."""
+MAX_EMBEDDINGS = 8
+"""Visitors whose photo's embedding is kept, 17 MB each; who clicked longest ago waits for a new one."""
 
 
 class SelectActions(Handlers):
@@ -69,22 +69,22 @@ class SelectActions(Handlers):
         with queue.take(report):
             report(0.0, "Loading what selects objects")
             selector = segment.load(files, device())
-            look = self._look(session, selector, report)
+            look = self._embedding(session, selector, report)
             width, height = look.size
             return selector.find(look, [(x * width, y * height)], size=editor.bounded(look.size, editor.PREVIEW_SIDE))
 
-    def _look(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.Look:
+    def _embedding(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.Look:
         """What is seen in the visitor's photo: from before, if it is the same one."""
-        told = session.photo.stat()
-        photo = (session.photo, told.st_mtime_ns, told.st_size, id(selector))
-        if session.seen is None or session.seen[0] != photo:
+        file = session.photo.stat()
+        photo = (session.photo, file.st_mtime_ns, file.st_size, id(selector))
+        if session.embedding is None or session.embedding[0] != photo:
             report(0.2, "Looking at the photo, once")
-            session.seen = photo, selector.look(photo_file.open_photo(session.photo, session.name).raster)
+            session.embedding = photo, selector.look(photo_file.open_photo(session.photo, session.name).raster)
         self._recent = [one for one in self._recent if one() and one() is not session] + [weakref.ref(session)]
-        while len(self._recent) > MOST_SEEN:
+        while len(self._recent) > MAX_EMBEDDINGS:
             if oldest := self._recent.pop(0)():
-                oldest.seen = None
-        return session.seen[1]
+                oldest.embedding = None
+        return session.embedding[1]
 
     def _files(self) -> segmenter.SegmenterFiles:
         return locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
@@ -92,7 +92,7 @@ class SelectActions(Handlers):
     # ---- weights ----
 
     def about(self):
-        """How it is done, or why it cannot be; and the button that gets the weights where they are lacking."""
+        """How it is done, or why it cannot be; and the button that gets the weights where they are missing."""
         try:
             self._files()
         except ValueError as error:

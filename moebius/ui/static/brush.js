@@ -144,7 +144,7 @@
     const middle = ([a, b]) => ({x: (a.x + b.x) / 2, y: (a.y + b.y) / 2});
     const apart = ([a, b]) => Math.max(1, Math.hypot(a.x - b.x, a.y - b.y));
     const LARGEST_ZOOM = 10;
-    let start = null; // of a pinch; the editor draws later than it is told, so nothing is read from it in between
+    let start = null; // of a pinch; the editor draws with its next frame, so nothing is read from it in between
 
     function pinch() {
         const now = [...fingers.values()], box = editor.canvasBox();

@@ -18,7 +18,7 @@
     /** Width and height of the picture that is painted on, in its pixels; null: there is none. */
     const size = () => (current() ? {width: current().width, height: current().height} : null);
 
-    /** By which a picture is told from the next: each has layers of its own. */
+    /** Identifies the picture: each has layers of its own. */
     const picture = () => current() && layers().map((layer) => layer.id).join();
 
     // ---- masks ----
@@ -120,7 +120,7 @@
         return {scale: scale.x, x, y};
     }
 
-    /** The editor draws it later than it is told. */
+    /** The editor draws it with its next frame. */
     const setView = ({scale, x, y}) => current().set_image_properties({scale, position: {x, y}, animate: false});
     const minScale = () => Math.min(1, tool("zoom").calculate_min_zoom(current().width, current().height));
     const canvasBox = () => current().app.canvas.getBoundingClientRect();

@@ -4,7 +4,7 @@
     const find = (selector) => document.querySelector(selector);
     const isUnknown = (file) => !file.type && HEIC.test(file.name);
 
-    /** As if they had been chosen there. Gradio takes no file that the browser does not call a picture, so it is told. */
+    /** As if they had been chosen there. Gradio takes only files that the browser calls pictures, so HEIC gets its type. */
     function give(input, files) {
         const chosen = new DataTransfer();
         for (const file of files) {

@@ -50,7 +50,7 @@
             const put = erase ? (one, at) => one & (1 - object[at]) : (one, at) => one | object[at];
             await editor.replace(editor.mask().map(put));
             const share = (100 * object.reduce((sum, one) => sum + one, 0)) / object.length;
-            say(`${erase ? "Taken away" : "Added"}: ${share < 1 ? "less than 1" : Math.round(share)} % of the photo.`);
+            say(`${erase ? "Removed" : "Added"}: ${share < 1 ? "less than 1" : Math.round(share)} % of the photo.`);
         } else say("");
         clicks.shift();
         if (clicks.length) ask();

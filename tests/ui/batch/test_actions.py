@@ -100,12 +100,12 @@ def test_painted_once_filled_all_and_gone_on_with(actions, tmp_path):
     paths = [photo(tmp_path / f"{index}.png", index) for index in range(3)]
     upload, chooser, _, value, heading, *_ = drop(actions, *paths)
     assert upload is None and chooser["visible"] is False and Image.open(value["background"]).size == SIZE
-    assert "3 photos</b>, 0 with a mask" in heading and session(actions).of_series == "0.png"
+    assert "3 photos</b>, 0 with a mask" in heading and session(actions).batch_photo == "0.png"
 
     outputs = fill(actions, [layer(tmp_path / "layer.png")])
     assert len(outputs) == 1 + 3 + 1  # at first, after each, at last
-    assert captions(outputs[0]) == ["0.png: waits", "1.png: waits", "2.png: waits"]
-    assert "1 of 3 done" in outputs[1][0] and captions(outputs[1])[:2] == ["0.png: ✓ filled", "1.png: waits"]
+    assert captions(outputs[0]) == ["0.png: waiting", "1.png: waiting", "2.png: waiting"]
+    assert "1 of 3 done" in outputs[1][0] and captions(outputs[1])[:2] == ["0.png: ✓ filled", "1.png: waiting"]
     assert outputs[1][2]["visible"] is False and "3 of 3 photos filled" in outputs[-1][0]
     with archive(outputs[-1]) as results:
         assert results.namelist() == ["0_filled.png", "1_filled.png", "2_filled.png"]
@@ -116,7 +116,7 @@ def test_painted_once_filled_all_and_gone_on_with(actions, tmp_path):
             assert changed[inside].mean() > 0.8 and not changed[~inside].any()
 
     drop(actions, photo(tmp_path / "3.png", 9))
-    out = session(actions).series.out
+    out = session(actions).batch.out
     stamps = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
     assert "4 of 4 photos filled" in last[0] and "3 were finished before" in last[0]
@@ -145,15 +145,15 @@ def test_the_mask_for_all_is_seen_on_every_photo_and_kept_where_nothing_is_paint
     drop(actions, *(photo(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abc")))
     *_, value, heading, _, _, _ = actions.open_photo("b.png", [layer(tmp_path / "layer.png")], "all", VISITOR)
     assert len(value["layers"]) == 1 and "3 photos</b>, all with a mask" in heading
-    shared = session(actions).series.shared
+    shared = session(actions).batch.shared
     for name in ("c.png", "a.png"):
         actions.open_photo(name, [value["layers"][0]], "all", VISITOR)
-        assert session(actions).series.shared == shared
+        assert session(actions).batch.shared == shared
     drop(actions, photo(tmp_path / "d.png", 8, (30, 30)))
     actions.open_photo("d.png", None, "all", VISITOR)
     blank = layer(tmp_path / "blank.png", (0, 0, 0, 0), (30, 30))
     actions.open_photo("a.png", [blank], "all", VISITOR)
-    assert session(actions).series.shared == shared, "an empty editor over a photo that it does not fit changes nothing"
+    assert session(actions).batch.shared == shared, "an empty editor over a photo that it does not fit changes nothing"
     *_, value, heading, _, _, _ = actions.choose_mask_for(None, "each", VISITOR)
     assert value["layers"] == [] and "0 with a mask" in heading
     *_, value, heading, _, _, _ = actions.choose_mask_for(None, "all", VISITOR)
@@ -164,9 +164,9 @@ def test_what_was_painted_on_the_photo_before_is_carried_over(actions, page, tmp
     path = photo(tmp_path / "one.png")
     page.load_photo({"path": str(path), "orig_name": "one.png"}, VISITOR)
     drop(actions, photo(tmp_path / "two.png", 2), layers=[layer(tmp_path / "layer.png")])
-    assert session(actions).of_series == "two.png" and session(actions).mask().sum() == 100
+    assert session(actions).batch_photo == "two.png" and session(actions).mask().sum() == 100
     page.load_photo({"path": str(path), "orig_name": "one.png"}, VISITOR)  # another one in the editor
-    assert session(actions).of_series == ""
+    assert session(actions).batch_photo == ""
     last = fill(actions, [layer(tmp_path / "other.png", (0, 0, 60, 20))])[-1]
     assert differs(tmp_path / "two.png", archive(last), "two_filled.png").sum() <= 100, "its paint is no mask of theirs"
 
@@ -219,10 +219,10 @@ def test_nobody_gets_what_is_another_visitors(actions, tmp_path):
     assert shown[1]["value"] == [] and shown[2]["visible"] is False
     assert message(actions.open_photo, "a.png", None, "all", OTHER).startswith("There is no photo")
     assert message(fill, actions, visitor=OTHER) == "Drop some photos first"
-    series = session(actions).series
-    assert len(series.public.name) == 64 and series.public.stat().st_mode & 0o77 == 0
+    batch = session(actions).batch
+    assert len(batch.public.name) == 64 and batch.public.stat().st_mode & 0o77 == 0
     actions.sessions.close(VISITOR.session_hash)
-    assert not series.folder.exists() and not series.public.exists()
+    assert not batch.folder.exists() and not batch.public.exists()
 
 
 # ---- stopping, waiting ----
@@ -266,7 +266,7 @@ def test_stop_keeps_the_finished_ones(actions, tmp_path, waits, monkeypatch):
     running.join(20)
     assert not running.is_alive()
     for last in (shown, outputs[-1]):
-        assert "2 of 4 photos filled" in last[0] and "Fill all goes on with the rest" in last[0]
+        assert "2 of 4 photos filled" in last[0] and "Fill all resumes with the rest" in last[0]
         assert archive(last).namelist() == ["0_filled.png", "1_filled.png", "not filled.txt"]
     monkeypatch.undo()
     last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
@@ -291,7 +291,7 @@ def test_stop_answers_after_what_a_run_was_about_to_show(actions, tmp_path):
 
 
 def test_an_abandoned_run_is_ended_by_stop_and_by_the_next_one(actions, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_actions, "LAST_WORD_S", 0.05)
+    monkeypatch.setattr(batch_actions, "FINAL_UPDATE_S", 0.05)
     drop(actions, *(photo(tmp_path / f"{index}.png", index) for index in range(3)))
     layers = [layer(tmp_path / "layer.png")]
     dropped = [actions.fill_photos(layers, "all", "classical", **SETTINGS, request=VISITOR, progress=quiet)]
@@ -304,7 +304,7 @@ def test_an_abandoned_run_is_ended_by_stop_and_by_the_next_one(actions, tmp_path
 
 def test_leaving_deletes_what_was_being_written(actions, tmp_path, waits):
     running, _ = start(actions, tmp_path)
-    folder, public = session(actions).folder, session(actions).series.public
+    folder, public = session(actions).folder, session(actions).batch.public
     assert waits.began.wait(20)
     actions.sessions.close(VISITOR.session_hash)
     running.join(20)
@@ -367,17 +367,17 @@ def test_one_photo_is_taken_off_with_its_mask_and_result(actions, tmp_path):
     Image.fromarray(np.eye(40, 60, dtype=bool)).save(tmp_path / "b_mask.png")
     drop(actions, *paths, tmp_path / "b_mask.png")
     fill(actions, [layer(tmp_path / "layer.png")])
-    series = session(actions).series
-    before = series._bytes
+    batch = session(actions).batch
+    before = batch._bytes
     picked, chooser, _, value, *shown = take_off(actions, "b.png")
     assert picked == "" and all("value" not in (update or {}) for update in (chooser, value)), (
         "a.png stays in the editor"
     )
-    assert captions(shown) == ["a.png: ✓ filled", "c.png: ✓ filled"] and session(actions).of_series == "a.png"
+    assert captions(shown) == ["a.png: ✓ filled", "c.png: ✓ filled"] and session(actions).batch_photo == "a.png"
     assert archive(shown).namelist() == ["a_filled.png", "c_filled.png"]
-    left = {path.name for folder in (series.photos, series.out) for path in folder.iterdir()}
-    assert not any(name.startswith("b") for name in left) and "b_mask.png" not in series.entries
-    assert before - series._bytes == paths[1].stat().st_size + (tmp_path / "b_mask.png").stat().st_size
+    left = {path.name for folder in (batch.photos, batch.out) for path in folder.iterdir()}
+    assert not any(name.startswith("b") for name in left) and "b_mask.png" not in batch.entries
+    assert before - batch._bytes == paths[1].stat().st_size + (tmp_path / "b_mask.png").stat().st_size
     drop(actions, paths[1])  # it may come again, and is a new one, without a mask of its own
     last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
     assert "2 were finished before" in last[0] and archive(last).namelist()[1] == "b_filled.png"
@@ -392,15 +392,14 @@ def test_the_next_photo_comes_into_the_editor_and_the_mask_for_all_stays(actions
     actions.open_photo("1.png", None, "all", VISITOR)
     painted = [layer(tmp_path / "layer.png")]
     *_, value, heading, gallery, _, off = take_off(actions, "", painted)
-    assert session(actions).of_series == "2.png" and np.asarray(session(actions).mask()).sum() == (BOX[2] - BOX[0]) * (
-        BOX[3] - BOX[1]
-    )
+    assert session(actions).batch_photo == "2.png"
+    assert np.asarray(session(actions).mask()).sum() == (BOX[2] - BOX[0]) * (BOX[3] - BOX[1])
     assert "3 photos</b>, 2 with a mask" in heading and gallery["selected_index"] == 1 and off["visible"] is True
     take_off(actions)
-    assert session(actions).of_series == "0.png", "the last of the list is followed by the one before it"
+    assert session(actions).batch_photo == "0.png", "the last of the list is followed by the one before it"
     take_off(actions, "9.png")
-    assert session(actions).of_series == "0.png", "what could not be taken is only struck off"
-    folder = session(actions).series.folder
+    assert session(actions).batch_photo == "0.png", "what could not be taken is only struck off"
+    folder = session(actions).batch.folder
     picked, chooser, photo_, value, heading, gallery, zip_, off = take_off(actions)
     assert (picked, chooser["visible"], value, off["visible"]) == (
         "",
@@ -408,7 +407,7 @@ def test_the_next_photo_comes_into_the_editor_and_the_mask_for_all_stays(actions
         None,
         False,
     ) and "Drop your photos" in heading
-    assert session(actions).series is None and not folder.exists()
+    assert session(actions).batch is None and not folder.exists()
 
 
 def test_nothing_is_taken_off_that_is_not_there_or_while_a_run_goes_on(actions, tmp_path):
@@ -421,4 +420,4 @@ def test_nothing_is_taken_off_that_is_not_there_or_while_a_run_goes_on(actions, 
     )
     next(run), next(run)
     assert "press Stop first" in message(take_off, actions, "b.png")
-    assert "2 of 2" in list(run)[-1][0] and len(session(actions).series.entries) == 2
+    assert "2 of 2" in list(run)[-1][0] and len(session(actions).batch.entries) == 2

@@ -117,7 +117,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
         paint(page, canvas, STROKE)
         zoom = zoomed(page)
         page.click("#many-go")
-        expect(page.locator("#many-heading")).to_contain_text("2 of 4 photos filled", timeout=60_000)
+        expect(page.locator("#many-heading")).to_contain_text("2 of 4 photos filled")
         page.locator("#many-go").wait_for()
         said = page.locator("#many-heading").inner_text()
         assert "the mask is for 900×600 pixels, this photo has 400×300" in said and "d.jpg" in said
@@ -159,7 +159,7 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         paint_with_a_finger(page, wait_for_photo(page, 400))
         page.locator("#many-go").scroll_into_view_if_needed()
         page.locator("#many-go").click()  # Chromium may take a tap right after a stroke for a part of it
-        expect(page.locator("#many-heading")).to_contain_text("2 of 3 photos filled", timeout=60_000)
+        expect(page.locator("#many-heading")).to_contain_text("2 of 3 photos filled")
         page.locator("#many-go").wait_for()
         assert fits()
         for button in ("#many-go", "#many-zip"):
@@ -234,17 +234,17 @@ def test_stopped_in_the_middle_and_gone_on_with(browser, server_with_models, tmp
         steps.fill("8")
         steps.press("Tab")
         page.click("#many-go")
-        expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ filled", timeout=120_000)
+        expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ filled")
         before = len(server_with_models.lines)
         page.click("#many-stop")
-        expect(page.locator("#many-heading")).to_contain_text("Stopped", timeout=60_000)
+        expect(page.locator("#many-heading")).to_contain_text("Stopped")
         assert server_with_models.wait_for("a batch was stopped", since=before), "the computation went on"
         first = archive(page)
         done = [name for name in first.namelist() if name.endswith(".png")]
         assert 1 <= len(done) < 4 and "stopped before its turn" in first.read("not filled.txt").decode()
 
         page.click("#many-go")
-        expect(page.locator("#many-heading")).to_contain_text(f"{len(done)} were finished before", timeout=240_000)
+        expect(page.locator("#many-heading")).to_contain_text(f"{len(done)} were finished before")
         page.locator("#many-zip").wait_for()
         second = archive(page)
     assert sorted(second.namelist()) == [f"{index}_filled.png" for index in range(4)]

@@ -75,7 +75,7 @@ def test_the_folders_of_photos_are_not_served_and_names_do_not_choose_places(ser
         call = http.post("/gradio_api/call/add_photos", json={"data": [sent, [], "all"], **session}).json()
         told = http.get(f"/gradio_api/call/add_photos/{call['event_id']}").text
         assert "event: complete" in told and "5 photos" in told
-        private = list(server.folder.glob("moebius-*/series/photos/*"))
+        private = list(server.folder.glob("moebius-*/batch/photos/*"))
         kept = {"moebius-evil.png", "moebius-evil (2).png", "moebius-evil (3).png", "ab.png", f"{'x' * 120}.png"}
         assert kept <= {path.name for path in private}
         for path in private:

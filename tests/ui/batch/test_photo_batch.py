@@ -9,15 +9,15 @@ from PIL import Image
 
 from moebius.batch.run import Outcome
 from moebius.photo.orientation import as_shown
-from moebius.ui.batch.photo_batch import NOT_FILLED, Series
+from moebius.ui.batch.photo_batch import NOT_FILLED, PhotoBatch
 from tests.helpers.deterministic import picture
 
 SIZE = (60, 40)
 
 
 @pytest.fixture
-def series(tmp_path) -> Series:
-    return Series(tmp_path / "private", tmp_path / "public")
+def batch(tmp_path) -> PhotoBatch:
+    return PhotoBatch(tmp_path / "private", tmp_path / "public")
 
 
 def save(path: Path, seed: int = 1, size: tuple[int, int] = SIZE, orientation: int = 1) -> Path:
@@ -43,141 +43,141 @@ def hole(size: tuple[int, int] = SIZE, box=(10, 5, 20, 15)) -> np.ndarray:
     return mask
 
 
-def take(series: Series, *paths: Path, names: list[str] | None = None) -> list[str]:
-    passed_over = [series.add(path, name) for path, name in zip(paths, names or [p.name for p in paths], strict=True)]
-    series.pair()
+def take(batch: PhotoBatch, *paths: Path, names: list[str] | None = None) -> list[str]:
+    passed_over = [batch.add(path, name) for path, name in zip(paths, names or [p.name for p in paths], strict=True)]
+    batch.pair()
     return [why for why in passed_over if why]
 
 
-def mask_of(series: Series, name: str) -> np.ndarray | str:
-    path, why = series.mask_of(series.entries[name])
+def mask_of(batch: PhotoBatch, name: str) -> np.ndarray | str:
+    path, why = batch.mask_of(batch.entries[name])
     return np.asarray(Image.open(path).convert("1")) if path else why
 
 
 # ---- files in ----
 
 
-def test_photos_and_their_masks_by_name(series, tmp_path):
+def test_photos_and_their_masks_by_name(batch, tmp_path):
     a, b = save(tmp_path / "a.jpg"), save(tmp_path / "b.png", 2)
-    assert take(series, save_mask(tmp_path / "a_mask.png")) == []
-    assert [entry.name for entry in series.listed()] == ["a_mask.png"], "a photo until its owner is there"
-    assert take(series, b, a) == []
-    assert [entry.name for entry in series.listed()] == ["a.jpg", "b.png"]
-    np.testing.assert_array_equal(mask_of(series, "a.jpg"), hole())
-    assert mask_of(series, "b.png") == "nothing is painted yet"
-    jobs = series.jobs()
+    assert take(batch, save_mask(tmp_path / "a_mask.png")) == []
+    assert [entry.name for entry in batch.listed()] == ["a_mask.png"], "a photo until its owner is there"
+    assert take(batch, b, a) == []
+    assert [entry.name for entry in batch.listed()] == ["a.jpg", "b.png"]
+    np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
+    assert mask_of(batch, "b.png") == "nothing is painted yet"
+    jobs = batch.jobs()
     assert [(job.name, job.output.name, bool(job.mask)) for job in jobs] == [
         ("a.jpg", "a_filled.jpg", True),
         ("b.png", "b_filled.png", False),
     ]
-    assert (series.photos / "a.jpg").read_bytes() == a.read_bytes()
+    assert (batch.photos / "a.jpg").read_bytes() == a.read_bytes()
 
     save_mask(tmp_path / "a_mask.png", box=(1, 1, 3, 3))
-    take(series, tmp_path / "a_mask.png")
-    np.testing.assert_array_equal(mask_of(series, "a.jpg"), hole(box=(1, 1, 3, 3)))
-    take(series, save_mask(tmp_path / "a_mask.bmp"))
-    assert "several masks (a_mask.bmp, a_mask.png)" in mask_of(series, "a.jpg")
+    take(batch, tmp_path / "a_mask.png")
+    np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole(box=(1, 1, 3, 3)))
+    take(batch, save_mask(tmp_path / "a_mask.bmp"))
+    assert "several masks (a_mask.bmp, a_mask.png)" in mask_of(batch, "a.jpg")
 
 
-def test_the_same_photo_is_taken_once_and_another_of_its_name_beside_it(series, tmp_path):
+def test_the_same_photo_is_taken_once_and_another_of_its_name_beside_it(batch, tmp_path):
     first, second = save(tmp_path / "x" / "a.jpg", 1), save(tmp_path / "y" / "a.jpg", 2)
-    assert take(series, first, first, second) == []
-    assert [(entry.name, entry.output) for entry in series.listed()] == [
+    assert take(batch, first, first, second) == []
+    assert [(entry.name, entry.output) for entry in batch.listed()] == [
         ("a (2).jpg", "a (2)_filled.jpg"),
         ("a.jpg", "a_filled.jpg"),
     ]
 
 
-def test_names_stay_in_their_folder_and_the_content_decides_the_suffix(series, tmp_path):
+def test_names_stay_in_their_folder_and_the_content_decides_the_suffix(batch, tmp_path):
     hostile = ("../../evil.jpg", "/etc/evil.jpg", "C:\\evil.exe", "a\0b.png", "CON.jpg", "." * 300)
     for seed, name in enumerate(hostile):
-        assert take(series, save(tmp_path / "in" / f"{seed}.jpg", seed), names=[name]) == []
-    inside = sorted(file.name for file in series.photos.iterdir())
+        assert take(batch, save(tmp_path / "in" / f"{seed}.jpg", seed), names=[name]) == []
+    inside = sorted(file.name for file in batch.photos.iterdir())
     assert inside == ["_CON.jpg", "ab.jpg", "evil (2).jpg", "evil (3).jpg", "evil.jpg", "photo.jpg"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in", "private", "public"]
 
 
-def test_what_is_no_photo_is_listed_with_its_reason(series, tmp_path):
+def test_what_is_no_photo_is_listed_with_its_reason(batch, tmp_path):
     (tmp_path / "a.jpg").write_bytes(save(tmp_path / "whole.jpg").read_bytes()[:400])
     (tmp_path / "b.txt").write_text("a letter, which is longer than a few words and has no pixels at all")
-    assert take(series, tmp_path / "a.jpg", tmp_path / "b.txt", tmp_path / "whole.jpg") == []
-    reasons = {entry.name: entry.refused for entry in series.listed()}
+    assert take(batch, tmp_path / "a.jpg", tmp_path / "b.txt", tmp_path / "whole.jpg") == []
+    reasons = {entry.name: entry.refused for entry in batch.listed()}
     assert reasons["a.jpg"].startswith("a.jpg is damaged") and reasons["b"].startswith("b.txt is text")
-    assert reasons["whole.jpg"] == "" and not (series.photos / "a.jpg").exists()
-    problems = {job.name: job.problem for job in series.jobs()}
+    assert reasons["whole.jpg"] == "" and not (batch.photos / "a.jpg").exists()
+    problems = {job.name: job.problem for job in batch.jobs()}
     assert problems["a.jpg"] == reasons["a.jpg"]
-    assert all(Image.open(path).size for _, path in series.pictures())
+    assert all(Image.open(path).size for _, path in batch.pictures())
 
 
-def test_limits(series, tmp_path, monkeypatch):
+def test_limits(batch, tmp_path, monkeypatch):
     paths = [save(tmp_path / f"{index}.jpg", index) for index in range(3)]
     monkeypatch.setenv("MOEBIUS_MAX_BATCH", "2")
-    assert take(series, *paths, save_mask(tmp_path / "1_mask.png")) == ["2.jpg: 2 photos are the most at once here"]
+    assert take(batch, *paths, save_mask(tmp_path / "1_mask.png")) == ["2.jpg: 2 photos are the most at once here"]
     monkeypatch.setenv("MOEBIUS_MAX_BATCH", "20")
     monkeypatch.setenv("MOEBIUS_MAX_BATCH_BYTES", str(sum(one.stat().st_size for one in paths)))
-    assert "all photos together may have" in take(series, paths[2])[0]
-    assert len(series.listed()) == 2
+    assert "all photos together may have" in take(batch, paths[2])[0]
+    assert len(batch.listed()) == 2
 
 
 # ---- masks ----
 
 
-def test_one_mask_for_all_fits_the_same_size_and_a_camera_held_otherwise(series, tmp_path):
+def test_one_mask_for_all_fits_the_same_size_and_a_camera_held_otherwise(batch, tmp_path):
     upright, turned = save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg", 2, orientation=6)
     other, upside = save(tmp_path / "c.jpg", 3, (40, 40)), save(tmp_path / "d.jpg", 4, orientation=3)
-    take(series, upright, turned, other, upside)
-    assert series.entries["b.jpg"].size == SIZE[::-1]
-    series.keep_mask(series.entries["a.jpg"], hole())
-    np.testing.assert_array_equal(mask_of(series, "a.jpg"), hole())
-    np.testing.assert_array_equal(mask_of(series, "d.jpg"), hole())  # as it is seen, as on the command line
-    np.testing.assert_array_equal(mask_of(series, "b.jpg"), as_shown(hole(), 6))  # the same place of the sensor
-    np.testing.assert_array_equal(mask_of(series, "b.jpg"), np.rot90(hole(), k=-1))
-    assert mask_of(series, "c.jpg") == "the mask is for 60×40 pixels, this photo has 40×40; paint a mask of its own"
+    take(batch, upright, turned, other, upside)
+    assert batch.entries["b.jpg"].size == SIZE[::-1]
+    batch.keep_mask(batch.entries["a.jpg"], hole())
+    np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
+    np.testing.assert_array_equal(mask_of(batch, "d.jpg"), hole())  # as it is seen, as on the command line
+    np.testing.assert_array_equal(mask_of(batch, "b.jpg"), as_shown(hole(), 6))  # the same place of the sensor
+    np.testing.assert_array_equal(mask_of(batch, "b.jpg"), np.rot90(hole(), k=-1))
+    assert mask_of(batch, "c.jpg") == "the mask is for 60×40 pixels, this photo has 40×40; paint a mask of its own"
 
-    series.keep_mask(series.entries["c.jpg"], hole((40, 40)))  # its own: the one for all stays
-    np.testing.assert_array_equal(mask_of(series, "c.jpg"), hole((40, 40)))
-    np.testing.assert_array_equal(mask_of(series, "a.jpg"), hole())
-    series.keep_mask(series.entries["a.jpg"], hole() & False)
-    assert mask_of(series, "a.jpg") == "nothing is painted yet"
-
-
-def test_each_photo_its_own(series, tmp_path):
-    take(series, save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg", 2))
-    series.keep_mask(series.entries["a.jpg"], hole())
-    series.mask_for = "each"
-    assert mask_of(series, "a.jpg") == mask_of(series, "b.jpg") == "nothing is painted on it"
-    series.keep_mask(series.entries["b.jpg"], hole(box=(0, 0, 5, 5)))
-    assert mask_of(series, "a.jpg") == "nothing is painted on it"
-    series.mask_for = "all"
-    np.testing.assert_array_equal(mask_of(series, "a.jpg"), hole())
-    np.testing.assert_array_equal(mask_of(series, "b.jpg"), hole(box=(0, 0, 5, 5)))
+    batch.keep_mask(batch.entries["c.jpg"], hole((40, 40)))  # its own: the one for all stays
+    np.testing.assert_array_equal(mask_of(batch, "c.jpg"), hole((40, 40)))
+    np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
+    batch.keep_mask(batch.entries["a.jpg"], hole() & False)
+    assert mask_of(batch, "a.jpg") == "nothing is painted yet"
 
 
-def test_the_list_shows_the_mask_and_then_the_result(series, tmp_path):
-    take(series, save(tmp_path / "a.png"))
-    entry = series.entries["a.png"]
+def test_each_photo_its_own(batch, tmp_path):
+    take(batch, save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg", 2))
+    batch.keep_mask(batch.entries["a.jpg"], hole())
+    batch.mask_for = "each"
+    assert mask_of(batch, "a.jpg") == mask_of(batch, "b.jpg") == "nothing is painted on it"
+    batch.keep_mask(batch.entries["b.jpg"], hole(box=(0, 0, 5, 5)))
+    assert mask_of(batch, "a.jpg") == "nothing is painted on it"
+    batch.mask_for = "all"
+    np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
+    np.testing.assert_array_equal(mask_of(batch, "b.jpg"), hole(box=(0, 0, 5, 5)))
+
+
+def test_the_list_shows_the_mask_and_then_the_result(batch, tmp_path):
+    take(batch, save(tmp_path / "a.png"))
+    entry = batch.entries["a.png"]
 
     def reddish() -> float:
-        pixels = np.asarray(Image.open(series.pictures()[0][1])).astype(int)
+        pixels = np.asarray(Image.open(batch.pictures()[0][1])).astype(int)
         return (pixels[5:15, 10:20, 0] - pixels[5:15, 10:20, 2]).mean()
 
-    plain, (_, path) = reddish(), series.pictures()[0]
-    assert series.pictures()[0][1] == path, "drawn once"
-    series.keep_mask(entry, hole())
-    assert reddish() > plain + 30 and series.pictures()[0][1] != path
-    series.begin(iter(()), 1)
-    Image.new("RGB", SIZE, "blue").save(series.out / "a_filled.png")
-    entry.outcome = Outcome(job=series.jobs()[0], state="done")
+    plain, (_, path) = reddish(), batch.pictures()[0]
+    assert batch.pictures()[0][1] == path, "drawn once"
+    batch.keep_mask(entry, hole())
+    assert reddish() > plain + 30 and batch.pictures()[0][1] != path
+    batch.begin(iter(()), 1)
+    Image.new("RGB", SIZE, "blue").save(batch.out / "a_filled.png")
+    entry.outcome = Outcome(job=batch.jobs()[0], state="done")
     assert reddish() < -150
 
 
 # ---- results ----
 
 
-def test_the_archive_holds_results_as_they_are_and_says_what_is_missing(series, tmp_path):
-    take(series, *(save(tmp_path / f"{name}.jpg", seed) for seed, name in enumerate(("a", "b", "ü"))))
-    series.keep_mask(series.entries["a.jpg"], hole())
-    jobs = series.jobs()
+def test_the_archive_holds_results_as_they_are_and_says_what_is_missing(batch, tmp_path):
+    take(batch, *(save(tmp_path / f"{name}.jpg", seed) for seed, name in enumerate(("a", "b", "ü"))))
+    batch.keep_mask(batch.entries["a.jpg"], hole())
+    jobs = batch.jobs()
 
     def work():
         for job in jobs[:1]:
@@ -186,16 +186,16 @@ def test_the_archive_holds_results_as_they_are_and_says_what_is_missing(series, 
         yield Outcome(job=jobs[1], state="failed", error="it is green")
         yield Outcome(job=jobs[2], state="done")
 
-    series.begin(work(), 3)
-    assert series.take().job.name == "a.jpg" and series.take().state == "failed"
-    series.end()
-    series.end()
-    with zipfile.ZipFile(series.archive) as archive:
+    batch.begin(work(), 3)
+    assert batch.take().job.name == "a.jpg" and batch.take().state == "failed"
+    batch.end()
+    batch.end()
+    with zipfile.ZipFile(batch.archive) as archive:
         assert archive.namelist() == ["a_filled.jpg", NOT_FILLED] and archive.testzip() is None
         assert archive.read("a_filled.jpg") == b"result of a.jpg"
         assert archive.read(NOT_FILLED).decode() == "b.jpg: it is green\nü.jpg: stopped before its turn\n"
-    before = series.archive
-    take(series, save(tmp_path / "new.jpg", 9))
-    assert series.archive is None and not before.exists(), "an archive of other photos is not offered"
-    series.delete()
-    assert not series.folder.exists() and not series.public.exists()
+    before = batch.archive
+    take(batch, save(tmp_path / "new.jpg", 9))
+    assert batch.archive is None and not before.exists(), "an archive of other photos is not offered"
+    batch.delete()
+    assert not batch.folder.exists() and not batch.public.exists()

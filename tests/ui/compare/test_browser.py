@@ -34,7 +34,7 @@ def open_comparison(page, without: tuple[str, ...], steps: int = 2) -> None:
 
 def compare(page) -> None:
     page.click("#compare-go")
-    page.locator("#compare-sheet").wait_for(timeout=120_000)
+    page.locator("#compare-sheet").wait_for()
     page.locator("#compare-go").wait_for()
 
 
@@ -87,10 +87,10 @@ def test_three_models_side_by_side(browser, server_with_models, tmp_path):
         assert shown_in(page, "#compare-whole")[1] == f"{stem}_moebius{SAMPLE.image.suffix}"
         pick(page, "Right", "classical")
         page.wait_for_function("() => document.querySelectorAll('#compare-whole img')[1].src.includes('_classical')")
-        assert shown_in(page, "#compare-near")[1] == f"{stem}_classical_near.png"
+        assert shown_in(page, "#compare-closeup")[1] == f"{stem}_classical_closeup.png"
         pick(page, "Left", "flux-fill")
         page.wait_for_function("() => document.querySelectorAll('#compare-whole img')[0].src.includes('_flux-fill')")
-        near = page.locator("#compare-near img").nth(1)
+        near = page.locator("#compare-closeup img").nth(1)
         natural = near.evaluate("one => [one.naturalWidth, one.naturalHeight]")
         box = near.bounding_box()
         assert natural[0] <= box["width"] and natural[1] <= box["height"], "room for it pixel by pixel"
@@ -130,7 +130,7 @@ def test_a_comparison_is_stopped_and_keeps_what_it_has(browser, server_with_mode
     with visit(browser, server_with_models, DESKTOP) as page:
         open_comparison(page, without=("pixelhacker", "flux-fill"), steps=100)
         page.click("#compare-go")
-        page.locator("#panel-classical img").wait_for(state="attached", timeout=60_000)
+        page.locator("#panel-classical img").wait_for(state="attached")
         before = len(server_with_models.lines)
         page.click("#compare-stop")
         page.locator("#compare-go").wait_for()

@@ -21,7 +21,7 @@ from moebius.ui.compare import html
 from moebius.ui.compare.actions import PANEL_PARTS, SHOWN_BEFORE_PANELS, CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.html import prose
-from moebius.ui.pictures import near_box, save_near
+from moebius.ui.pictures import closeup_box, save_closeup
 from moebius.weights import WeightsError
 from tests.helpers.one_by_one import OneByOne
 
@@ -114,9 +114,9 @@ def told(call) -> str:
 def test_each_result_is_shown_when_it_is_there_the_fastest_first(actions, layer, models):
     begun, first, second, third, last = run(actions, layer, ["flux-fill", "moebius", "classical"])
     assert panel(begun, "pixelhacker").place["visible"] is False and not views(begun).views["visible"]
-    assert "At work" in panel(begun, "classical").text and "Waits" in panel(begun, "flux-fill").text
-    assert panel(first, "classical").download["visible"] and "At work" in panel(first, "moebius").text
-    assert panel(second, "moebius").download["visible"] and "At work" in panel(second, "flux-fill").text
+    assert "Running" in panel(begun, "classical").text and "Waiting" in panel(begun, "flux-fill").text
+    assert panel(first, "classical").download["visible"] and "Running" in panel(first, "moebius").text
+    assert panel(second, "moebius").download["visible"] and "Running" in panel(second, "flux-fill").text
     assert panel(third, "flux-fill").download["visible"] and panel(last, "flux-fill").text == gr.skip()
 
     for view, name in ((first, "classical"), (second, "moebius"), (third, "flux-fill")):
@@ -163,7 +163,7 @@ def test_the_student_is_shown_while_a_slow_teacher_works(actions, layer, models)
         assert began.wait(20)
         seen.get(timeout=20)
         view = seen.get(timeout=20)
-        assert panel(view, "moebius").download["visible"] and "At work" in panel(view, "pixelhacker").text
+        assert panel(view, "moebius").download["visible"] and "Running" in panel(view, "pixelhacker").text
         assert seen.empty() and thread.is_alive(), "the teacher is still at it"
     finally:
         release.set()
@@ -258,7 +258,7 @@ def test_any_two_can_be_looked_at_and_the_choice_stays(actions, layer, models):
     next(views_), next(views_)
     whole, near = actions.look("classical", "photo", VISITOR)
     assert [Path(path).name for path in whole["value"]] == ["IMG_1_classical.png", "photo.png"]
-    assert [Path(path).name for path in near["value"]] == ["IMG_1_classical_near.png", "photo_near.png"]
+    assert [Path(path).name for path in near["value"]] == ["IMG_1_classical_closeup.png", "photo_closeup.png"]
     view = next(views_)  # the student's
     assert (views(view).left["value"], views(view).right["value"]) == ("classical", "photo")
     assert views(view).whole == gr.skip()
@@ -270,18 +270,18 @@ def test_the_piece_around_the_hole_is_the_largest_holes_and_pixel_by_pixel(tmp_p
     mask = np.zeros((1000, 2000), bool)
     mask[100:110, 100:110] = True
     mask[500:700, 1000:1200] = True  # its middle is (1100, 600), twice its size 400 × 400
-    assert near_box(mask) == (900, 400, 1300, 800)
+    assert closeup_box(mask) == (900, 400, 1300, 800)
     mask[500:700, 1800:2000] = mask[450:750, 1750:2000] = True  # 250 × 300, at the edge; twice its height is too much
-    assert near_box(mask) == (1500, 360, 2000, 840)
-    assert near_box(np.ones((50, 40), bool)) == (0, 0, 40, 50), "no more than there is"
+    assert closeup_box(mask) == (1500, 360, 2000, 840)
+    assert closeup_box(np.ones((50, 40), bool)) == (0, 0, 40, 50), "no more than there is"
     # A frame, thick only at the right: what is shown is its deepest part, not the photo in its middle.
     mask = np.zeros((1200, 1600), bool)
     mask[100:1100, 100:110] = mask[100:110, 100:1500] = mask[1090:1100, 100:1500] = True
     mask[100:1100, 1300:1500] = True
-    left, _, right, _ = near_box(mask)
+    left, _, right, _ = closeup_box(mask)
     assert left <= 1300 and right >= 1500
     pixels = np.random.default_rng(0).integers(0, 256, (100, 80, 3), np.uint8)
-    path = save_near(Image.fromarray(pixels), (10, 20, 30, 50), tmp_path / "near.png")
+    path = save_closeup(Image.fromarray(pixels), (10, 20, 30, 50), tmp_path / "near.png")
     assert (np.asarray(Image.open(path)) == pixels[20:50, 10:30]).all()
 
 

@@ -374,7 +374,7 @@ def test_fetching_reports_progress_and_can_be_stopped(actions, monkeypatch):
         raise AssertionError("it was stopped")
 
     monkeypatch.setattr(registry, "fetch", fetch)
-    monkeypatch.setattr(Actions, "_lacking", lambda *_: registry.MODELS["moebius"])
+    monkeypatch.setattr(Actions, "_fetchable", lambda *_: registry.MODELS["moebius"])
     actions.fetch_weights("moebius", "places2", VISITOR, lambda share, desc: seen.append((share, desc)))
     assert seen == [(0.25, "Downloading")]
 

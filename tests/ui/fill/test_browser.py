@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import time
 import urllib.request
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def zoom(page) -> float:
 
 
 def wait_for_result(page) -> None:
-    page.locator("#slider img").first.wait_for(timeout=120_000)
+    page.locator("#slider img").first.wait_for()
     page.locator("#go").wait_for()
 
 
@@ -69,10 +68,8 @@ def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, p
         canvas = load(page, photo)
         paint(page, canvas, STROKE)
         scale = WIDTH / PREVIEW / zoom(page)  # pixels of the photo for one of the page
-        started = time.perf_counter()
         page.click("#go")
         wait_for_result(page)
-        assert time.perf_counter() - started < 60
         assert "The classical filler" in page.locator("#facts").inner_text()
         with page.expect_download() as download:
             page.click("#download")
@@ -180,7 +177,7 @@ def test_a_fill_is_stopped_and_the_next_one_runs(browser, server_with_models):
         steps.fill("100")
         steps.press("Tab")
         page.click("#go")
-        page.get_by_text(re.compile(r"Step \d+ of 100")).first.wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"Step \d+ of 100")).first.wait_for()
         before = len(server_with_models.lines)
         page.click("#stop")
         page.locator("#go").wait_for()

@@ -37,7 +37,7 @@ def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
         chooser.value.set_files(tmp_path / "IMG_1234.HEIC")
         paint(page, wait_for_photo(page, PREVIEW), ((-40, 0), (40, 30)))
         page.click("#go")
-        page.locator("#slider img").first.wait_for(timeout=60_000)
+        page.locator("#slider img").first.wait_for()
         page.locator("#go").wait_for()
         shown = page.locator("#slider img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
         assert all(width > 1000 for width in shown), "both pictures are such that the browser shows them"

@@ -91,19 +91,19 @@ def test_the_mask_lies_where_the_click_was_and_a_photo_is_looked_at_once(actions
 
 def test_what_was_seen_is_kept_for_few_and_whoever_clicked_longest_ago_waits_again(actions, discs, tmp_path):
     clicks, path = select.SelectActions(actions), photo(tmp_path)
-    sessions = [load(actions, path, number) for number in range(select.MOST_SEEN + 2)]
-    for number in range(select.MOST_SEEN):
+    sessions = [load(actions, path, number) for number in range(select.MAX_EMBEDDINGS + 2)]
+    for number in range(select.MAX_EMBEDDINGS):
         click(clicks, 0.5, 0.5, number)
     click(clicks, 0.1, 0.1, 0)  # the first is now the last
     for number in (-2, -1):
         click(clicks, 0.5, 0.5, number % len(sessions))
-    kept = [number for number, session in enumerate(sessions) if session.seen]
-    assert kept == [0, *range(3, len(sessions))] and len(kept) == select.MOST_SEEN
+    kept = [number for number, session in enumerate(sessions) if session.embedding]
+    assert kept == [0, *range(3, len(sessions))] and len(kept) == select.MAX_EMBEDDINGS
     before = len(discs.looked)
     click(clicks, 0.5, 0.5, 0)
     assert len(discs.looked) == before
     click(clicks, 0.5, 0.5, 1)
-    assert len(discs.looked) == before + 1 and sessions[1].seen and not sessions[3].seen
+    assert len(discs.looked) == before + 1 and sessions[1].embedding and not sessions[3].embedding
 
 
 def test_visitors_who_left_are_no_burden(actions, discs, tmp_path):
@@ -150,6 +150,13 @@ def test_the_time_limit_holds_and_the_next_click_is_answered(actions, discs, tmp
     assert "5" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
     monkeypatch.setattr(segment, "load", lambda files, device: discs)
     assert click(clicks, 0.5, 0.5).any()
+
+
+def test_a_wrong_folder_is_named_and_nothing_is_offered_in_its_place(actions, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_SELECT_WEIGHTS", str(tmp_path))
+    line, button = select.SelectActions(actions).about()
+    assert "it needs config.json and model.safetensors" in line and str(tmp_path.parent) not in line
+    assert button["visible"] is False
 
 
 def test_a_photo_of_many_is_selected_in_as_well(actions, discs, tmp_path):

@@ -22,9 +22,7 @@ from tests.helpers.editor import (
     toucher,
     wait_for_mask,
 )
-from tests.helpers.page_server import serve
 
-BUSY_MS = 120_000
 # Gradio zooms, and sees where a pointer is, with the next picture it draws: on a busy machine that may take a while.
 ZOOM = """async () => {
     const {image_container: picture, app} = window.editor, {scale, x, y} = picture, wanted = 2.5 * scale.x;
@@ -40,7 +38,7 @@ def photo(tmp_path_factory) -> Path:
 
 
 def said(page, text: str) -> None:
-    expect(page.locator("#select-said")).to_contain_text(text, timeout=BUSY_MS)
+    expect(page.locator("#select-said")).to_contain_text(text)
 
 
 class Answers:
@@ -78,7 +76,7 @@ def test_clicks_add_objects_and_take_them_away(browser, server_with_models, phot
         page.keyboard.down("Alt")
         page.mouse.click(x - 100, y - 60)
         page.keyboard.up("Alt")
-        said(page, "Taken away")
+        said(page, "Removed")
         rest = painted(page)
         np.testing.assert_array_equal(rest, both & ~first, "the same place, the same object")
         page.keyboard.press("Control+z")
@@ -106,7 +104,7 @@ def test_two_clicks_at_once_are_both_answered_and_a_drag_is_no_click(browser, se
         page.mouse.up()
         page.mouse.click(x - 100, y - 60)
         page.mouse.click(x + 120, y + 40)
-        page.wait_for_function("() => !moebiusSelect.waiting()", timeout=BUSY_MS)
+        page.wait_for_function("() => !moebiusSelect.waiting()")
         said(page, "Added")
         np.testing.assert_array_equal(painted(page), answers.masks[0] | answers.masks[1])
         assert len(answers.masks) == 2
@@ -135,7 +133,7 @@ def test_taps_on_a_phone_with_the_eraser_and_two_fingers(browser, server_with_mo
         snapshot(page, "select-phone-1-added")
         page.locator('#brush button[aria-label="Erase"]').tap()
         page.touchscreen.tap(x + 30, y - 20)
-        said(page, "Taken away")
+        said(page, "Removed")
         assert not painted(page).any()
         assert page.evaluate("() => document.documentElement.scrollWidth <= 390")
         for button in page.locator("#mask-tools button").all():
@@ -188,12 +186,3 @@ def test_without_weights_the_page_says_what_is_lacking_and_offers_it(browser, se
         expect(page.get_by_text("could not be downloaded")).to_be_visible()
         expect(page.locator("#select-get")).to_be_visible()
         assert not painted(page).any()
-
-
-def test_a_page_that_was_given_a_wrong_folder_says_so(browser, tmp_path, photo):
-    with serve(tmp_path, MOEBIUS_SELECT_WEIGHTS=str(tmp_path)) as server, visit(browser, server, DESKTOP) as page:
-        load(page, photo)
-        page.locator("#mask-tools [data-do=select]").click()
-        expect(page.locator("#select-line")).to_contain_text("it needs config.json and model.safetensors")
-        expect(page.locator("#select-get")).to_be_hidden()
-        assert str(tmp_path.parent) not in page.locator("#select-line").inner_text()
