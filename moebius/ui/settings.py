@@ -159,7 +159,7 @@ def _network() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     """Variant, recipe, scheduler."""
     default = SamplingConfig()
     named = [(variant.title, variant.name) for variant in catalog.VARIANTS.values()]
-    variants = [("Automatic: what is installed, else Places2", ""), *named]
+    variants = [("Installed one, else Places2", ""), *named]
     variant = gr.Dropdown(variants, value="", label="Variant of the weights", min_width=300)
     with gr.Row():
         recipe = gr.Dropdown(list(RECIPES), value=default.recipe, label="Recipe", min_width=120)
