@@ -59,7 +59,6 @@ HEAVY = {"torch", "diffusers", "transformers", "gradio", "cv2", "scipy", "matplo
 
 KNOWN = {
     "circle: moebius.models.fused.unet, moebius.models.unet",
-    "moebius/ui/batch/photo_batch.py is too long",
 }
 """Of these one stays: the network and its fast form know each other, by an import inside a function."""
 
