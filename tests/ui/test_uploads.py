@@ -72,7 +72,7 @@ def test_an_agents_address_and_data_above_the_limit_are_refused(small_server, ca
     for image, told in (
         (f"http://127.0.0.1:{port}/x.png", "not fetched here"),
         ("https://huggingface.co/x.png", "not fetched here"),
-        (sent(b"\0" * (MAX_BYTES + 3)), "at most 0.0953"),
+        (sent(b"\0" * (MAX_BYTES + 3)), "at most 98 KiB"),
     ):
         answer = calls(small_server.url, "inpaint", image=image, mask_image=good, model="classical")
         assert answer.isError and told in answer.content[0].text, answer.content
