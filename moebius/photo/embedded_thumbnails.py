@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-import re
 
 from PIL import Image, ImageOps
 
-from moebius.photo.ifd import read_directory, read_layout, read_values
+from moebius.photo.ifd import Layout, read_directory, read_layout, read_values, value_size
 from moebius.photo.jpeg_segments import SOS, read_segments
+from moebius.photo.text_pictures import blank_text_pictures
+from moebius.photo.tiff_tags import LAYERS
 
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/=\r\n]|&#x?[0-9A-Fa-f]{1,2};){512,}")
 _EXIF = b"Exif\0\0"
-_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/"
-_STRIP_OFFSETS, _STRIP_BYTES = 273, 279
+_STRIPS, _JPEG = (273, 279), (513, 514)
+"""Offset and length of an uncompressed thumbnail, and of a JPEG thumbnail."""
+_DIRECTORIES = (34665, 34853, 40965)
 
 
 def hide_pictures(metadata: bytes, picture: Image.Image) -> bytes:
@@ -26,17 +27,17 @@ def hide_pictures(metadata: bytes, picture: Image.Image) -> bytes:
         metadata: EXIF data (with or without the "Exif" header), XMP, Photoshop resources, or anything else.
         picture: the edited picture as stored, RGB; a preview will do.
     """
-    out = bytearray(metadata)
+    out, spans = bytearray(metadata), _spans(metadata)
     at = metadata.find(b"\xff\xd8\xff")
     while at >= 0:
-        end = _end_of_jpeg(metadata, at)
+        # a preview without an end marker goes no further than the tag that holds it
+        limit = min((end for start, end in spans if start <= at < end), default=len(metadata))
+        end = _end_of_jpeg(metadata[:limit], at)
         if end is not None:
             out[at:end] = _thumbnail(metadata[at:end], picture)
         at = metadata.find(b"\xff\xd8\xff", end or at + 2)
-    if b"<x:xmpmeta" in metadata[:512] or metadata.startswith(_EXTENDED_XMP):
-        return _BASE64.sub(lambda found: b" " * len(found[0]), bytes(out))
-    _blank_strips(out)
-    return bytes(out)
+    _blank_raw_pictures(out)
+    return blank_text_pictures(bytes(out))
 
 
 def _end_of_jpeg(data: bytes, start: int) -> int | None:
@@ -65,18 +66,62 @@ def _thumbnail(old: bytes, picture: Image.Image) -> bytes:
     return bytes(len(old))
 
 
-def _blank_strips(metadata: bytearray) -> None:
-    """Zero the uncompressed thumbnail of EXIF data, in place: the picture of the second directory."""
-    start = len(_EXIF) if metadata.startswith(_EXIF) else 0
-    exif = bytes(metadata[start:])
+def _spans(metadata: bytes) -> list[tuple[int, int]]:
+    """(start, end) of every tag's values in EXIF data, and of the JPEG thumbnail; none where there are no EXIF data."""
+    start, exif = _body(metadata)
+    spans: list[tuple[int, int]] = []
     try:
         layout = read_layout(exif)
-        _, second = read_directory(exif, layout, layout.first)
+        _collect(exif, layout, layout.first, spans, set())
+    except ValueError:
+        pass
+    return [(start + first, start + end) for first, end in spans]
+
+
+def _collect(exif: bytes, layout: Layout, at: int, spans: list[tuple[int, int]], seen: set[int]) -> None:
+    """Add the spans of the directory at `at`, of those below it and of the next one."""
+    if not at or at in seen:
+        return
+    seen.add(at)
+    try:
+        entries, following = read_directory(exif, layout, at)
+    except ValueError:
+        return
+    for tag, entry in entries.items():
+        size = entry.count * value_size(entry.kind)
+        if tag in _DIRECTORIES and size == 4:
+            _collect(exif, layout, read_values(exif, layout, entry)[0], spans, seen)
+        elif size > 4:
+            spans.append((entry.offset, entry.offset + size))
+    if set(_JPEG) <= entries.keys():
+        where, length = (read_values(exif, layout, entries[tag])[0] for tag in _JPEG)
+        spans.append((where, where + length))
+    _collect(exif, layout, following, spans, seen)
+
+
+def _blank_raw_pictures(metadata: bytearray) -> None:
+    """Zero, in place, the uncompressed thumbnail of EXIF data (the picture of the second directory) and layers."""
+    start, exif = _body(metadata)
+
+    def blank(offset: int, length: int) -> None:
+        end = min(offset + length, len(exif))
+        metadata[start + offset : start + end] = bytes(max(0, end - offset))
+
+    try:
+        layout = read_layout(exif)
+        first, second = read_directory(exif, layout, layout.first)
+        for tag in LAYERS.keys() & first.keys():
+            blank(first[tag].offset, first[tag].count * value_size(first[tag].kind))
         entries = read_directory(exif, layout, second)[0] if second else {}
-        if _STRIP_OFFSETS in entries and _STRIP_BYTES in entries:
-            offsets = read_values(exif, layout, entries[_STRIP_OFFSETS])
-            for offset, length in zip(offsets, read_values(exif, layout, entries[_STRIP_BYTES]), strict=False):
-                end = min(offset + length, len(exif))
-                metadata[start + offset : start + end] = bytes(max(0, end - offset))
+        if set(_STRIPS) <= entries.keys():
+            offsets, lengths = (read_values(exif, layout, entries[tag]) for tag in _STRIPS)
+            for offset, length in zip(offsets, lengths, strict=False):
+                blank(offset, length)
     except ValueError:
         return  # no EXIF, or damaged: then nobody finds a thumbnail by it
+
+
+def _body(metadata: bytes | bytearray) -> tuple[int, bytes]:
+    """EXIF data without their header, and the header's length."""
+    start = len(_EXIF) if metadata.startswith(_EXIF) else 0
+    return start, bytes(metadata[start:])

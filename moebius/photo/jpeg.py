@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from moebius.photo import images
-from moebius.photo.embedded_thumbnails import hide_pictures
+from moebius.photo.jpeg_metadata import keep_metadata
 from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, read_segments
 from moebius.photo.silence import quiet
 
-APP2, APP11, APP14 = 0xE2, 0xEB, 0xEE
+APP14 = 0xEE
 HUFFMAN, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1), (0xC2, 0xCA), (0xC9, 0xCA)
 
 
@@ -36,7 +36,7 @@ def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple
         The file, and notes on what could not be kept.
     """
     segments, end = read_segments(data)
-    header, notes = _keep_metadata(segments, images.preview(picture))
+    header, notes = keep_metadata(segments, images.preview(picture))
     if len(data) - end > 64:  # a few bytes of padding are nothing to speak of
         notes.append(
             "What the file held behind the photo (a second picture, gain map or video) was left out, because it "
@@ -64,23 +64,6 @@ def _reason_to_recode(segments: list[Segment]) -> str | None:
     if any(max(axis) % factor for axis in zip(*sampling, strict=True) for factor in axis):
         return "unusual subsampling"
     return None
-
-
-def _keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[Segment], list[str]]:
-    """The metadata segments for the edited file, and notes on those that had to go."""
-    kept, notes = [], []
-    for segment in segments:
-        if not segment.is_metadata:
-            continue
-        if segment.marker == APP2 and segment.payload.startswith(b"MPF\0"):
-            continue  # an index of the pictures behind the photo, which are gone
-        if segment.marker == APP11 and segment.payload.startswith(b"JP"):
-            notes.append("Content credentials were left out: their signature does not hold for an edited photo.")
-            continue
-        if not segment.payload.startswith(b"ICC_PROFILE\0"):
-            segment = Segment(segment.marker, segment.raw[:4] + hide_pictures(segment.payload, preview))
-        kept.append(segment)
-    return kept, list(dict.fromkeys(notes))
 
 
 # ---- coefficients ----

@@ -11,10 +11,13 @@ from PIL import Image
 
 from moebius.photo import images
 from moebius.photo.embedded_thumbnails import hide_pictures
+from moebius.photo.text_pictures import read_raw_profile, write_raw_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_MAX_TEXT_BYTES = 16 * 2**20
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _KEPT_UNSAFE = (b"IHDR", b"PLTE", b"IEND", b"bKGD", b"sBIT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB")
 _KEPT_UNSAFE += (b"cICP", b"mDCV", b"cLLI", b"oFFs", b"pCAL", b"sCAL", b"sTER")
@@ -107,10 +110,45 @@ def encode_png(
             notes = ("Content credentials were left out: their signature does not hold for an edited photo.",)
         elif name not in _ANIMATION and (name[3:4].islower() or name in _KEPT_UNSAFE):
             content = header.pack() if name == b"IHDR" else content
-            if name == b"eXIf" or content.startswith(b"XML:com.adobe.xmp\0\0"):
+            if name == b"eXIf":
                 content = hide_pictures(content, preview)
+            elif name in _TEXT:
+                content = _hide_in_text(name, content, preview)
+            if content is None:
+                notes += (f"Text of more than {_MAX_TEXT_BYTES >> 20} MiB was left out: it may hold a picture.",)
+                continue
             (before if target is None else after).append((name, content))
     return join_chunks([*before, (b"IDAT", compress(samples, header)), *after, (b"IEND", b"")]), notes
+
+
+def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | None:
+    """A text chunk's content in which pictures show `preview` or are blank; None where it is too long to look at."""
+    keyword, _, rest = content.partition(b"\0")
+    head, text = b"", rest
+    if name == b"zTXt":
+        head, text = rest[:1], rest[1:]
+    elif name == b"iTXt":
+        language, _, behind = rest[2:].partition(b"\0")
+        translated, _, text = behind.partition(b"\0")
+        head = rest[:2] + language + b"\0" + translated + b"\0"
+    packed = name == b"zTXt" or (name == b"iTXt" and head[:1] == b"\1")
+    if packed:
+        inflate = zlib.decompressobj()
+        try:
+            text = inflate.decompress(text, _MAX_TEXT_BYTES)
+        except zlib.error:
+            return content  # damaged: nobody can read it
+        if inflate.unconsumed_tail:
+            return None
+    profile = read_raw_profile(text) if keyword.startswith(b"Raw profile type ") else None
+    if profile:
+        hidden = hide_pictures(profile[1], preview)
+        new = text if hidden == profile[1] else write_raw_profile(profile[0], hidden)
+    else:
+        new = hide_pictures(text, preview)
+    if new == text:
+        return content
+    return keyword + b"\0" + head + (zlib.compress(new) if packed else new)
 
 
 def new_png(raster: Image.Image | np.ndarray, chunks: list[tuple[bytes, bytes]]) -> bytes:

@@ -95,6 +95,32 @@ def test_photoshop_and_xmp_thumbnails():
     assert blank == xmp % (b" " * len(encoded))
 
 
+def test_a_preview_without_an_end_goes_no_further_than_its_tag():
+    """MakerNotes hold previews cut to their length; GPS and text lie behind them."""
+    preview = jpeg(RED)[:-2]
+    note, text = b"ACME\0\1\0\0" + preview, b"kept behind the note\0"
+    entries = struct.pack("<HHII", 270, 2, len(text), 100 + len(note)) + struct.pack("<HHII", 37500, 7, len(note), 100)
+    exif = (
+        b"Exif\0\0" + (b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + bytes(4)).ljust(100, b"\0") + note + text
+    )
+    new = hide_pictures(exif, Image.new("RGB", (1600, 1200), BLUE))
+    start = exif.index(preview)
+    assert new[:start] == exif[:start] and new[start + len(preview) :] == text and len(new) == len(exif)
+    np.testing.assert_allclose(mean(Image.open(io.BytesIO(new[start:]))), BLUE, atol=4)
+
+
+def test_layers_in_exif_data_are_blanked():
+    layers = bytes(RED) * 300
+    entry = struct.pack("<HHII", 37724, 7, len(layers), 60)
+    exif = (
+        b"Exif\0\0"
+        + (b"II*\0\x08\0\0\0" + struct.pack("<H", 1) + entry + bytes(4)).ljust(60, b"\0")
+        + layers
+        + b"behind"
+    )
+    assert hide_pictures(exif, Image.new("RGB", (8, 8))) == exif.replace(layers, bytes(len(layers)))
+
+
 def test_damaged_metadata_pass_unchanged():
     for metadata in (b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"\xff\xd8\xff", b"II*\0\x08\0\0\0\xff\xff"):
         assert hide_pictures(metadata, Image.new("RGB", (8, 8))) == metadata

@@ -1,3 +1,4 @@
+import base64
 import io
 import struct
 import zlib
@@ -173,3 +174,61 @@ def test_filters_compress_a_smooth_picture_as_well_as_pillow_does():
     ours, _ = png.encode_png(theirs.getvalue(), image, image, np.ones((300, 400), bool))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(ours))), np.asarray(image))
     assert len(ours) < 1.1 * theirs.tell()
+
+
+# ---- pictures in text ----
+
+
+def jpeg(value: int) -> bytes:
+    out = io.BytesIO()
+    noise = rng().integers(0, 20, (60, 80)).astype(np.uint8)
+    Image.fromarray(noise + np.uint8(value)).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def raw_profile() -> bytes:
+    digits = (b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + jpeg(40) + b"behind").hex().encode()
+    count = len(digits) // 2
+    return b"\nexif\n%8d\n" % count + b"\n".join(digits[i : i + 72] for i in range(0, len(digits), 72)) + b"\n"
+
+
+def xmp(old: bool = False) -> bytes:
+    packet = b"<rdf:RDF><a>%b</a><b>kept</b></rdf:RDF>" % base64.b64encode(jpeg(40))
+    return packet if old else b"<x:xmpmeta>" + packet + b"</x:xmpmeta>"
+
+
+TEXTS = {
+    "raw profile": (b"tEXt", b"Raw profile type APP1\0" + raw_profile()),
+    "compressed raw profile": (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_profile())),
+    "XMP": (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp()),
+    "compressed XMP": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp())),
+    "XMP without a wrapper": (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(old=True)),
+    "any text": (b"zTXt", b"Thumbnail\0\0" + zlib.compress(base64.b64encode(jpeg(40)))),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_pictures_in_text_chunks_show_the_new_picture_or_nothing(kind):
+    name, content = TEXTS[kind]
+    after = dict(png.read_chunks(edit(make(8, png.RGB, [(name, content)]))[2].data))[name]
+    keyword = content.split(b"\0")[0] + b"\0"
+    assert after.startswith(keyword)
+    head = len(keyword) + {b"tEXt": 0, b"zTXt": 1, b"iTXt": 4}[name]
+    packed = name == b"zTXt" or content[len(keyword)] == 1
+    old, new = (zlib.decompress(text[head:]) if packed else text[head:] for text in (content, after))
+    assert len(new) == len(old)
+    if "profile" in kind:
+        old, new = (bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode()) for text in (old, new))
+        assert new[:20] == old[:20] and new.endswith(b"behind")
+        small = Image.open(io.BytesIO(new[20:]))
+        assert small.size == (80, 60) and not any(old[i : i + 40] in new for i in range(700, len(old) - 46, 40))
+    else:
+        assert new == old.replace(base64.b64encode(jpeg(40)), b" " * len(base64.b64encode(jpeg(40))))
+
+
+def test_text_without_pictures_stays_byte_for_byte():
+    texts = [(b"tEXt", b"Comment\0hello"), (b"zTXt", b"Long\0\0" + zlib.compress(b"words " * 3000, 1))]
+    texts.append((b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x:xmpmeta/>", 0)))
+    texts.append((b"zTXt", b"Damaged\0\0no zlib"))
+    chunks = png.read_chunks(edit(make(8, png.RGB, texts))[2].data)
+    assert [chunk for chunk in chunks if chunk[0] in (b"tEXt", b"zTXt", b"iTXt")] == texts
