@@ -1,4 +1,4 @@
-"""The command line: `python -m eval run | generate | score | time | report | sheet | models`.
+"""The command line: `python -m eval run | generate | score | time | report | sheet | validate-metrics | models`.
 
 Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C, and what was done is kept. Heavy
 imports stand inside the commands, so that help answers at once.
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from eval.data.protocols import PROTOCOLS
-from eval.metrics.names import FEATURES, PERCEPTUAL
+from eval.metrics.names import FEATURES, OFFLINE, PERCEPTUAL, REMOVAL
 from moebius.config import RECIPES, SCHEDULERS
 
 SAMPLING = {
@@ -25,6 +25,20 @@ SAMPLING = {
     "prompt": "prompt",
 }
 """Options, and the fields of `SamplingConfig` that they set."""
+
+
+STEPS = {
+    "run": "all steps; a killed run continues where it was",
+    "generate": "make the fills, one PNG per picture",
+    "score": "score the fills that are there",
+    "time": "measure times, memory and multiply-adds",
+    "report": "write results.json, results.md and results.html",
+    "sheet": "pictures of fills: the first 24 of the set, and each model's 24 worst",
+}
+"""Commands that are methods of `Evaluation`, and what they do."""
+STARTING = ("run", "generate")
+"""Steps that begin an evaluation; the others read what was asked for from its folder."""
+VALIDATE = "validate-metrics"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -53,31 +67,36 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m eval",
         description="Measure how well models fill holes: fills, scores, times and a report, each step resumable.",
     )
-    commands = parser.add_subparsers(
-        dest="name", required=True, metavar="run | generate | score | time | report | sheet | models"
-    )
-    texts = {
-        "run": "all steps; a killed run continues where it was",
-        "generate": "make the fills, one PNG per picture",
-        "score": "score the fills that are there",
-        "time": "measure times, memory and multiply-adds",
-        "report": "write results.json, results.md and results.html",
-        "sheet": "pictures of fills: the first 24 of the set, and each model's 24 worst",
-    }
-    for name, text in texts.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".",
-                                      argument_default=argparse.SUPPRESS)  # fmt: skip
-        _add_options(command, starts=name in ("run", "generate"))
+    commands = parser.add_subparsers(dest="name", required=True, metavar=" | ".join((*STEPS, VALIDATE, "models")))
+    for name, text in STEPS.items():
+        command = _command(commands, name, text)
+        kept = "" if name in STARTING else " (default: as in the run before)"
+        for add_options in (_add_data, _add_models, _add_metrics, _add_timing):
+            add_options(command, kept)
+        if name == "run":
+            command.add_argument("--no-time", action="store_true", default=False, help="leave the timing step out")
         command.set_defaults(command=_step)
+    text = "which metrics order blurred, swapped and other spoilt fills as people do"
+    validation = _command(commands, VALIDATE, text)
+    _add_data(validation, " (default: samples/heldout)")
+    _add_metrics(validation, " (default here: efficientnet-lite0)")
+    validation.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cpu)")
+    validation.set_defaults(command=_validate)
     listing = commands.add_parser("models", help="names that --models takes")
     listing.set_defaults(command=_models)
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser, starts: bool) -> None:
+def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
+    """A subcommand with a folder for what it writes; options that are not given do not appear."""
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", argument_default=argparse.SUPPRESS
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="fills, scores and report")
-    kept = "" if starts else " (default: as in the run before)"
+    return parser
 
+
+def _add_data(parser: argparse.ArgumentParser, kept: str) -> None:
     data = parser.add_argument_group("data" + kept)
     data.add_argument("--data", metavar="DATA", help=f"folder, list file or protocol: {', '.join(PROTOCOLS)}")
     data.add_argument("--folder", metavar="DIR", help="with a protocol: where its pictures are")
@@ -86,8 +105,11 @@ def _add_options(parser: argparse.ArgumentParser, starts: bool) -> None:
     data.add_argument("--seed", type=int, metavar="N", help="of masks and fills (default: 0)")
     data.add_argument("--limit", type=int, metavar="N", help="only the first N pictures by name")
 
+
+def _add_models(parser: argparse.ArgumentParser, kept: str) -> None:
     models = parser.add_argument_group("models" + kept)
     models.add_argument("--models", type=_names, metavar="A,B", help="by name, see: python -m eval models")
+    models.add_argument("--reference", metavar="MODEL", help="the others are compared with it (default: the first)")
     models.add_argument("--weights", action="append", metavar="[MODEL=]DIR", help="folder of weights; repeatable")
     models.add_argument("--variant", metavar="NAME", help="of the published weights")
     models.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
@@ -104,20 +126,24 @@ def _add_options(parser: argparse.ArgumentParser, starts: bool) -> None:
     models.add_argument("--set", action="append", metavar="MODEL.OPTION=VALUE", help="one of these for one model, "
                         "e.g. flux-fill.steps=50; repeatable")  # fmt: skip
 
+
+def _add_metrics(parser: argparse.ArgumentParser, kept: str) -> None:
     metrics = parser.add_argument_group("metrics" + kept)
     metrics.add_argument("--features", choices=FEATURES, help="inception: FID and KID (default); efficientnet-lite0: "
                          "stand-ins with names of their own, without a download")  # fmt: skip
     metrics.add_argument("--perceptual", choices=PERCEPTUAL, help="LPIPS network (default: alex)")
+    metrics.add_argument("--removal", choices=REMOVAL, help="network of the removal scores (default: "
+                         "efficientnet-lite2, without a download)")  # fmt: skip
+    metrics.add_argument("--dinov2", metavar="DIR", help="with --removal dinov2-giant: its weights")
     metrics.add_argument("--antialias", action=argparse.BooleanOptionalAction, help="resize before Inception "
                          "(default: off, as in published figures)")  # fmt: skip
     metrics.add_argument("--download", action=argparse.BooleanOptionalAction, help="fetch the metrics' networks")
-    metrics.add_argument("--reference", metavar="MODEL", help="the others are compared with it (default: the first)")
 
+
+def _add_timing(parser: argparse.ArgumentParser, kept: str) -> None:
     timing = parser.add_argument_group("time" + kept)
     timing.add_argument("--rounds", type=int, metavar="N", help="fills per model after warm-up (default: 5)")
     timing.add_argument("--time-batches", type=_numbers, metavar="1,4", help="batch sizes that are timed (default: 1)")
-    if parser.prog.endswith(" run"):
-        timing.add_argument("--no-time", action="store_true", default=False, help="leave the timing step out")
 
 
 def _step(options: argparse.Namespace) -> int:
@@ -127,8 +153,7 @@ def _step(options: argparse.Namespace) -> int:
     from eval.workers import Workers
 
     given = _given(vars(options))
-    starts = options.name in ("run", "generate")
-    if starts:
+    if options.name in STARTING:
         settings = Settings(**given)
     else:
         import dataclasses
@@ -154,9 +179,12 @@ def _step(options: argparse.Namespace) -> int:
 
 def _given(options: dict) -> dict:
     """Parsed options -> fields of `Settings`, only those that were given."""
-    fields = ("data", "folder", "masks", "size", "seed", "limit", "models", "variant", "device", "dtype", "batch",
-              "features", "perceptual", "antialias", "download", "reference", "rounds", "time_batches")  # fmt: skip
-    given = {name: options[name] for name in fields if name in options}
+    from dataclasses import fields
+
+    from eval.settings import Settings
+
+    plain = {field.name for field in fields(Settings)} - {"weights", "sampling", "overrides"}
+    given = {name: value for name, value in options.items() if name in plain}
     sampling = {field: options[name] for name, field in SAMPLING.items() if name in options}
     if sampling:
         given["sampling"] = sampling
@@ -190,6 +218,19 @@ def _print_results(results: dict, out: Path) -> None:
 
     print(*suspicions(results), main_table(results, None).first(-2).text(), sep="\n")
     print(f"Report: {out / 'results.html'}")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    _quieten()
+    from eval import validate
+    from eval.data.heldout import SHIPPED_SET
+    from eval.settings import Settings
+
+    given = {"data": str(SHIPPED_SET), "features": OFFLINE} | _given(vars(options))
+    result = validate.validate(Settings(**given), options.output)
+    shown = validate.table(result)
+    print(shown.text(), shown.note, f"Figures: {options.output / validate.FILE}", sep="\n")
+    return 0
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from eval.contestants import ROOT
 from eval.data.dataset import DataSet, Sample
 from eval.generate import AHEAD, chunks, composited_path
 from eval.metrics import pixels
-from eval.metrics.names import FEATURES, PERCEPTUAL
+from eval.metrics.names import FEATURES, OFFLINE_REMOVAL, PERCEPTUAL, REMOVAL
 from eval.workers import Workers
 from moebius.progress import counter
 from moebius.read_ahead import read_ahead
@@ -29,12 +29,11 @@ from moebius.read_ahead import read_ahead
 if TYPE_CHECKING:
     from eval.metrics.features import Extractor
     from eval.metrics.perceptual import Perceptual
+    from eval.metrics.tokens import Tokens
 
 CODE = (
     "eval/score.py",
-    "eval/metrics/pixels.py",
-    "eval/metrics/perceptual.py",
-    "eval/metrics/features.py",
+    "eval/metrics/*.py",
     "eval/data/dataset.py",
 )
 LIBRARIES = ("torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "Pillow")
@@ -52,9 +51,14 @@ class Metrics:
     antialias: bool = False
     """Resize of the pictures before Inception; off is the published recipe."""
     allow_download: bool = False
+    removal: str = OFFLINE_REMOVAL
+    """A name in `names.REMOVAL`."""
+    removal_folder: str | None = None
+    """Of DINOv2's weights."""
 
     def __post_init__(self) -> None:
-        for value, known in ((self.features, FEATURES), (self.perceptual, PERCEPTUAL)):
+        chosen = ((self.features, FEATURES), (self.perceptual, PERCEPTUAL), (self.removal, REMOVAL))
+        for value, known in chosen:
             if value is not None and value not in known:
                 raise ValueError(f"unknown metric network {value!r}; choose from {', '.join(known)}")
 
@@ -73,6 +77,7 @@ class Metrics:
         return {
             "features": self.features,
             "perceptual": self.distance,
+            "removal": self.removal,
             "antialias": self.antialias if self.features == "inception" else None,
             "batch": BATCH,
             "device": device.partition(":")[0],
@@ -90,13 +95,17 @@ class Networks:
     """The networks of the metrics, loaded once for all contestants."""
 
     def __init__(self, metrics: Metrics, device: str) -> None:
-        from eval.metrics import features, perceptual
+        from eval.metrics import features, perceptual, tokens
 
         self.extractor: Extractor = features.make(
             metrics.features, metrics.antialias, device, allow_download=metrics.allow_download
         )
         self.perceptual: Perceptual = perceptual.make(metrics.distance, device, metrics.allow_download)
+        self.tokens: Tokens = tokens.make(
+            metrics.removal, Path(metrics.removal_folder) if metrics.removal_folder else None, device
+        )
         self.distance_key = metrics.distance_key
+        self.removal_keys = (REMOVAL[metrics.removal].published[0], REMOVAL[metrics.removal].spread[0])
 
 
 def scores_folder(out: Path, name: str, config: dict) -> Path:
@@ -164,22 +173,31 @@ def read_fill(fills: Path, sample: Sample) -> np.ndarray:
 
 def _score_chunk(chunk: tuple[Sample, ...], loaded: list[tuple], networks: Networks) -> bytes:
     truths, masks, composited = (list(column) for column in zip(*loaded, strict=True))
-    rows = [
-        {"id": sample.id, "composited": scores}
-        for sample, scores in zip(chunk, _scores(composited, truths, masks, networks), strict=True)
-    ]
+    scored = picture_scores(composited, truths, masks, networks)
+    rows = [{"id": sample.id, "composited": row} for sample, row in zip(chunk, scored, strict=True)]
     return _pack(rows, features_of(networks.extractor, composited))
 
 
-def _scores(fills: list, truths: list, masks: list, networks: Networks) -> list[dict]:
-    """Per-picture scores, each over the picture and, with `_hole`, inside the hole."""
+def picture_scores(
+    fills: list[np.ndarray], truths: list[np.ndarray], masks: list[np.ndarray], networks: Networks
+) -> list[dict[str, float | None]]:
+    """Per-picture scores by key, each over the picture and, with `_hole`, inside the hole; removal scores see the fill
+    alone and may be None.
+
+    Args:
+        fills, truths: (H, W, 3) uint8.
+        masks: (H, W) bool.
+    """
     import torch
+
+    from eval.metrics.removal import removal_scores
 
     rows = []
     for fill, truth, mask in zip(fills, truths, masks, strict=True):
         psnr, psnr_hole = pixels.psnr(fill, truth, mask)
         ssim, ssim_hole = pixels.ssim(fill, truth, mask)
         rows.append({"psnr": psnr, "psnr_hole": psnr_hole, "ssim": ssim, "ssim_hole": ssim_hole})
+        rows[-1] |= zip(networks.removal_keys, removal_scores(fill, mask, networks.tokens), strict=True)
     key = networks.distance_key
     for places in _by_size(truths):
         a, b = (pixels.to_bytes([column[index] for index in places]) for column in (fills, truths))

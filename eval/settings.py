@@ -9,6 +9,7 @@ from pathlib import Path
 from eval import store
 from eval.contestants import Options
 from eval.data.dataset import Request
+from eval.metrics.names import OFFLINE_REMOVAL
 from eval.score import Metrics
 from moebius.config import SamplingConfig
 from moebius.files import read_json
@@ -42,6 +43,8 @@ class Settings:
     features: str = "inception"
     perceptual: str | None = None
     antialias: bool = False
+    removal: str = OFFLINE_REMOVAL
+    dinov2: str | None = None
     download: bool = False
     reference: str | None = None
     """Model that the others are compared with; None: the first."""
@@ -79,8 +82,14 @@ class Settings:
 
     @property
     def metrics(self) -> Metrics:
-        return Metrics(features=self.features, perceptual=self.perceptual, antialias=self.antialias,
-                       allow_download=self.download)  # fmt: skip
+        return Metrics(
+            features=self.features,
+            perceptual=self.perceptual,
+            antialias=self.antialias,
+            allow_download=self.download,
+            removal=self.removal,
+            removal_folder=self.dinov2,
+        )
 
     def save(self, out: Path) -> None:
         store.write_json(out / FILE, dataclasses.asdict(self))

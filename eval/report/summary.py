@@ -15,7 +15,7 @@ from eval.contestants import Contestant
 from eval.data.dataset import DataSet
 from eval.metrics import frechet, kid, uids
 from eval.metrics.intervals import Bootstrap, Interval
-from eval.metrics.names import FEATURES, PERCEPTUAL
+from eval.metrics.names import FEATURES, PERCEPTUAL, REMOVAL
 from eval.score import Metrics, Scores
 from eval.store import number
 
@@ -39,16 +39,22 @@ class Figure:
 
 
 def figures(metrics: Metrics) -> dict[str, list[Figure]]:
-    """Metrics of single pictures and of whole sets, in the order of the tables."""
+    """Metrics of single pictures and of whole sets, in the order of the tables.
+
+    Those of the hole come first: people agree with the distance inside it, hardly with figures of the whole picture
+    (PROVE, arXiv:2605.14534: Spearman 0.58 for LPIPS in the hole, 0.13 for LPIPS and 0.09 for SSIM of the picture).
+    """
     key, name = PERCEPTUAL[metrics.distance]
-    kind = FEATURES[metrics.features]
+    kind, removal = FEATURES[metrics.features], REMOVAL[metrics.removal]
     pictures = [
         Figure(key=f"{key}_hole", name=f"{name} in the hole", higher_is_better=False),
-        Figure(key=key, name=name, higher_is_better=False),
+        Figure(key=removal.published[0], name=removal.published[1], higher_is_better=True),
+        Figure(key=removal.spread[0], name=removal.spread[1], higher_is_better=True),
         Figure(key="psnr_hole", name="PSNR in the hole", higher_is_better=True, unit="dB"),
-        Figure(key="psnr", name="PSNR", higher_is_better=True, unit="dB"),
         Figure(key="ssim_hole", name="SSIM in the hole", higher_is_better=True),
-        Figure(key="ssim", name="SSIM", higher_is_better=True),
+        Figure(key=key, name=f"{name}, whole picture", higher_is_better=False),
+        Figure(key="psnr", name="PSNR, whole picture", higher_is_better=True, unit="dB"),
+        Figure(key="ssim", name="SSIM, whole picture", higher_is_better=True),
     ]
     sets = [
         Figure(key=kind.frechet[0], name=kind.frechet[1], higher_is_better=False),
@@ -106,7 +112,10 @@ def set_figures(metrics: Metrics, real: RealSet, features: np.ndarray) -> dict[s
 
 
 def picture_figures(metrics: Metrics, rows: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
-    return {figure.key: _told(bootstrap.interval(column(rows, figure.key))) for figure in figures(metrics)["pictures"]}
+    """Means over the pictures that have a figure, by its key."""
+    return {
+        figure.key: _values(bootstrap.interval(column(rows, figure.key))) for figure in figures(metrics)["pictures"]
+    }
 
 
 def differences(metrics: Metrics, rows: list[dict], reference: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
@@ -114,11 +123,11 @@ def differences(metrics: Metrics, rows: list[dict], reference: list[dict], boots
     found = {}
     for figure in figures(metrics)["pictures"]:
         ours, theirs = column(rows, figure.key), column(reference, figure.key)
-        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        if np.isinf(ours).any() or np.isinf(theirs).any():
             found[figure.key] = {"mean": None, "low": None, "high": None, "verdict": "infinite"}
             continue
         interval = bootstrap.interval(ours - theirs)
-        found[figure.key] = {**_told(interval), "verdict": verdict(interval, figure.higher_is_better)}
+        found[figure.key] = {**_values(interval), "verdict": verdict(interval, figure.higher_is_better)}
     return found
 
 
@@ -146,6 +155,7 @@ def bins(metrics: Metrics, dataset: DataSet, rows: list[dict], reference: list[d
 
 
 def column(rows: list[dict], key: str) -> np.ndarray:
+    """Figures of pictures (N,) float64, NaN where there is none."""
     return np.array([number(row[key]) for row in rows], np.float64)
 
 
@@ -230,5 +240,6 @@ def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
     return said
 
 
-def _told(interval: Interval) -> dict:
-    return {"mean": rounded(interval.mean), "low": rounded(interval.low), "high": rounded(interval.high)}
+def _values(interval: Interval) -> dict:
+    values = {"mean": rounded(interval.mean), "low": rounded(interval.low), "high": rounded(interval.high)}
+    return values if interval.missing == 0 else values | {"missing": interval.missing}

@@ -51,3 +51,11 @@ def test_it_is_repeatable_and_checks_its_input():
         bootstrap.interval(values[:3])
     with pytest.raises(ValueError, match="needs pictures"):
         Bootstrap([])
+
+
+def test_pictures_without_a_value_count_for_nothing():
+    values, groups = np.array([1.0, np.nan, 3.0, 5.0]), ["a", "b", "b", "c"]
+    found = Bootstrap(groups).interval(values)
+    alone = Bootstrap(["a", "b", "c"]).interval(values[[0, 2, 3]])
+    assert (found.mean, found.low, found.high, found.missing) == (3.0, alone.low, alone.high, 1)
+    assert Bootstrap(groups).interval(np.full(4, np.nan)).mean is None

@@ -1,0 +1,200 @@
+"""Which metrics order fills as people do: fills of known quality, made from the truth, scored by every metric.
+
+People prefer the photo itself to any of the changed ones, and a blurred hole to one whose patches are swapped (PROVE,
+arXiv:2605.14534). A metric is worth its place in a report as far as it agrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from eval import score, store
+from eval.data.dataset import DataSet, scan
+from eval.report.summary import Figure, figures, rounded
+from eval.settings import Settings
+from moebius.masks import seed_of
+from moebius.progress import counter
+from moebius.report.table import Table
+
+FILE = "validation.json"
+BLUR_PX, PATCH_PX, COLOUR_STEP, SEAM_PX, SEAM_STEP = 4.0, 32, 8, 2, 32
+"""Sigma of the blur, side of a swapped patch, levels of the colour step, width and levels of the seam."""
+
+Control = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+"""(truth (H, W, 3) uint8, hole (H, W) bool, another photo (H, W, 3) uint8, generator) -> what stands in the hole."""
+
+
+def blurred(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    import cv2
+
+    return cv2.GaussianBlur(truth, (0, 0), BLUR_PX)
+
+
+def patches_swapped(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Whole patches of the photo that touch the hole, in another order."""
+    height, width = (side // PATCH_PX for side in hole.shape)
+    cells = [
+        (slice(y * PATCH_PX, (y + 1) * PATCH_PX), slice(x * PATCH_PX, (x + 1) * PATCH_PX))
+        for y in range(height)
+        for x in range(width)
+    ]
+    touched = [cell for cell in cells if hole[cell].any()]
+    changed = truth.copy()
+    shift = int(random.integers(1, max(2, len(touched))))  # none stays where it was
+    order = random.permutation(len(touched))
+    for target, source in zip(order, np.roll(order, shift), strict=True):
+        changed[touched[target]] = truth[touched[source]]
+    return changed
+
+
+def colour_step(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return np.clip(truth.astype(np.int16) + COLOUR_STEP, 0, 255).astype(np.uint8)
+
+
+def seam(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A line along the inner edge of the hole, lighter in dark photos and darker in light ones."""
+    import cv2
+
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((2 * SEAM_PX + 1,) * 2, np.uint8)).astype(bool)
+    line = hole & ~inner
+    step = SEAM_STEP if truth[hole].mean() < 128 else -SEAM_STEP
+    changed = truth.copy()
+    changed[line] = np.clip(truth[line].astype(np.int16) + step, 0, 255)
+    return changed
+
+
+def object_invented(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A disc of another photo around the deepest point of the hole, half as wide as there is room."""
+    import cv2
+
+    depth = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    rows, columns = np.ogrid[: hole.shape[0], : hole.shape[1]]
+    disc = (rows - y) ** 2 + (columns - x) ** 2 <= max(2.0, depth.max() / 2) ** 2
+    return np.where(disc[..., None], other, truth)
+
+
+def object_left(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Something else fills the whole hole, as an object does that was to go."""
+    return other
+
+
+def half_left(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The left half of that object, by its pixels."""
+    middle = np.median(np.nonzero(hole)[1])
+    return np.where((np.arange(hole.shape[1]) < middle)[None, :, None], other, truth)
+
+
+ORIGINAL = "original"
+CONTROLS: dict[str, Control] = {
+    "blurred": blurred,
+    "patches swapped": patches_swapped,
+    "colour step": colour_step,
+    "seam": seam,
+    "object invented": object_invented,
+    "half an object left": half_left,
+    "object left": object_left,
+}
+PAIRS = (
+    *((ORIGINAL, name) for name in CONTROLS),
+    ("blurred", "patches swapped"),
+    ("half an object left", "object left"),
+    ("colour step", "object left"),
+    ("seam", "object left"),
+)
+"""(better, worse) as people see it."""
+
+
+def fills(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """The photo itself and every control, by name; outside the hole all are the photo."""
+    made = {ORIGINAL: truth}
+    for name, change in CONTROLS.items():
+        made[name] = np.where(hole[..., None], change(truth, hole, other, np.random.default_rng(seed)), truth)
+    return made
+
+
+def validate(settings: Settings, out: Path, quiet: bool = False) -> dict:
+    """Score the controls on the pictures of `settings` and write `FILE` into the folder `out`.
+
+    Returns:
+        What was written: per metric and pair of `PAIRS` the share of pictures that are ordered as people do, with its
+        95 % Wilson interval; a tie is not ordered. Metrics with a truth know the original: only the pairs without it
+        say anything about them.
+    """
+    dataset = scan(settings.request, quiet=quiet)
+    networks = score.Networks(settings.metrics, settings.device or "cpu")
+    shown = figures(settings.metrics)["pictures"]
+    won: dict[str, dict[tuple[str, str], list[bool]]] = {one.key: {pair: [] for pair in PAIRS} for one in shown}
+    with counter(len(dataset.samples), "Scoring the controls", quiet=quiet) as progress:
+        for sample in dataset.samples:
+            truth, hole = dataset.load(sample)
+            made = fills(truth, hole, _other(dataset, sample.index), seed_of(settings.seed, f"{sample.id}#control"))
+            count = len(made)
+            rows = score.picture_scores(list(made.values()), [truth] * count, [hole] * count, networks)
+            by_name = dict(zip(made, rows, strict=True))
+            for one in shown:
+                for better, worse in PAIRS:
+                    values = by_name[better][one.key], by_name[worse][one.key]
+                    if None not in values:
+                        won[one.key][better, worse].append(_before(*values, one))
+            progress.update()
+    result = {
+        "data": dataset.describe(),
+        "metrics": [
+            {**vars(one), "pairs": [_share(pair, ordered) for pair, ordered in won[one.key].items()]} for one in shown
+        ],
+    }
+    store.write_json(out / FILE, result)
+    return result
+
+
+def table(result: dict) -> Table:
+    """Metric × pair: the share that is ordered as people do, ✗ where it is not more than half (95 %)."""
+    pairs = [f"{pair['better']} > {pair['worse']}" for pair in result["metrics"][0]["pairs"]]
+    rows = [(one["name"], *map(_cell, one["pairs"])) for one in result["metrics"]]
+    note = (
+        f"Share of {result['data']['pictures']:,} pictures on which a metric prefers the first to the second, as "
+        "people do; ✗: not more than half of them, by the 95 % Wilson interval. Metrics with a truth know the original."
+    )
+    return Table("Which metrics order fills as people do", ("Metric", *pairs), tuple(rows), note)
+
+
+def _cell(pair: dict) -> str:
+    if pair["share"] is None:
+        return "–"
+    return f"{pair['share']:.2f}" + (" ✗" if pair["low"] <= 0.5 else "")
+
+
+def _share(pair: tuple[str, str], ordered: list[bool]) -> dict:
+    count = len(ordered)
+    share = sum(ordered) / count if count else None
+    low, high = wilson(sum(ordered), count) if count else (None, None)
+    return {"better": pair[0], "worse": pair[1], "pictures": count, "share": rounded(share), "low": rounded(low),
+            "high": rounded(high)}  # fmt: skip
+
+
+def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    share = successes / count
+    middle = share + z**2 / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
+
+
+def _before(better: float, worse: float, figure: Figure) -> bool:
+    return better > worse if figure.higher_is_better else better < worse
+
+
+def _other(dataset: DataSet, index: int) -> np.ndarray:
+    """The next picture of another photograph, scaled to this one's size; the next one where there is but one."""
+    import cv2
+
+    sample, count = dataset.samples[index], len(dataset.samples)
+    following = [dataset.samples[(index + step) % count] for step in range(1, count + 1)]
+    other = next((one for one in following if one.group != sample.group), following[0])
+    picture, _ = dataset.load(other)
+    return cv2.resize(picture, (sample.width, sample.height), interpolation=cv2.INTER_AREA)
