@@ -1,20 +1,32 @@
-"""The steps of an evaluation: generate, score, time, report. Each finds what is done and does the rest."""
+"""The steps of an evaluation. Each finds what is done and does the rest.
+
+| step     | reads                                 | writes                                            |
+|----------|---------------------------------------|---------------------------------------------------|
+| generate | photos, masks, models                 | fills/MODEL-…/composited/ID.png                   |
+| score    | photos, masks, fills                  | scores/MODEL-…/chunk-….npz, scores/real-pictures-… |
+| time     | models, the first photos              | timing.json                                       |
+| report   | scores, fills of the gallery, timing  | results.json, results.md, results.html            |
+| sheet    | scores, fills that are shown          | sheet-first.jpg, sheet-worst-MODEL.jpg            |
+
+Every process of several runs the same steps; the first one alone times, and writes what is not a fill or a score.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from eval import cost, generate, score, store, timing
 from eval.contestants import Contestant, resolve
 from eval.data.dataset import DataSet, scan
+from eval.folders import Folders
 from eval.report import render, sheets, summary
 from eval.settings import Settings
 from eval.workers import Workers
 from moebius.files import read_json
 from moebius.report import drawing
+from moebius.report.results import SCHEMA
 
 RESULTS, TIMING = "results.json", "timing.json"
 
@@ -25,6 +37,9 @@ class Evaluation:
     Args:
         contestants: who takes part; None: `settings.models`, from registry and controls.
         quiet: no progress on the terminal.
+
+    Raises:
+        ValueError: there is no model, no usable picture, or a model cannot run here.
     """
 
     def __init__(
@@ -43,26 +58,33 @@ class Evaluation:
         if not self.contestants:
             raise ValueError("no model: say with --models which to evaluate")
         self.dataset = self._dataset()
+        self.folders = Folders(self.out, settings, self.dataset, self.device)
+
+    # ---- steps ----
+
+    def run(self, with_timing: bool = True) -> dict | None:
+        """All steps; what `report` returns. Missing networks of metrics fail before hours of filling, not after."""
+        self._networks()
+        self.generate()
+        self.score()
+        if with_timing and not self.workers.share(self.timed()):
+            self.time()
+        return self.report()
 
     def generate(self) -> None:
         """Fills of every contestant."""
         for contestant in self.contestants:
-            config = self._fill_config(contestant)
-            folder = generate.folder_of(self.out, config)
+            config, folder = self.folders.fill_config(contestant), self.folders.fills(contestant)
             generate.generate(contestant, self.dataset, folder, config, self.workers, self.quiet)
         self.workers.wait()
 
-    def check_metrics(self) -> None:
-        """Load the metrics' networks: what is missing is said before hours of filling, not after."""
-        self._networks()
-
     def score(self) -> None:
         """Scores of every fill and features of every picture."""
-        folder, config = self._real_place()
+        folder, config = self.folders.real_features()
         score.real_features(self.dataset, folder, config, self._networks, self.workers, self.quiet)
         for contestant in self.contestants:
-            fills = generate.folder_of(self.out, self._fill_config(contestant))
-            folder, config = self._score_place(contestant)
+            fills = self.folders.fills(contestant)
+            folder, config = self.folders.scores(contestant)
             score.score_fills(
                 fills, self.dataset, folder, config, self._networks, self.workers, contestant.name, self.quiet
             )
@@ -71,16 +93,9 @@ class Evaluation:
     def time(self) -> None:
         """Times, by the first process alone, so that no other one disturbs it."""
         if self.workers.first:
-            told = timing.measure(
-                self.contestants,
-                self.dataset,
-                self.device,
-                self.settings.rounds,
-                tuple(self.settings.time_batches),
-                self.quiet,
-            )
-            told["fills"] = {contestant.name: self._fills(contestant).name for contestant in self.contestants}
-            store.write_json(self.out / TIMING, told)
+            batches, rounds = tuple(self.settings.time_batches), self.settings.rounds
+            times = timing.measure(self.contestants, self.dataset, self.device, rounds, batches, self.quiet)
+            store.write_json(self.out / TIMING, times | {"fills": self._fill_names()})
         self.workers.wait()
 
     def timed(self) -> bool:
@@ -88,61 +103,53 @@ class Evaluation:
         path = self.out / TIMING
         if not path.is_file():
             return False
-        told = read_json(path)
-        same = {contestant.name: self._fills(contestant).name for contestant in self.contestants}
-        return told["fills"] == same and told["rounds"] == self.settings.rounds
+        times = read_json(path)
+        return times["fills"] == self._fill_names() and times["rounds"] == self.settings.rounds
 
     def report(self) -> dict | None:
-        """results.json, results.md and results.html; the results on the first process, None on the others."""
-        real = score.gather(self._real_place()[0], self.dataset, self.workers)
-        name = self.settings.reference or self.contestants[0].name
-        reference = self._gather(next(contestant for contestant in self.contestants if contestant.name == name))
+        """Write the report; its results on the first process, None on the others."""
+        real = score.gather(self.folders.real_features()[0], self.dataset, self.workers)
+        reference = self._reference()
+        compared_with = self._scores(reference)
         real_set = summary.RealSet(real.composited) if self.workers.first else None
-        told = []
+        models = []
         for contestant in self.contestants:  # one at a time, so that memory holds the rows of two at most
-            scores = self._gather(contestant)
+            scores = self._scores(contestant)
             if self.workers.first:
-                told.append(self._told(contestant, scores, real_set, reference))
-        results = self._results(name, told, real.composited.shape[1]) if self.workers.first else None
-        self.workers.collect(self.out, self._shown(results))
+                models.append(self._figures(contestant, scores, real_set, compared_with))
+        results = self._results(reference.name, models, real.composited.shape[1]) if self.workers.first else None
+        self.workers.collect(self.out, self.workers.share(self._gallery_files(results)))
         if self.workers.first:
             store.write_json(self.out / RESULTS, results)
             times = read_json(self.out / TIMING) if self.timed() else None
-            render.write(self.out, read_json(self.out / RESULTS), times, self.dataset,
-                         {contestant.name: self._fills(contestant) for contestant in self.contestants})  # fmt: skip
+            fills = {contestant.name: self.folders.fills(contestant) for contestant in self.contestants}
+            render.write(self.out, read_json(self.out / RESULTS), times, self.dataset, fills)
         self.workers.wait()
         return results
 
     def sheet(self) -> list[Path]:
         """Sheets of fills: the first of the set, unselected, and each contestant's worst; the files written."""
-        scores = {contestant.name: self._gather(contestant) for contestant in self.contestants}
-        fills = {contestant.name: self._fills(contestant) for contestant in self.contestants}
+        gathered = {contestant.name: self._scores(contestant) for contestant in self.contestants}
         figure = summary.figures(self.settings.metrics)["pictures"][0]
-        chosen = None
+        chosen, scores = None, {}
         if self.workers.first:
-            scores = {name: [row["composited"] for row in found.rows] for name, found in scores.items()}
+            scores = {name: [row["composited"] for row in found.rows] for name, found in gathered.items()}
             chosen = sheets.choose(self.dataset, scores, figure)
         chosen = self.workers.share(chosen)
         shown = {self.dataset.samples[index].id for sheet in chosen for index in sheet.places}
-        self.workers.collect(self.out, self._pictures(fills.values(), sorted(shown)))
+        self.workers.collect(self.out, self.folders.pictures(self.contestants, sorted(shown)))
         written = []
-        for sheet in chosen if self.workers.first else ():
-            entries = list(sheets.entries(self.dataset, sheet.places, fills, scores, figure.key))
-            written.append(self.out / sheet.file)
-            picture = drawing.grid(sheet.title, ["hole outlined", *fills], entries)
-            store.write(written[-1], drawing.jpeg(picture, sheets.QUALITY, optimize=True))
+        if self.workers.first:
+            fills = {contestant.name: self.folders.fills(contestant) for contestant in self.contestants}
+            for sheet in chosen:
+                entries = list(sheets.entries(self.dataset, sheet.places, fills, scores, figure.key))
+                picture = drawing.grid(sheet.title, ["hole outlined", *fills], entries)
+                written.append(self.out / sheet.file)
+                store.write(written[-1], drawing.jpeg(picture, sheets.QUALITY, optimize=True))
         self.workers.wait()
         return written
 
-    def run(self, with_timing: bool = True) -> dict | None:
-        self.check_metrics()
-        self.generate()
-        self.score()
-        if with_timing and not self.workers.share(self.timed()):
-            self.time()
-        return self.report()
-
-    # ---- what belongs where ----
+    # ---- what the steps work with ----
 
     def _device(self) -> str:
         import torch
@@ -166,67 +173,55 @@ class Evaluation:
         self.workers.wait()
         return dataset if self.workers.first else scan(request, cache_file, quiet=True)
 
-    def _fill_config(self, contestant: Contestant) -> dict:
-        return generate.configuration(
-            contestant, self.dataset, self.settings.batch, self.device, self.settings.dtype or "float32"
-        )
-
-    def _fills(self, contestant: Contestant) -> Path:
-        return generate.folder_of(self.out, self._fill_config(contestant))
-
-    def _real_place(self) -> tuple[Path, dict]:
-        config = {**self.settings.metrics.configuration(self.device), "data": self.dataset.identity()}
-        return score.scores_folder(self.out, "real-pictures", config), config
-
-    def _score_place(self, contestant: Contestant) -> tuple[Path, dict]:
-        config = {**self.settings.metrics.configuration(self.device), "fills": self._fills(contestant).name}
-        return score.scores_folder(self.out, contestant.name, config), config
-
     @cached_property
     def _loaded_networks(self) -> score.Networks:
         return score.Networks(self.settings.metrics, self.device)
 
     def _networks(self) -> score.Networks:
+        """Of the metrics, loaded once, when they are first asked for."""
         return self._loaded_networks
 
-    def _shown(self, results: dict | None) -> list[str]:
-        """Files of the gallery, below the output folder; the same list on every process."""
-        names = None
-        if results is not None:
-            names = [
-                name
-                for contestant, told in zip(self.contestants, results["models"], strict=True)
-                for image_ids in told["gallery"].values()
-                for name in self._pictures([self._fills(contestant)], image_ids)
-            ]
-        return self.workers.share(names)
+    def _reference(self) -> Contestant:
+        """The contestant that the others are compared with."""
+        name = self.settings.reference or self.contestants[0].name
+        return next(contestant for contestant in self.contestants if contestant.name == name)
 
-    def _pictures(self, folders: Iterable[Path], image_ids: list[str]) -> list[str]:
-        """Files of fills, below the output folder."""
+    def _fill_names(self) -> dict[str, str]:
+        """The folder of every contestant's fills, which stands for its configuration."""
+        return {contestant.name: self.folders.fills(contestant).name for contestant in self.contestants}
+
+    def _scores(self, contestant: Contestant) -> score.Scores | None:
+        """To be called on every process at once; None on all but the first."""
+        return score.gather(self.folders.scores(contestant)[0], self.dataset, self.workers)
+
+    # ---- results ----
+
+    def _gallery_files(self, results: dict | None) -> list[str] | None:
+        """Fills that the report shows, as paths below the output folder."""
+        if results is None:
+            return None
         return [
-            str((folder / "composited" / f"{image_id}.png").relative_to(self.out))
-            for folder in folders
-            for image_id in image_ids
+            file
+            for contestant, model in zip(self.contestants, results["models"], strict=True)
+            for image_ids in model["gallery"].values()
+            for file in self.folders.pictures([contestant], image_ids)
         ]
 
-    def _gather(self, contestant: Contestant) -> score.Scores | None:
-        """On every process at once; None on all but the first."""
-        return score.gather(self._score_place(contestant)[0], self.dataset, self.workers)
-
-    def _told(
-        self, contestant: Contestant, scores: score.Scores, real: summary.RealSet, reference: score.Scores
+    def _figures(
+        self, contestant: Contestant, scores: score.Scores, real: summary.RealSet, compared_with: score.Scores
     ) -> dict:
         """One contestant's part of the results."""
-        rows = [row["composited"] for row in reference.rows]
-        told = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)
-        fills = self._fills(contestant)
-        return told | {"fills": fills.name, **read_json(fills / generate.LOADED)}
+        rows = [row["composited"] for row in compared_with.rows]
+        figures = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)
+        fills = self.folders.fills(contestant)
+        return figures | {"fills": fills.name, **read_json(fills / generate.LOADED)}
 
-    def _results(self, reference: str, told: list[dict], width: int) -> dict:
+    def _results(self, reference: str, models: list[dict], width: int) -> dict:
+        """The content of results.json; `width`: of a feature vector."""
         metrics = self.settings.metrics
         shown = summary.figures(metrics)
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "data": self.dataset.describe(),
             "figures": {scope: [vars(figure) for figure in found] for scope, found in shown.items()},
             "features": {
@@ -237,7 +232,7 @@ class Evaluation:
             "perceptual": metrics.distance_key,
             "intervals": "95 %, bootstrap over photos, 2,000 resamples, percentile",
             "reference": reference,
-            "models": told,
+            "models": models,
             "warnings": summary.warnings(metrics, self.dataset, width),
             "paper": render.paper(self.dataset.request.protocol),
             "batch": self.settings.batch,

@@ -152,14 +152,14 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
     made = evaluation(folder.parent)
     written = made.sheet()
     assert [path.name for path in written] == ["sheet-first.jpg", *(f"sheet-worst-{name}.jpg" for name in MODELS)]
-    scores = {made.contestants[0].name: [row["composited"] for row in made._gather(made.contestants[0]).rows]}
+    scores = {made.contestants[0].name: [row["composited"] for row in made._scores(made.contestants[0]).rows]}
     figure = Figure(**results["figures"]["pictures"][0])
     first, worst = sheets.choose(made.dataset, scores, figure, count=3)
     assert first.places == (0, 1, 2) and "first 3 of 9 pictures, unselected" in first.title
     distances = [store.number(row[KEY]) for row in scores["telea"]]
     assert [distances[place] for place in worst.places] == sorted(distances, reverse=True)[:3]
     assert made.dataset.samples[worst.places[0]].id == model(results, "telea")["gallery"]["worst"][0]
-    fills = {made.contestants[0].name: made._fills(made.contestants[0])}
+    fills = {made.contestants[0].name: made.folders.fills(made.contestants[0])}
     entry = next(sheets.entries(made.dataset, worst.places, fills, scores, KEY))
     sample = made.dataset.samples[worst.places[0]]
     with Image.open(fills["telea"] / "composited" / f"{sample.id}.png") as fill:
