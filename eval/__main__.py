@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped; the same command continues", file=sys.stderr)
         return 130
     except (ValueError, OSError, MemoryError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        print(f"eval {options.name}: {said}", file=sys.stderr)
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"eval {options.name}: {message}", file=sys.stderr)
         return 2
 
 

@@ -19,7 +19,7 @@ def hardware(device: str) -> dict:
     """What the figures were measured on."""
     import torch
 
-    told = {
+    facts = {
         "processor": devices.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -28,12 +28,13 @@ def hardware(device: str) -> dict:
         "device": device,
     }
     if device.startswith("cuda"):
-        told["gpu"] = torch.cuda.get_device_name(device)
-        told["cuda"] = torch.version.cuda
-    return told
+        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = torch.version.cuda
+    return facts
 
 
 def versions() -> dict[str, str]:
+    """Of `LIBRARIES`, by name."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -48,8 +49,10 @@ def versions() -> dict[str, str]:
 def commit() -> str:
     """The commit of the working tree, with `+changes` if files differ from it; empty outside of git."""
     try:
-        said = [subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-                for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))]  # fmt: skip
+        head, changes = (
+            subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return said[0] + ("+changes" if said[1] else "")
+    return head + ("+changes" if changes else "")

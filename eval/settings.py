@@ -1,4 +1,4 @@
-"""Everything that an evaluation was asked for, kept beside its results so that later steps need not be told again."""
+"""The settings of an evaluation, kept beside its results, so that later steps find them."""
 
 from __future__ import annotations
 

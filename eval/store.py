@@ -64,8 +64,8 @@ def claim(folder: Path, config: dict) -> None:
     path = folder / "config.json"
     if path.is_file():
         held = read_json(path)
-        if (wanted := json.loads(to_json(config))) != held:
-            keys = [key for key in sorted({*wanted, *held}) if wanted.get(key) != held.get(key)]
+        if (config := json.loads(to_json(config))) != held:
+            keys = [key for key in sorted({*config, *held}) if config.get(key) != held.get(key)]
             raise ValueError(
                 f"{folder} holds results of another configuration ({', '.join(keys[:3])} differ); delete it"
             )

@@ -111,10 +111,10 @@ PAIRS = (
 
 def fills(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """The photo itself and every control, by name; outside the hole all are the photo."""
-    made = {ORIGINAL: truth}
+    controls = {ORIGINAL: truth}
     for name, change in CONTROLS.items():
-        made[name] = np.where(hole[..., None], change(truth, hole, other, np.random.default_rng(seed)), truth)
-    return made
+        controls[name] = np.where(hole[..., None], change(truth, hole, other, np.random.default_rng(seed)), truth)
+    return controls
 
 
 def validate(settings: Settings, out: Path, quiet: bool = False) -> dict:
@@ -132,10 +132,10 @@ def validate(settings: Settings, out: Path, quiet: bool = False) -> dict:
     with counter(len(dataset.samples), "Scoring the controls", quiet=quiet) as progress:
         for sample in dataset.samples:
             truth, hole = dataset.load(sample)
-            made = fills(truth, hole, _other(dataset, sample.index), seed_of(settings.seed, f"{sample.id}#control"))
-            count = len(made)
-            rows = score.picture_scores(list(made.values()), [truth] * count, [hole] * count, networks)
-            by_name = dict(zip(made, rows, strict=True))
+            controls = fills(truth, hole, _other(dataset, sample.index), seed_of(settings.seed, f"{sample.id}#control"))
+            count = len(controls)
+            rows = score.picture_scores(list(controls.values()), [truth] * count, [hole] * count, networks)
+            by_name = dict(zip(controls, rows, strict=True))
             for one in shown:
                 for better, worse in PAIRS:
                     values = by_name[better][one.key], by_name[worse][one.key]

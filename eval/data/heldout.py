@@ -56,8 +56,8 @@ def rows(folder: Path, kind: str | None = None) -> list[Row]:
 
 def check(row: Row) -> None:
     """Raises ValueError if the picture or its mask is not the one that was shipped."""
-    for path, wanted in ((row.picture, row.picture_sha256), (row.mask, row.mask_sha256)):
+    for path, expected in ((row.picture, row.picture_sha256), (row.mask, row.mask_sha256)):
         if not path.is_file():
             raise ValueError(f"{path} is missing")
-        if sha256(path) != wanted:
+        if sha256(path) != expected:
             raise ValueError(f"{path} is not the file that was shipped (SHA-256 differs from the manifest's)")

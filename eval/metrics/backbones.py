@@ -61,10 +61,10 @@ def require(backbone: Backbone, allow_download: bool = False) -> Path:
             )
         _download(backbone, path)
     digest = sha256(path)
-    wanted = path.stem.rpartition("-")[2]
-    if not digest.startswith(wanted):
+    expected = path.stem.rpartition("-")[2]
+    if not digest.startswith(expected):
         raise BackboneError(
-            f"{path} is damaged or another file: its SHA-256 begins {digest[:8]}, not {wanted}; delete it"
+            f"{path} is damaged or another file: its SHA-256 begins {digest[:8]}, not {expected}; delete it"
         )
     return path
 

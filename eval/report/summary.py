@@ -163,12 +163,12 @@ def suspicions(contestant: Contestant, rows: list[dict]) -> list[str]:
     """Why these scores should not be believed: the fills are, or come too near to, the truth."""
     psnr = column(rows, "psnr_hole")
     same = int(np.isinf(psnr).sum())
-    said = []
+    reasons = []
     if same:
-        said.append(f"suspicious: {same} of {len(psnr)} fills are identical to the truth inside the hole")
+        reasons.append(f"suspicious: {same} of {len(psnr)} fills are identical to the truth inside the hole")
     elif psnr.mean() > SUSPICIOUS_DB:
-        said.append(f"suspicious: {psnr.mean():.1f} dB inside the hole is nearer to the truth than any model comes")
-    return said
+        reasons.append(f"suspicious: {psnr.mean():.1f} dB inside the hole is nearer to the truth than any model comes")
+    return reasons
 
 
 def notes(contestant: Contestant) -> list[str]:
@@ -219,25 +219,27 @@ def contestant_figures(
 
 def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
     """What to keep in mind when reading the figures."""
-    said, count, kind = [], len(dataset.samples), FEATURES[metrics.features]
+    notes, count, kind = [], len(dataset.samples), FEATURES[metrics.features]
     if dataset.problems:
-        said.append(f"{len(dataset.problems)} pictures could not be used; they are listed")
+        notes.append(f"{len(dataset.problems)} pictures could not be used; they are listed")
     if count < ENOUGH_FOR_FID:
-        said.append(
+        notes.append(
             f"{kind.frechet[1]} of {count} pictures: below {ENOUGH_FOR_FID:,} it is biased upwards, so compare it only "
             "between models on these same pictures"
         )
     if 2 * count <= width:
-        said.append(
+        notes.append(
             f"{kind.u_ids[1]} and {kind.p_ids[1]} say nothing here: {2 * count} points in {width} dimensions can "
             "always be separated"
         )
     if metrics.features != "inception":
-        said.append(f"{kind.frechet[1]} and {kind.kernel[1]} are stand-ins and cannot be compared with any FID or KID")
+        notes.append(f"{kind.frechet[1]} and {kind.kernel[1]} are stand-ins and cannot be compared with any FID or KID")
     protocol = dataset.request.protocol
     if protocol and count != protocol.pictures:
-        said.append(f"the paper scored {protocol.pictures:,} pictures, this run {count:,}: its FID is another quantity")
-    return said
+        notes.append(
+            f"the paper scored {protocol.pictures:,} pictures, this run {count:,}: its FID is another quantity"
+        )
+    return notes
 
 
 def _values(interval: Interval) -> dict:
