@@ -2,11 +2,8 @@
 
 import json
 import math
-import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from eval.settings import Settings
 from eval.steps import Evaluation
 from moebius.files import TEMPORARY, read_json
 from moebius.report.drawing import CELL_PX
+from tests.helpers.evaluation_runs import statuses
 from tests.helpers.synthetic import picture
 
 ROOT = Path(__file__).parents[2]
@@ -170,44 +168,18 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
         assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * CELL_PX
 
 
-KILLED = """
-import itertools, os, signal, sys
-from eval.__main__ import main
-
-whole, parts, last, *options = sys.argv[1:]
-if not os.path.exists(whole):
-    assert main(["run", *options, "-o", whole]) == 0
-replace, count = os.replace, itertools.count(1)
-
-
-def replace_or_die(*paths):  # every file of a run is moved to its place by it
-    if next(count) == int(last):
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-
-
-os.replace = replace_or_die
-sys.exit(main(["run", *options, "-o", parts]))
-"""
-
-
 def test_killed_twice_and_continued_gives_the_same_results(pictures, tmp_path):
     """SIGKILL while fills are written, then while scores are; against a run that nobody disturbed."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
-               "efficientnet-lite0", "--device", "cpu", "--no-time"]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def run(kill_at: int) -> int:
-        command = [sys.executable, "-c", KILLED, str(whole), str(parts), str(kill_at), *options]
-        return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL).returncode
-
-    def count(pattern: str) -> int:
-        return len(list(parts.rglob(pattern)))
-
-    assert run(kill_at=10) == -signal.SIGKILL and 0 < count("*.png") < 14
-    assert run(kill_at=17) == -signal.SIGKILL and count("*.png") >= 14 and count("chunk-*.npz") < 3
-    assert run(kill_at=0) == 0
+    options = ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
+               "efficientnet-lite0", "--device", "cpu", "--no-time", "-o"]  # fmt: skip
+    runs = []
+    for out, kill_at in ((whole, 0), (parts, 10), (parts, 17), (parts, 0)):
+        runs.append({"arguments": [*options, str(out)], "kill_at": kill_at})
+    killed = -signal.SIGKILL
+    assert statuses(runs) == [[0], [killed], [killed], [0]]
     for name in ("results.json", "results.md", "results.html"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
     assert not [path for path in whole.rglob("*") if path.match(TEMPORARY)]
+    abandoned = [path.relative_to(parts).parts[0] for path in parts.rglob(TEMPORARY)]
+    assert sorted(abandoned) == ["fills", "scores"], "where each of the two was killed"

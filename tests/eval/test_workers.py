@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from moebius.files import read_json
+from tests.helpers.evaluation_runs import statuses
 
 ROOT = Path(__file__).parents[2]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -18,32 +19,18 @@ def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess:
                           text=True)  # fmt: skip
 
 
-SMALL_CHUNKS = """import sys
-from eval import score
-from eval.__main__ import main
-
-score.BATCH = 2  # seven pictures are four chunks: uneven over two and over three processes
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def options(pictures: Path, out: Path) -> list[str]:
-    return ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
-            "efficientnet-lite0", "--device", "cpu", "--no-time", "-o", str(out)]  # fmt: skip
-
-
 def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(SMALL_CHUNKS)
-    alone = subprocess.run([sys.executable, str(script), *options(pictures, tmp_path / "1")], cwd=ROOT,
-                           env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
-    assert alone.returncode == 0, alone.stderr
-    wanted = read_json(tmp_path / "1" / "results.json")
-    for processes in (2, 3):
-        done = torchrun(processes, str(script), *options(pictures, tmp_path / str(processes)))
-        assert done.returncode == 0, done.stderr
-        assert read_json(tmp_path / str(processes) / "results.json") == wanted
-        scored = list((tmp_path / str(processes) / "scores").rglob("chunk-*.npz"))
+    """In chunks of two, seven pictures are four chunks: uneven over two and over three processes."""
+    options = ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
+               "efficientnet-lite0", "--device", "cpu", "--no-time", "-o"]  # fmt: skip
+    runs = [
+        {"arguments": [*options, str(tmp_path / str(count))], "processes": count, "chunk": 2} for count in (1, 2, 3)
+    ]
+    assert statuses(runs) == [[0], [0, 0], [0, 0, 0]]
+    alone = read_json(tmp_path / "1" / "results.json")
+    for count in (2, 3):
+        assert read_json(tmp_path / str(count) / "results.json") == alone
+        scored = list((tmp_path / str(count) / "scores").rglob("chunk-*.npz"))
         assert len(scored) == 3 * 4  # real pictures and two models
 
 
