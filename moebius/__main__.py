@@ -23,11 +23,9 @@ from moebius.commands import (
     download,
     export,
     inpaint,
+    make_fills,
     models,
-    pack_photos,
-    pack_weights,
     select,
-    teach,
     train,
     train_vae,
 )
@@ -41,9 +39,7 @@ COMMANDS = {
     "bench": bench,
     "select": select,
     "export": export,
-    "pack-photos": pack_photos,
-    "pack-weights": pack_weights,
-    "teach": teach,
+    "make-fills": make_fills,
     "train": train,
     "train-vae": train_vae,
 }

@@ -1,11 +1,15 @@
-"""Photos for a training in one small file: shrunk, as JPEG, with outlines for holes and everybody's licence.
+"""Photos for benchmarks/mini.md's recipe in one small file: shrunk, as JPEG, with outlines for holes and every licence.
 
-The file is a ZIP of `photos/`, `silhouettes/` and `SOURCES.tsv`; unpacked into `data/` it is
-what configs/mini*.toml read.
+The file is a ZIP of `photos/`, `silhouettes/` and `SOURCES.tsv`; unpacked into `data/` it is what configs/mini*.toml
+and configs/cpu*.toml read.
+
+    PYTHONPATH=. python benchmarks/mini_photos.py PHOTOS --licences LIST.tsv --shapes OUTLINES -o photos.zip
+    python -m zipfile -e photos.zip data
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import zipfile
@@ -34,9 +38,9 @@ def pack(
     shapes: Path | None = None,
     short: int = 1024,
     quality: int = 90,
-    most: int = 60_000_000,
+    max_bytes: int = 60_000_000,
 ) -> dict:
-    """Write `target`, whole or not at all, and say what is in it. The same input gives the same bytes.
+    """Write `target`, whole or not at all, and return what is in it. The same input gives the same bytes.
 
     Args:
         folders: of photos, searched in depth.
@@ -44,7 +48,7 @@ def pack(
             be in it.
         shapes: folder of outlines, white = object.
         short: short side in pixels to which larger photos are shrunk.
-        most: bytes that the file may have.
+        max_bytes: of the file.
 
     Raises:
         ConfigError: a photo cannot be read, something has no licence, nothing is there, or the file would be too large.
@@ -73,7 +77,7 @@ def pack(
         contents[name] = _outline(photo_file.open_mask(path))
         rows.append({"packed": name} | known[digest])
     contents[SOURCES] = _table(rows)
-    size = _write(target, contents, most)
+    size = _write(target, contents, max_bytes)
     return {
         "output": str(target),
         "photos": photo_count,
@@ -125,17 +129,46 @@ def _table(rows: list[dict[str, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _write(target: Path, contents: dict[str, bytes], most: int) -> int:
+def _write(target: Path, contents: dict[str, bytes], max_bytes: int) -> int:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in contents.items():
             how = zipfile.ZIP_DEFLATED if name == SOURCES else zipfile.ZIP_STORED  # pictures are compressed already
             archive.writestr(zipfile.ZipInfo(name), data, how)  # without a date: the same bytes every time
     size = buffer.tell()
-    if size > most:
+    if size > max_bytes:
         raise ConfigError(
-            f"{target} would have {file_size(size)}, more than {file_size(most)}; "
+            f"{target} would have {file_size(size)}, more than {file_size(max_bytes)}; "
             "lower --short or --quality, or take fewer photos"
         )
     write_atomic(target, buffer.getvalue(), make_folder=True)
     return size
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="photos, searched in depth")
+    parser.add_argument("--licences", type=Path, required=True, metavar="TSV", help="columns file, licence, sha256")
+    parser.add_argument("--shapes", type=Path, metavar="FOLDER", help="outlines for holes, white = object")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+    parser.add_argument("--short", type=int, default=1024, metavar="N", help="largest short side (default: 1024)")
+    parser.add_argument("--quality", type=int, default=90, metavar="N", help="of the JPEGs, 1 to 100 (default: 90)")
+    parser.add_argument("--max-mb", type=float, default=60, metavar="X", help="largest file (default: 60)")
+    options = parser.parse_args(argv)
+    report = pack(
+        options.folders,
+        options.output,
+        options.licences,
+        options.shapes,
+        options.short,
+        options.quality,
+        int(options.max_mb * 1e6),
+    )
+    print(  # noqa: T201
+        f"{report['output']}: {report['photos']} photos and {report['silhouettes']} outlines, "
+        f"{file_size(report['bytes'])}; licences: {', '.join(report['licences'])}"
+    )
+
+
+if __name__ == "__main__":
+    main()

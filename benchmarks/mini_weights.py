@@ -1,10 +1,13 @@
-"""What README.md says of packed weights: data, compute, figures, use and limits, from the files of the runs alone.
+"""A trained small student in half precision, with a model card (README.md) from the files of its runs.
 
-What no file tells is said to be unknown.
+The card tells data, compute, figures, use and limits; what no file tells is said to be unknown.
+
+    PYTHONPATH=. python benchmarks/mini_weights.py runs/mini/pipeline -o weights/mini [--results results/]
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections import Counter
 from collections.abc import Iterable
@@ -14,9 +17,12 @@ from typing import Any
 from moebius.files import read_json
 from moebius.training.checkpoints import RECORD
 from moebius.training.config import ConfigError
-from moebius.training.data.packing import SOURCES
 from moebius.units import file_size
+from moebius.weights import folder as weight_folder
+from moebius.weights import locate
 
+SOURCES = "SOURCES.tsv"
+"""As `mini_photos.py` writes it."""
 USE = """\
 For filling holes in photos without a network and without the published weights: to try the page, to see what the method
 does. Not for evidence, and not for judging the published Moebius, whose network is larger and was trained on far more.
@@ -110,21 +116,22 @@ def _row(name: str, record: dict[str, Any] | None) -> str:
     if record is None:
         return f"| {name} | not known | | | | |"
     run, metrics = record["config"]["run"], record["metrics"]
-    judged = ", ".join(f"{key.removeprefix('heldout_')} {value:.3g}" for key, value in metrics.items()
-                       if key.startswith("heldout_"))  # fmt: skip
+    judged = ", ".join(
+        f"{key.removeprefix('heldout_')} {value:.3g}" for key, value in metrics.items() if key.startswith("heldout_")
+    )
     samples = record["step"] * run["batch_size"]
     took = f"{record['seconds'] / 60:.0f} min" if "seconds" in record else "not known"
-    cells = (name, f"{record['step']:,}", f"{samples:,}", judged or "not measured", took,
-             f"{record.get('device', 'not known')}, {run['precision']}")  # fmt: skip
+    device = f"{record.get('device', 'not known')}, {run['precision']}"
+    cells = (name, f"{record['step']:,}", f"{samples:,}", judged or "not measured", took, device)
     return f"| {' | '.join(cells)} |"
 
 
 def _figures(manifest: dict[str, Any], results: dict[str, Any] | None) -> Iterable[str]:
     if results is None:
-        yield "Not measured yet: `python -m eval run`, then `python -m moebius pack-weights … --results DIR`."
+        yield "Not measured yet: `python -m eval run`, then `benchmarks/mini_weights.py … --results DIR`."
         return
-    ours = {name: facts["sha256"] for name, facts in manifest["files"].items() if name.endswith(".safetensors")}
-    mine = [model["name"] for model in results["models"] if ours.items() <= model["weights"].items()]
+    ours = {facts["sha256"] for name, facts in manifest["files"].items() if name.endswith(".safetensors")}
+    mine = [model["name"] for model in results["models"] if ours <= set(model["weights"].values())]
     if not mine:
         raise ConfigError("--results is of other weights: none of its models has the SHA-256 of these files")
     data, shown, sets = results["data"], results["figures"]["pictures"][:3], results["figures"]["sets"][0]
@@ -135,15 +142,17 @@ def _figures(manifest: dict[str, Any], results: dict[str, Any] | None) -> Iterab
     yield "|---" * (len(shown) + 2) + "|"
     for model in results["models"]:
         part = model["composited"]
-        cells = [f"**{model['title']}**" if model["name"] == mine[0] else model["title"]]
+        cells = ["**this student**" if model["name"] == mine[0] else model["title"]]
         cells += [_interval(part["pictures"][figure["key"]]) for figure in shown]
         yield "| " + " | ".join([*cells, f"{part['sets'][sets['key']]['value']:.4g}"]) + " |"
     verdicts = next(model["composited"]["difference"] for model in results["models"] if model["name"] == mine[0])
     if results["reference"] != mine[0]:
-        told = "; ".join(f"{figure['name']} {verdicts[figure['key']]['verdict']} ({_interval(verdicts[figure['key']])})"
-                         for figure in shown)  # fmt: skip
+        text = "; ".join(
+            f"{figure['name']} {verdicts[figure['key']]['verdict']} ({_interval(verdicts[figure['key']])})"
+            for figure in shown
+        )
         yield ""
-        yield f"Against {results['reference']}, paired: {told}."
+        yield f"Against {results['reference']}, paired: {text}."
 
 
 def _title(figure: dict[str, Any]) -> str:
@@ -151,10 +160,10 @@ def _title(figure: dict[str, Any]) -> str:
     return f"{figure['name']}{unit} {'↑' if figure['higher_is_better'] else '↓'}"
 
 
-def _interval(told: dict[str, Any]) -> str:
-    if told["low"] is None:
-        return str(told["mean"])
-    return f"{told['mean']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+def _interval(figure: dict[str, Any]) -> str:
+    if figure["low"] is None:
+        return str(figure["mean"])
+    return f"{figure['mean']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
 def _limits(record: dict[str, Any] | None) -> Iterable[str]:
@@ -165,3 +174,34 @@ def _limits(record: dict[str, Any] | None) -> Iterable[str]:
     samples = record["step"] * run["batch_size"]
     yield f"It has seen squares of {data['size']} pixels only, {samples:,} samples in all, and nothing but those"
     yield "photos. Its autoencoder bounds every fill."
+
+
+def pack(pipeline: Path, output: Path, max_bytes: int, results: Path | None = None) -> dict[str, Any]:
+    """Write `pipeline` in half precision to the folder `output`, with its card; returns the manifest.
+
+    Raises:
+        ConfigError, locate.WeightsError: no weights there, results of other weights, or more than `max_bytes`.
+    """
+    import torch
+
+    files = locate.locate(None, pipeline)
+    figures = read_results(results) if results else None
+    return weight_folder.save(
+        files, output, dtype=torch.float16, most=max_bytes, card=lambda manifest: card(pipeline, manifest, figures)
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pipeline", type=Path, metavar="DIR", help="such as runs/mini/pipeline")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--max-mb", type=float, default=60, metavar="X", help="largest folder (default: 60)")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="an evaluation of these weights, for the card")
+    options = parser.parse_args(argv)
+    manifest = pack(options.pipeline, options.output, int(options.max_mb * 1e6), options.results)
+    size = sum(facts["bytes"] for facts in manifest["files"].values())
+    print(f"{options.output}: {file_size(size)} in half precision")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
