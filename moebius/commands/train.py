@@ -17,7 +17,7 @@ def add_training(commands, name: str, summary: str, description: str, command: C
     parser = commands.add_parser(
         name,
         help=summary,
-        description=f"{description} A run that was stopped goes on from its last checkpoint. On several GPUs: "
+        description=f"{description} A run that was stopped resumes from its last checkpoint. On several GPUs: "
         f"`accelerate launch -m moebius {name} CONFIG`.",
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file, see configs/")
@@ -46,9 +46,9 @@ def run_training(kind: type, settings, minutes: float | None, written: str) -> d
         sys.stderr.flush()
 
     accelerator = loop.accelerator(settings.run)
-    told = report if accelerator.is_main_process else lambda text: None
-    trainee = kind(settings, accelerator, told)
-    result = loop.run(trainee, settings, accelerator, told, minutes)
+    say = report if accelerator.is_main_process else lambda text: None
+    trainee = kind(settings, accelerator, say)
+    result = loop.run(trainee, settings, accelerator, say, minutes)
     accelerator.end_training()
     result["output"] = str(settings.run.out / written) if result.pop("written") else None
     result["steps"] = settings.run.steps
@@ -66,7 +66,7 @@ def describe(report: dict) -> str:
     else:
         done = (
             f"stopped after step {report['step']} of {report['steps']}, in {report['checkpoint']}; "
-            "the same command goes on"
+            "the same command resumes"
         )
         if report["output"]:
             done += f"; so far it is {report['output']}"

@@ -27,7 +27,7 @@ from moebius.models.block_autoencoder import BlockAutoencoder, pixels_per_latent
 from moebius.photo import images
 from moebius.training import checkpoints, counter, networks, optimizers, perceptual
 from moebius.training.config import AutoencoderConfig, ConfigError
-from moebius.training.data.gpu_dataset import Resident
+from moebius.training.data.gpu_dataset import GpuDataset
 from moebius.training.data.samples import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
 
@@ -118,7 +118,8 @@ class AutoencoderTraining:
         if isinstance(vae, BlockAutoencoder):
             report(f"components of the blocks of {FITTED} squares")
             vae.fit(images.rgb_to_tensor(self.samples.sample(number).picture[None])[0] for number in range(FITTED))
-        self.resident = Resident(self.samples, config.data, device, run.workers) if config.data.on_device else None
+        on_device = config.data.on_device
+        self.gpu_dataset = GpuDataset(self.samples, config.data, device, run.workers) if on_device else None
         self.judged = copy.deepcopy(vae).to(device).eval().requires_grad_(False)
         if run.gradient_checkpointing:
             vae.enable_gradient_checkpointing()
@@ -133,7 +134,7 @@ class AutoencoderTraining:
         self.network, self.judge = accelerator.prepare(self.learner, self.adversary)
         self.optimizers = optimizers.Optimizers(vae, config.optimizer, run.steps)
         self.adversary_optimizers = optimizers.Optimizers(self.adversary, config.optimizer, run.steps)
-        self.average = optimizers.Average(vae, config.optimizer.ema_decay)
+        self.ema = optimizers.EMA(vae, config.optimizer.ema_decay)
         self.distance = perceptual.for_pictures(config.loss, device) if config.loss.perceptual else None
 
     # ---- a step ----
@@ -141,7 +142,7 @@ class AutoencoderTraining:
     def begin(self, step: int) -> None:
         run, accelerator = self.config.run, self.accelerator
         groups = positions(run, accelerator.process_index, accelerator.num_processes, step)
-        prepare = self.resident.prepare if self.resident else self.samples.sample
+        prepare = self.gpu_dataset.prepare if self.gpu_dataset else self.samples.sample
         self.feed = ahead(lambda position: (position, prepare(position)), groups, run.workers)
 
     def step(self, step: int) -> dict[str, float]:
@@ -153,19 +154,19 @@ class AutoencoderTraining:
         for part in range(parts):
             numbers, prepared = zip(*next(self.feed), strict=True)
             apart = part < parts - 1
-            pictures = self.resident.pictures(prepared) if self.resident else self._pictures(prepared)
+            pictures = self.gpu_dataset.pictures(prepared) if self.gpu_dataset else self._pictures(prepared)
             values = self._backward(pictures, self._draws(numbers), against, apart)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value / parts
-        told = self.accelerator.reduce(torch.stack(list(sums.values())).float(), "mean").tolist()
-        values = dict(zip(sums, told, strict=True))
+        means = self.accelerator.reduce(torch.stack(list(sums.values())).float(), "mean").tolist()
+        values = dict(zip(sums, means, strict=True))
         values["gradient_norm"] = optimizers.clip(self.learner.parameters(), config.optimizer.clip_norm)
         if bad := [name for name, value in values.items() if not np.isfinite(value)]:
             raise Diverged(f"the {bad[0]} is not a number at step {step + 1}")
         self.optimizers.step(step)
         if against:
             self.adversary_optimizers.step(step - config.loss.adversarial_from)
-        self.average.update(step)
+        self.ema.update()
         return values
 
     def _pictures(self, samples: tuple[Sample, ...]) -> Tensor:
@@ -180,26 +181,26 @@ class AutoencoderTraining:
         weights, accelerator, parts = self.config.loss, self.accelerator, self.config.run.accumulate
         made, kl = self.network(pictures, draws)
         made = made.float()
-        told = {"error": F.l1_loss(made, pictures), "kl": kl.float()}
-        loss = told["error"]
+        terms = {"error": F.l1_loss(made, pictures), "kl": kl.float()}
+        loss = terms["error"]
         if self.distance is not None:
-            told["perceptual"] = self.distance(made, pictures)
-            loss = loss + weights.perceptual * told["perceptual"]
+            terms["perceptual"] = self.distance(made, pictures)
+            loss = loss + weights.perceptual * terms["perceptual"]
         if against:
             self.adversary.requires_grad_(False)
-            told["adversarial"] = -self.adversary(made).mean()
+            terms["adversarial"] = -self.adversary(made).mean()
             self.adversary.requires_grad_(True)
-            told["w_adversarial"] = self._balance(loss, told["adversarial"])
-            loss = loss + weights.adversarial * told["w_adversarial"] * told["adversarial"]
-        loss = loss + weights.kl * told["kl"]
+            terms["w_adversarial"] = self._balance(loss, terms["adversarial"])
+            loss = loss + weights.adversarial * terms["w_adversarial"] * terms["adversarial"]
+        loss = loss + weights.kl * terms["kl"]
         with accelerator.no_sync(self.network) if apart else nullcontext():
             accelerator.backward(loss / parts)
         if against:
             with accelerator.no_sync(self.judge) if apart else nullcontext():
                 real, fake = self.judge(torch.cat([pictures, made.detach()])).float().chunk(2)
-                told["adversary"] = hinge(real, fake)
-                accelerator.backward(told["adversary"] / parts)
-        return {"loss": loss.detach()} | {name: value.detach() for name, value in told.items()}
+                terms["adversary"] = hinge(real, fake)
+                accelerator.backward(terms["adversary"] / parts)
+        return {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
 
     def _balance(self, reconstruction: Tensor, adversarial: Tensor) -> Tensor:
         """‖∇reconstruction‖ / (‖∇adversarial‖ + 1e-4) at the decoder's last layer, at most 1e4."""
@@ -208,7 +209,7 @@ class AutoencoderTraining:
         norms = [self.accelerator.reduce(gradient.float(), "mean").norm() for gradient in gradients]
         return (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach()
 
-    # ---- how it does ----
+    # ---- judging ----
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -220,7 +221,7 @@ class AutoencoderTraining:
         return {"heldout_error": F.l1_loss(made, pictures).item(), "heldout_psnr": -10 * errors.log10().mean().item()}
 
     def _held_back(self, count: int) -> tuple[Tensor, Tensor]:
-        self.average.copy_to(self.judged)
+        self.ema.copy_to(self.judged)
         pictures = self._pictures(tuple(self.samples.held_back(number) for number in range(count)))
         made = [self._reconstructed(picture[None]) for picture in pictures]
         return pictures, torch.cat(made)
@@ -239,7 +240,7 @@ class AutoencoderTraining:
         pictures, made = self._held_back(count)
         return images.tensor_to_rgb(torch.cat([pictures, made], dim=3)).reshape(-1, 2 * self.config.data.size, 3)
 
-    # ---- what is kept ----
+    # ---- checkpoints and the result ----
 
     def state(self) -> dict[str, Any]:
         return {
@@ -247,18 +248,16 @@ class AutoencoderTraining:
             "adversary": self.adversary.state_dict(),
             "optimizers": self.optimizers.state_dict(),
             "adversary_optimizers": self.adversary_optimizers.state_dict(),
-            "average": self.average.state,
+            "ema": self.ema.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        for name in ("learner", "adversary", "optimizers", "adversary_optimizers"):
+        for name in ("learner", "adversary", "optimizers", "adversary_optimizers", "ema"):
             getattr(self, name).load_state_dict(state[name])
-        for name, tensor in state["average"].items():
-            self.average.state[name].copy_(tensor)
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
         """Write `folder/autoencoder/`, which a training's `autoencoder.weights` takes."""
-        vae = self.average.copy_to(self.judged)
+        vae = self.ema.copy_to(self.judged)
         vae.register_to_config(scaling_factor=self.scaling_factor(), sample_size=self.config.data.size)
         with replacing_folder(folder / "autoencoder") as part:
             vae.save_pretrained(part, safe_serialization=True)

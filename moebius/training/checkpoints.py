@@ -14,12 +14,14 @@ import torch
 from moebius.files import delete_abandoned, read_json, replacing, replacing_folder, write_atomic
 
 STATE, FACTS = "state.pt", "facts.json"
+FORMAT = 2
+"""Of `STATE`; 1 held an average of our own making, which nothing reads any more."""
 RECORD = "training.json"
-"""Beside what a training has made: the facts of the checkpoint that it was made from."""
+"""Beside the result of a training: the facts of the checkpoint that it came from."""
 
 
 def save(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
-    """Write `folder/step-00000120/` and let go of all but the `keep` newest. A kill leaves the old ones as they were.
+    """Write `folder/step-00000120/` and delete all but the `keep` newest. A kill leaves the old ones as they were.
 
     Args:
         state: tensors, numbers, strings, and lists and dicts of them.
@@ -31,7 +33,7 @@ def save(folder: Path, step: int, state: dict[str, Any], facts: dict[str, Any], 
     with replacing_folder(target) as part:
         with replacing(part / STATE) as temporary, temporary.open("wb") as file:
             torch.save(state, file)  # given a path, torch would write its name, which is random, into the file
-        write_atomic(part / FACTS, json.dumps({"step": step, **facts}).encode())
+        write_atomic(part / FACTS, json.dumps({"step": step, "format": FORMAT, **facts}).encode())
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
@@ -47,7 +49,7 @@ def facts(checkpoint: Path) -> dict[str, Any]:
 
 
 def write_record(folder: Path, facts: dict[str, Any]) -> None:
-    """Into the folder of what was made."""
+    """Write `facts` into the folder of a training's result."""
     write_atomic(folder / RECORD, (json.dumps(facts, indent=1) + "\n").encode())
 
 

@@ -100,7 +100,7 @@ class Optimizer:
     clip_norm: float = 0.0
     """Largest norm of all gradients together; 0: not clipped."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    """Of the moving average of the weights; see `moebius.training.optimizers.weight_average`."""
+    """Of the moving average of the weights; see `moebius.training.optimizers.EMA`."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)

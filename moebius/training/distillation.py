@@ -21,7 +21,7 @@ from moebius.files import replacing_folder
 from moebius.training import checkpoints, losses, networks, optimizers, perceptual, teachers
 from moebius.training.batchnorm import over_all_processes
 from moebius.training.config import TrainConfig
-from moebius.training.data.gpu_dataset import Resident
+from moebius.training.data.gpu_dataset import GpuDataset
 from moebius.training.data.latents import Batch, Cached, Encoder, Fresh, build_cache
 from moebius.training.data.samples import Samples, ahead
 from moebius.training.diffusion import Draws, Schedule, draw
@@ -61,7 +61,7 @@ class Distillation:
             report(f"{len(self.samples)} pictures an epoch")
         self.source = Fresh(self.samples, self.encoder)
         if config.data.on_device:
-            self.source = Resident(self.samples, config.data, device, run.workers, self.encoder)
+            self.source = GpuDataset(self.samples, config.data, device, run.workers, self.encoder)
         elif config.data.cache:
             shares = accelerator.process_index, accelerator.num_processes
             build_cache(
@@ -70,7 +70,7 @@ class Distillation:
             accelerator.wait_for_everyone()
             self.source = Cached(config.data.cache, run.seed, device)
 
-        self.judged = copy.deepcopy(student).to(device).eval().requires_grad_(False)  # holds the average
+        self.judged = copy.deepcopy(student).to(device).eval().requires_grad_(False)  # holds the moving average
         if run.gradient_checkpointing:
             student.enable_gradient_checkpointing()
         if accelerator.num_processes > 1:
@@ -82,7 +82,7 @@ class Distillation:
             networks.compile_blocks(student)
         self.network = accelerator.prepare(self.learner)  # same parameters, gradients averaged over processes
         self.optimizers = optimizers.Optimizers(self.learner, config.optimizer, run.steps)
-        self.average = optimizers.Average(student, config.optimizer.ema_decay)
+        self.ema = optimizers.EMA(student, config.optimizer.ema_decay)
         self.schedule = Schedule(device)
         self.distance = perceptual.for_latents(config.loss, channels, device) if config.loss.perceptual else None
         if main:
@@ -116,14 +116,14 @@ class Distillation:
                 values = self._backward(batch, draws, step, part)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value / parts
-        told = torch.stack(list(sums.values())).float()
-        values = dict(zip(sums, self.accelerator.reduce(told, "mean").tolist(), strict=True))
+        means = torch.stack(list(sums.values())).float()
+        values = dict(zip(sums, self.accelerator.reduce(means, "mean").tolist(), strict=True))
         norm = optimizers.clip(self.learner.parameters(), config.optimizer.clip_norm)
         if not np.isfinite([*values.values(), norm]).all():
             bad = next((name for name, value in values.items() if not np.isfinite(value)), "gradient")
             raise Diverged(f"the {bad} is not a number at step {step + 1}")
         self.optimizers.step(step)
-        self.average.update(step)
+        self.ema.update()
         return values | {"gradient_norm": norm}
 
     def draws(self, names: list[str], seed: int) -> Draws:
@@ -138,9 +138,9 @@ class Distillation:
             adaptive = losses.balance(terms, *self.learner.probes(), mean=lambda x: accelerator.reduce(x, "mean"))
         loss = losses.total(terms, weights, adaptive)
         accelerator.backward(loss / self.config.run.accumulate)
-        told = {"loss": loss} | {name: value for name, value in vars(terms).items() if value is not None}
-        told |= {f"w_{name}": value for name, value in vars(adaptive).items() if isinstance(value, torch.Tensor)}
-        return {name: value.detach() for name, value in told.items()}
+        metrics = {"loss": loss} | {name: value for name, value in vars(terms).items() if value is not None}
+        metrics |= {f"w_{name}": value for name, value in vars(adaptive).items() if isinstance(value, torch.Tensor)}
+        return {name: value.detach() for name, value in metrics.items()}
 
     def terms(self, batch: Batch, draws: Draws, step: int, part: int = 0) -> losses.Terms:
         """The losses of one batch, with their graphs."""
@@ -149,16 +149,18 @@ class Distillation:
         noised = self.schedule.noised(clean, draws.noise, timesteps)
         sample = torch.cat([noised, batch.hole, masked], dim=1)  # (B, 2C + 1, h, w)
         prediction, features = self.network(sample, timesteps, batch.token_ids)
-        wanted = self.schedule.target(clean, draws.noise, timesteps, self.predicts)
-        found = {"task": losses.task_loss(prediction, wanted, batch.hole, weights.known)}
+        target = self.schedule.target(clean, draws.noise, timesteps, self.predicts)
+        found = {"task": losses.task_loss(prediction, target, batch.hole, weights.known)}
         if self.teacher is not None:
             with torch.no_grad(), self.accelerator.autocast():
-                taught = sample.to(next(self.teacher.parameters()).dtype)
-                target, blocks = self.teacher(taught, timesteps, batch.token_ids, return_dict=False)
+                teacher_sample = sample.to(next(self.teacher.parameters()).dtype)
+                teacher_prediction, teacher_blocks = self.teacher(
+                    teacher_sample, timesteps, batch.token_ids, return_dict=False
+                )
             if weights.output:
-                found["output"] = losses.output_loss(prediction, target)
+                found["output"] = losses.output_loss(prediction, teacher_prediction)
             if weights.feature:
-                found["feature"] = losses.feature_loss(features, blocks[teachers.feature_block(self.teacher)])
+                found["feature"] = losses.feature_loss(features, teacher_blocks[teachers.feature_block(self.teacher)])
         if self.distance is not None:
             devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
             with torch.random.fork_rng(devices=devices):  # E-LatentLPIPS augments by the global generator
@@ -168,7 +170,7 @@ class Distillation:
                 found["perceptual"] = self.distance(implied, clean)
         return losses.Terms(**found)
 
-    # ---- how it does ----
+    # ---- judging ----
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -176,7 +178,7 @@ class Distillation:
         data = self.config.data
         if self.samples.validation is None or not self.accelerator.is_main_process:
             return {}
-        self.average.copy_to(self.judged)
+        self.ema.copy_to(self.judged)
         batch = self._held_back
         found = []
         for number in range(data.validation_draws):
@@ -189,8 +191,8 @@ class Distillation:
             sample = torch.cat([noised, batch.hole, masked], dim=1)
             with self.accelerator.autocast():
                 prediction = self.judged(sample, draws.timesteps, batch.token_ids, return_dict=False)[0]
-            wanted = self.schedule.target(clean, draws.noise, draws.timesteps, self.predicts)
-            found.append(losses.task_loss(prediction, wanted, batch.hole, self.config.loss.known))
+            target = self.schedule.target(clean, draws.noise, draws.timesteps, self.predicts)
+            found.append(losses.task_loss(prediction, target, batch.hole, self.config.loss.known))
         return {"heldout_task": torch.stack(found).mean().item()}
 
     @cached_property
@@ -214,26 +216,25 @@ class Distillation:
             rows.append(np.concatenate([holed, np.asarray(filled), sample.picture], axis=1))
         return np.concatenate(rows) if rows else np.zeros((1, 1, 3), np.uint8)
 
-    # ---- what is kept ----
+    # ---- checkpoints and the result ----
 
     def state(self) -> dict[str, Any]:
         return {
             "learner": self.learner.state_dict(),
             "optimizers": self.optimizers.state_dict(),
-            "average": self.average.state,
+            "ema": self.ema.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state["learner"])
         self.optimizers.load_state_dict(state["optimizers"])
-        for name, tensor in state["average"].items():
-            self.average.state[name].copy_(tensor)
+        self.ema.load_state_dict(state["ema"])
 
     def pipeline(self):
         """The averaged weights as a `MoebiusInpaintPipeline`."""
         from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 
-        unet = self.average.copy_to(self.judged)
+        unet = self.ema.copy_to(self.judged)
         return MoebiusInpaintPipeline(unet=unet, vae=self.encoder.vae, scheduler=make_scheduler())
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:

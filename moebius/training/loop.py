@@ -1,7 +1,7 @@
-"""The training loop, the same for student and autoencoder: step, log, judge, checkpoint, stop, go on.
+"""The training loop, the same for student and autoencoder: step, log, judge, checkpoint, stop, resume.
 
 What is trained is a `Trainee`. Everything random in it comes from the run's seed and the position in the data, so a run
-that was killed goes on exactly.
+that was killed resumes exactly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FREE = (
     *("out", "steps", "workers", "device", "log_every", "validate_every", "grid_every", "grid_steps", "keep"),
     *("checkpoint_every", "checkpoint_minutes", "minutes", "diverged", "compile", "gradient_checkpointing"),
 )
-"""Settings of a run that may change when it goes on: they do not change what is learned."""
+"""Settings of a run that may change when it resumes: they do not change what is learned."""
 
 
 class Diverged(ValueError):
@@ -44,7 +44,7 @@ class Trainee(Protocol):
     """The metric that tells divergence."""
 
     def begin(self, step: int) -> None:
-        """Go to a position in the data."""
+        """Go to the data of a step."""
 
     def step(self, step: int) -> dict[str, float]:
         """One optimizer step; its metrics, those of the whole batch. Raises Diverged before a step with bad numbers."""
@@ -59,7 +59,7 @@ class Trainee(Protocol):
     def load_state(self, state: dict[str, Any]) -> None: ...
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write what came of it, and the record of how (`checkpoints.facts`) beside it."""
+        """Write the result, and the record of how it came about (`checkpoints.facts`) beside it."""
 
 
 @dataclass
@@ -120,7 +120,7 @@ def run(
 
     Args:
         config: with a `Run` in `run`; kept in every checkpoint.
-        minutes: stop after so long, with a checkpoint and what came of it; None: `config.run.minutes`.
+        minutes: stop after so many, with a checkpoint and the result so far; None: `config.run.minutes`.
 
     Returns:
         {"step", "finished", "written", "checkpoint", "pictures_per_second", "seconds"} and the last metrics.
@@ -135,7 +135,7 @@ def run(
     folder = settings.out / "checkpoints"
     device = devices.name(str(accelerator.device))
     step, smooth, before = _resume(trainee, config, folder, report)
-    over = False
+    out_of_time = False
     first, metrics = step, Metrics(settings.out, step) if main else None
     trainee.begin(step)
     saved_at, last, checkpoint = time.monotonic(), {}, None
@@ -155,17 +155,17 @@ def run(
             rate = (step - first) * settings.batch_size / seconds
             if main and (step % settings.log_every == 0 or step == settings.steps):
                 metrics.scalars(step - 1, last)
-                report(f"step {step} of {settings.steps}: {_told(last)}, {rate:.3g} pictures/s")
+                report(f"step {step} of {settings.steps}: {_listed(last)}, {rate:.3g} pictures/s")
             if settings.validate_every and (step % settings.validate_every == 0 or step == settings.steps):
                 judged = trainee.validate()
                 last = last | judged
                 if main and judged:
                     metrics.scalars(step - 1, judged)
-                    report(f"step {step}: {_told(judged)}")
+                    report(f"step {step}: {_listed(judged)}")
             if settings.grid_every and step % settings.grid_every == 0 and main:
                 metrics.picture(step, "fills", trainee.grid(settings.grid_steps))
-            over = _agreed(accelerator, minutes is not None and time.monotonic() - started > 60 * minutes)
-            ending = step == settings.steps or over or _agreed(accelerator, stopped.is_set())
+            out_of_time = _agreed(accelerator, minutes is not None and time.monotonic() - started > 60 * minutes)
+            ending = step == settings.steps or out_of_time or _agreed(accelerator, stopped.is_set())
             due = step % settings.checkpoint_every == 0 or _agreed(
                 accelerator, time.monotonic() - saved_at > 60 * settings.checkpoint_minutes
             )
@@ -182,7 +182,7 @@ def run(
                 break
             stepping = time.monotonic()
     finished = step >= settings.steps
-    if (finished or over) and main:
+    if (finished or out_of_time) and main:
         delete_abandoned(settings.out)
         trainee.finish(settings.out, checkpoints.facts(checkpoints.checkpoints(folder)[-1]))
     accelerator.wait_for_everyone()
@@ -192,7 +192,7 @@ def run(
     return {
         "step": step,
         "finished": finished,
-        "written": finished or over,
+        "written": finished or out_of_time,
         "checkpoint": str(checkpoint or folder),
         "pictures_per_second": rate,
         "seconds": time.monotonic() - started,
@@ -201,11 +201,16 @@ def run(
 
 
 def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tuple[int, Smooth, float]:
-    """The step to go on from, the smoothed loss, and the seconds that it took so far."""
+    """The step to resume at, the smoothed loss, and the seconds that the run took so far."""
     there = checkpoints.checkpoints(folder)
     if not there:
         return 0, Smooth(), 0.0
     facts = checkpoints.facts(there[-1])
+    if facts.get("format", 1) != checkpoints.FORMAT:
+        raise ConfigError(
+            f"{there[-1]} is of format {facts.get('format', 1)}, which an earlier version wrote; this one reads format "
+            f"{checkpoints.FORMAT}. Give another run.out; student.init takes the weights that the run has written"
+        )
     then = build(type(config), facts["config"])  # with the defaults of settings that it did not know yet
     now, then = _essential(plain(config)), _essential(plain(then))
     different = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
@@ -216,7 +221,7 @@ def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tupl
     state = checkpoints.load(there[-1])
     trainee.load_state(state["trainee"])
     checkpoints.set_random_state(state["random"])
-    report(f"going on from {there[-1]}")
+    report(f"resuming from {there[-1]}")
     return facts["step"], Smooth(**facts["smooth"]), facts.get("seconds", 0.0)
 
 
@@ -247,7 +252,7 @@ def _last_good(folder: Path, smooth: Smooth, settings: Run) -> str:
 
 
 def _agreed(accelerator: Accelerator, wish: bool) -> bool:
-    """The main process's wish, known to all: clocks differ."""
+    """What the main process wishes, in every process: their clocks differ."""
     if accelerator.num_processes == 1:
         return wish
     import torch
@@ -257,7 +262,7 @@ def _agreed(accelerator: Accelerator, wish: bool) -> bool:
 
 
 class _signals:
-    """Ctrl-C and termination end the run after the step in hand, with a checkpoint; a second one ends it at once."""
+    """Ctrl-C and SIGTERM end the run after the current step, with a checkpoint; a second one ends it at once."""
 
     def __enter__(self) -> threading.Event:
         self.event, self.before = threading.Event(), {}
@@ -275,5 +280,5 @@ class _signals:
             signal.signal(number, handler)
 
 
-def _told(values: dict[str, float]) -> str:
+def _listed(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -1,10 +1,12 @@
-"""Muon for matrices, AdamW for the rest, one learning rate for both, and the average of the weights."""
+"""Muon for matrices, AdamW for the rest, one learning rate for both, and the moving average of the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from moebius.training.config import Optimizer
@@ -67,7 +69,7 @@ class Optimizers:
 def learning_rate(config: Optimizer, number: int, steps: int) -> float:
     """The rate of step `number`, counted from 0, of `steps`: up in a line, level, down in a line (arXiv:2405.18392).
 
-    A function of the step alone, so that a run that goes on needs nothing kept for it.
+    A function of the step alone, so that a run that resumes needs nothing kept for it.
     """
     up = (number + 1) / max(1, config.warmup_steps)
     down = (steps - number) / max(1, config.decay_steps)
@@ -86,31 +88,35 @@ def split(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return matrices, [parameter for parameter in network.parameters() if id(parameter) not in chosen]
 
 
-class Average:
-    """Exponential moving average of a network's parameters and running statistics, in float32."""
+class EMA:
+    """Exponential moving average of a network's parameters and running statistics; counters are copied.
+
+    diffusers' `EMAModel`: step n, counted from 1, keeps min(decay, n / (9 + n)) of the average, the first step none. It
+    averages what requires a gradient and copies everything else, so running statistics are given to it as tensors that
+    require one and share the network's memory.
+    """
 
     def __init__(self, network: nn.Module, decay: float):
-        self.decay = decay
-        self.live = network.state_dict()  # shares memory with the network
-        self.state = {name: tensor.clone() for name, tensor in self.live.items()}
+        self._live = [
+            tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in network.state_dict().values()
+        ]
+        self._average = EMAModel(self._live, decay=decay, foreach=True)
 
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after step `step`, counted from 0; early on the average follows faster."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        kinds = [[], []], [[], []]
-        for name, tensor in self.live.items():
-            averages, values = kinds[tensor.is_floating_point()]
-            averages.append(self.state[name])
-            values.append(tensor)
-        (counts, now), (averages, values) = kinds
-        torch._foreach_lerp_(averages, values, share)
-        if counts:
-            torch._foreach_copy_(counts, now)
+    def update(self) -> None:
+        """Take in the network's weights after a step."""
+        self._average.step(self._live)
 
     def copy_to(self, network: nn.Module) -> nn.Module:
-        network.load_state_dict(self.state)
+        """Write the average into a network of the same kind, and return it."""
+        self._average.copy_to(network.state_dict().values())
         return network
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._average.load_state_dict(state)
+        self._average.to(self._live[0].device)
 
 
 def clip(parameters: Iterable[Tensor], norm: float) -> float:

@@ -1,4 +1,4 @@
-"""Photos and holes that lie on the device: crops are cut, scaled and turned there, a whole batch at once.
+"""The GPU data set: photos and holes on the device, where crops are cut, scaled and turned, a whole batch at once.
 
 A sample still depends on nothing but (configuration, seed, number). Holes come from a stock that is drawn once, each in
 eight ways: turned and mirrored.
@@ -24,7 +24,7 @@ _HALVED_FROM = 1.5
 shrinks further would skip pixels."""
 
 
-class Resident:
+class GpuDataset:
     """Cuts batches of samples; with an encoder a `BatchSource`."""
 
     def __init__(

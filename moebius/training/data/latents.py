@@ -1,7 +1,7 @@
 """From samples to what the networks see: latents of the frozen autoencoder, computed as they are used or once, to disk.
 
 A cache is a folder of shards (safetensors, float16) and a manifest that binds it to data, settings and autoencoder.
-Building it goes on where it was stopped.
+An interrupted build resumes where it stopped.
 """
 
 from __future__ import annotations

@@ -80,8 +80,12 @@ class Samples:
             sources.append(_items(source, config, train))
         if config.validation and self.validation is None:
             raise ConfigError("data.validation needs a source of pictures or objects; say validation = 0")
-        self.items = [(items, i) for s, items in zip(config.sources, sources, strict=True)
-                      for _ in range(s.repeat) for i in range(len(items))]  # fmt: skip
+        self.items = [
+            (items, i)
+            for s, items in zip(config.sources, sources, strict=True)
+            for _ in range(s.repeat)
+            for i in range(len(items))
+        ]
         if not self.items:
             reasons = "; ".join(f"{path}: {why}" for path, why in self.broken[:3])
             raise ConfigError(f"nothing is left to train on{f' ({reasons})' if reasons else ''}")

@@ -19,14 +19,26 @@ def table(folder, out="run", **changes) -> dict:
     if not (folder / "photos").exists():
         photos(folder / "photos")
     base = {
-        "run": {"out": str(folder / out), "steps": 4, "batch_size": 4, "device": "cpu", "log_every": 1,
-                "validate_every": 0, "grid_every": 0, "checkpoint_every": 2, "workers": 1},
+        "run": {
+            "out": str(folder / out),
+            "steps": 4,
+            "batch_size": 4,
+            "device": "cpu",
+            "log_every": 1,
+            "validate_every": 0,
+            "grid_every": 0,
+            "checkpoint_every": 2,
+            "workers": 1,
+        },
         "autoencoder": dict(SIZES),
         "loss": {"adversarial_from": 2},
         "optimizer": {"learning_rate": 3e-3, "warmup_steps": 0, "matrices": "adamw"},
-        "data": {"size": 32, "validation": 1,
-                 "sources": [{"kind": "pictures", "path": str(folder / "photos"), "masks": ["mat-small"]}]},
-    }  # fmt: skip
+        "data": {
+            "size": 32,
+            "validation": 1,
+            "sources": [{"kind": "pictures", "path": str(folder / "photos"), "masks": ["mat-small"]}],
+        },
+    }
     return base | {name: base[name] | values for name, values in changes.items()}
 
 
@@ -142,14 +154,15 @@ def test_of_blocks_and_on_the_device_it_gets_better_goes_on_exactly_and_is_read_
     assert made.validate()["heldout_psnr"] > begin + 0.3
     vae = networks.autoencoder(Weights(weights=tmp_path / "run" / "autoencoder"))
     pictures = normal(1, 2, 3, 32, 32)
-    wanted, got = (v.encode(pictures).latent_dist.mean for v in (made.average.copy_to(made.judged), vae))
+    wanted, got = (v.encode(pictures).latent_dist.mean for v in (made.ema.copy_to(made.judged), vae))
     torch.testing.assert_close(got, wanted)
     torch.testing.assert_close(vae.decode(got).sample, made.judged.decode(got).sample)
     for steps in (20, 40):
         parts = trainee(of_blocks(tmp_path, out="parts", run={"steps": steps, "validate_every": 40}, **changes))
         run(parts, parts.config, parts.accelerator)
-    for name, tensor in made.average.state.items():
-        assert torch.equal(parts.average.state[name], tensor), name
+    averages = [one.ema.copy_to(one.judged).state_dict() for one in (made, parts)]
+    for name, tensor in averages[0].items():
+        assert torch.equal(averages[1][name], tensor), name
 
 
 def test_stopped_by_the_clock_it_leaves_what_it_has_and_goes_on(tmp_path):
@@ -159,7 +172,7 @@ def test_stopped_by_the_clock_it_leaves_what_it_has_and_goes_on(tmp_path):
         result = run(made, made.config, made.accelerator)
         assert (result["step"], result["finished"], result["written"]) == (step, False, True)
         vae = networks.autoencoder(Weights(weights=tmp_path / "run" / "autoencoder"))
-        assert torch.equal(vae.decoder.conv_out.weight, made.average.state["decoder.conv_out.weight"])
+        assert torch.equal(vae.decoder.conv_out.weight, made.ema.copy_to(made.judged).decoder.conv_out.weight)
     result = run(made := trainee(settings), made.config, made.accelerator)
     assert (result["step"], result["finished"]) == (3, True)
 

@@ -19,6 +19,7 @@ from moebius.training import losses, networks, perceptual, teachers
 from moebius.training.config import ConfigError, Loss, Teacher, TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import accelerator, run
+from tests.helpers.deterministic import fill_
 from tests.helpers.tiny_training import STUDENT, photos, table
 
 SMALL_PIXELHACKER = {
@@ -38,22 +39,29 @@ def trainee(settings: dict) -> Distillation:
     return Distillation(config, accelerator(config.run))
 
 
+def average(made: Distillation) -> dict[str, torch.Tensor]:
+    return made.ema.copy_to(made.judged).state_dict()
+
+
 def pixelhacker(folder) -> str:
     """A small PixelHacker with random weights, as a pipeline folder, with the autoencoder that `table` made."""
-    torch.manual_seed(3)
     vae = networks.autoencoder(build(TrainConfig, table(folder)).autoencoder)
-    unet = PixelHackerUNet(**SMALL_PIXELHACKER)
+    unet = fill_(PixelHackerUNet(**SMALL_PIXELHACKER))
     MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()).save_pretrained(folder / "pixelhacker")
     return str(folder / "pixelhacker")
 
 
 def from_pixelhacker(folder, **changes) -> dict:
-    return table(folder, **{
-        "student": THREE_STAGES,
-        "teacher": {"kind": "pixelhacker", "weights": pixelhacker(folder)},
-        "loss": {"output": 0.01, "feature": 0.01},
-        "data": {"size": 64},
-    } | changes)  # fmt: skip
+    return table(
+        folder,
+        **{
+            "student": THREE_STAGES,
+            "teacher": {"kind": "pixelhacker", "weights": pixelhacker(folder)},
+            "loss": {"output": 0.01, "feature": 0.01},
+            "data": {"size": 64},
+        }
+        | changes,
+    )
 
 
 # ---- what is compared ----
@@ -299,7 +307,7 @@ def test_the_saved_weights_are_the_average(tmp_path):
     made = Distillation(config, accelerator(config.run))
     run(made, config, made.accelerator)
     saved = MoebiusInpaintPipeline.from_pretrained(tmp_path / "run" / "pipeline").unet.state_dict()
-    assert all(torch.equal(saved[name], tensor) for name, tensor in made.average.state.items())
+    assert all(torch.equal(saved[name], tensor) for name, tensor in average(made).items())
     assert any(not torch.equal(saved[name], t) for name, t in made.learner.student.state_dict().items())
 
 
@@ -308,7 +316,7 @@ def test_training_can_start_from_weights(tmp_path):
     made = Distillation(config, accelerator(config.run))
     run(made, config, made.accelerator)
     again = networks.student({"init": str(tmp_path / "run" / "pipeline")}, seed=0)
-    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in made.average.state.items())
+    assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in average(made).items())
     assert again.training and all(parameter.requires_grad for parameter in again.parameters())
     with pytest.raises(ConfigError, match="brings its own sizes; drop sample_size"):
         networks.student({"init": str(tmp_path / "run" / "pipeline"), "sample_size": 4}, seed=0)
@@ -321,5 +329,5 @@ def test_the_held_out_loss_is_the_averages_and_repeats(tmp_path):
         for parameter in made.learner.student.parameters():
             parameter.add_(1.0)  # the average has not seen it
     assert made.validate()["heldout_task"] == first
-    made.average.update(0)
+    made.ema.update()
     assert made.validate()["heldout_task"] != first

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def same(a, b) -> bool:
 
 
 def test_processes_share_the_positions_of_a_step():
-    settings = Run(out="x", steps=3, batch_size=12, accumulate=2)
+    settings = Run(out=Path("x"), steps=3, batch_size=12, accumulate=2)
     whole = [p for group in positions(settings, 0, 1, 0) for p in group]
     assert whole == list(range(36))
     shared = [list(positions(settings, rank, 3, 1)) for rank in range(3)]  # from step 1 on
@@ -74,7 +75,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     again = start("train", file, "--json")
     out, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors.decode()
-    assert f"going on from {before[-1]}" in errors.decode()
+    assert f"resuming from {before[-1]}" in errors.decode()
     assert json.loads(out)["finished"] is True
     assert metrics.read(tmp_path / "killed") == metrics.read(tmp_path / "straight")
     assert [line["step"] for line in losses(tmp_path / "killed")] == list(range(14))
@@ -171,6 +172,16 @@ def test_a_setting_that_a_checkpoint_did_not_know_yet_has_its_default(tmp_path):
         run(table(tmp_path, run={"steps": 2}, optimizer={"decay_steps": 1}))
     _, found = run(table(tmp_path, run={"steps": 2}))
     assert found["step"] == 2
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_by_name(tmp_path):
+    run(table(tmp_path, run={"steps": 1}))
+    facts = next((tmp_path / "run" / "checkpoints").glob("step-*/*.json"))
+    held = json.loads(facts.read_text())
+    assert held.pop("format") == checkpoints.FORMAT
+    facts.write_text(json.dumps(held))
+    with pytest.raises(ConfigError, match=r"step-00000001 is of format 1, .* reads format 2. Give another run.out"):
+        run(table(tmp_path, run={"steps": 2}))
 
 
 def test_nan_stops_with_the_last_good_checkpoint(tmp_path):

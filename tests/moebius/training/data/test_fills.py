@@ -9,9 +9,11 @@ from PIL import Image
 
 from moebius import heldout, registry
 from moebius.__main__ import main
+from moebius.commands.make_fills import RIGHT
 from moebius.config import SamplingConfig
 from moebius.training.config import ConfigError, Data, Source
 from moebius.training.data import fills
+from moebius.training.data.make_fills import make
 from moebius.training.data.samples import Samples
 from tests.helpers.one_by_one import OneByOne
 from tests.helpers.tiny_training import photos
@@ -42,7 +44,7 @@ def samples(tmp_path):
 
 
 def test_a_fill_differs_from_its_picture_in_the_hole_alone(tmp_path, samples):
-    assert fills.make(Painter(), samples, tmp_path / "f", 3, SamplingConfig(), FACTS) == 3
+    assert make(Painter(), samples, tmp_path / "f", 3, SamplingConfig(), FACTS) == 3
     found = fills.read(tmp_path / "f")
     assert [fill.id for fill in found] == ["000000", "000001", "000002"]
     for number, fill in enumerate(found):
@@ -58,13 +60,13 @@ def test_a_fill_differs_from_its_picture_in_the_hole_alone(tmp_path, samples):
 
 
 def test_a_stopped_data_set_goes_on_and_is_the_same(tmp_path, samples):
-    fills.make(Painter(), samples, tmp_path / "straight", 5, SamplingConfig(), FACTS)
+    make(Painter(), samples, tmp_path / "straight", 5, SamplingConfig(), FACTS)
     with pytest.raises(KeyboardInterrupt):
-        fills.make(Painter(stops_after=2), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS)
+        make(Painter(stops_after=2), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS)
     with (tmp_path / "stopped" / fills.ITEMS).open("a") as file:
         file.write('{"id": "0000')  # the line that a kill tore
-    assert fills.make(Painter(), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS) == 3
-    assert fills.make(Painter(), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS) == 0
+    assert make(Painter(), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS) == 3
+    assert make(Painter(), samples, tmp_path / "stopped", 5, SamplingConfig(), FACTS) == 0
     files = [
         {
             path.relative_to(tmp_path / name): path.read_bytes()
@@ -77,17 +79,17 @@ def test_a_stopped_data_set_goes_on_and_is_the_same(tmp_path, samples):
 
 
 def test_fills_made_otherwise_do_not_mix(tmp_path, samples):
-    fills.make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
+    make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
     with pytest.raises(ConfigError, match=r"made otherwise \(model\)"):
-        fills.make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(), FACTS | {"model": "another"})
+        make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(), FACTS | {"model": "another"})
     with pytest.raises(ConfigError, match=r"made otherwise \(settings\)"):
-        fills.make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(guidance_scale=3.0), FACTS)
+        make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(guidance_scale=3.0), FACTS)
     with pytest.raises(ConfigError, match="is not empty and no data set"):
-        fills.make(Painter(), samples, tmp_path / "p", 2, SamplingConfig(), FACTS)
+        make(Painter(), samples, tmp_path / "p", 2, SamplingConfig(), FACTS)
 
 
 def test_training_takes_the_fill_and_its_hole_as_the_truth(tmp_path, samples):
-    fills.make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(), FACTS)
+    make(Painter(), samples, tmp_path / "f", 2, SamplingConfig(), FACTS)
     source = Source(kind="fills", path=tmp_path / "f")
     learned = Samples(Data(sources=(source,), size=32, validation=0, flip=False), seed=0)
     made = {fill.id: fill for fill in fills.read(tmp_path / "f")}
@@ -100,7 +102,7 @@ def test_training_takes_the_fill_and_its_hole_as_the_truth(tmp_path, samples):
 
 
 def test_fills_of_held_out_pictures_are_refused(tmp_path, samples, monkeypatch):
-    fills.make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
+    make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
     held = samples.origin(0).sha256
     monkeypatch.setattr(heldout, "hashes", lambda: frozenset({held}))
     with pytest.raises(heldout.HeldOutError, match="000000 was made of a held-out picture"):
@@ -108,7 +110,7 @@ def test_fills_of_held_out_pictures_are_refused(tmp_path, samples, monkeypatch):
 
 
 def test_a_missing_file_is_named(tmp_path, samples):
-    fills.make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
+    make(Painter(), samples, tmp_path / "f", 1, SamplingConfig(), FACTS)
     (tmp_path / "f" / "00000" / "000000-fill.png").unlink()
     with pytest.raises(ConfigError, match="000000-fill.png is missing"):
         fills.read(tmp_path / "f")
@@ -117,9 +119,9 @@ def test_a_missing_file_is_named(tmp_path, samples):
 @pytest.mark.parametrize("model", ["flux-fill", "flux-fill-pro"])
 def test_flux_may_not_teach_without_a_right(tmp_path, capsys, model):
     photos(tmp_path / "p", 1)
-    assert main(["teach", "--model", model, "--data", str(tmp_path / "p"), "-o", str(tmp_path / "f")]) == 2
+    assert main(["make-fills", "--model", model, "--data", str(tmp_path / "p"), "-o", str(tmp_path / "f")]) == 2
     told = capsys.readouterr().err
-    assert "forbids training a competing model on its outputs" in told and fills.RIGHT in told
+    assert "forbids training a competing model on its outputs" in told and RIGHT in told
     assert not (tmp_path / "f").exists()
 
 
@@ -130,17 +132,17 @@ def test_free_models_teach_without_a_flag(model):
 
 def test_training_asks_for_the_right_too(tmp_path, samples):
     facts = {"model": "flux-fill", "license": registry.card("flux-fill").license}
-    fills.make(Painter(), samples, tmp_path / "without", 1, SamplingConfig(), facts | {"right_declared": False})
+    make(Painter(), samples, tmp_path / "without", 1, SamplingConfig(), facts | {"right_declared": False})
     with pytest.raises(ConfigError, match="forbids training a competing model"):
         fills.read(tmp_path / "without")
-    fills.make(Painter(), samples, tmp_path / "with", 1, SamplingConfig(), facts | {"right_declared": True})
+    make(Painter(), samples, tmp_path / "with", 1, SamplingConfig(), facts | {"right_declared": True})
     assert fills.read(tmp_path / "with")[0].model == "flux-fill"
 
 
 def test_the_command_makes_fills_and_goes_on(tmp_path, capsys):
     photos(tmp_path / "p", 3)
     (tmp_path / "p" / "broken.png").write_bytes(b"no picture")
-    line = ["teach", "--model", "classical", "--data", str(tmp_path / "p"), "-o", str(tmp_path / "f"), "--json"]
+    line = ["make-fills", "--model", "classical", "--data", str(tmp_path / "p"), "-o", str(tmp_path / "f"), "--json"]
     line += ["--size", "32", "--mask", "mat-small"]
     for count, made in (("2", 2), ("3", 1)):
         assert main([*line, "--count", count]) == 0

@@ -7,7 +7,7 @@ from PIL import Image
 
 from moebius.training import networks
 from moebius.training.config import ConfigError, Data, Source, Weights
-from moebius.training.data.gpu_dataset import Resident
+from moebius.training.data.gpu_dataset import GpuDataset
 from moebius.training.data.latents import Encoder
 from moebius.training.data.samples import Samples
 from tests.helpers.deterministic import picture
@@ -16,10 +16,10 @@ from tests.helpers.tiny_training import autoencoder, photos
 CPU = torch.device("cpu")
 
 
-def made(folder, size=32, seed=0, encoder=None, **changes) -> Resident:
+def made(folder, size=32, seed=0, encoder=None, **changes) -> GpuDataset:
     source = Source(kind="pictures", path=folder, masks=("mat-small", "object"))
     config = Data(**{"sources": (source,), "size": size, "validation": 0, "on_device": True, "holes": 6} | changes)
-    return Resident(Samples(config, seed), config, CPU, 2, encoder)
+    return GpuDataset(Samples(config, seed), config, CPU, 2, encoder)
 
 
 def test_a_crop_at_the_pictures_own_scale_is_its_pixels(tmp_path):
@@ -132,7 +132,7 @@ def test_other_sources_and_a_cache_are_refused(tmp_path):
     source = Source(kind="objects", path=tmp_path / "p", object_masks=tmp_path)
     config = Data(sources=(source,), size=32, validation=0, on_device=True)
     with pytest.raises(ConfigError, match="kind 'pictures' only"):
-        Resident(Samples(config, 0), config, CPU, 1)
+        GpuDataset(Samples(config, 0), config, CPU, 1)
     with pytest.raises(ConfigError, match="exclude each other"):
         made(tmp_path / "p", cache=tmp_path / "cache")
 

@@ -1,4 +1,4 @@
-"""`python -m moebius teach`: a data set of finished fills to train on. Heavy imports stand inside."""
+"""`python -m moebius make-fills`: a data set of a model's finished fills to train on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ RIGHT = "--i-have-the-right-to"
 
 
 def add(commands) -> None:
-    """Add the command to a parser's commands."""
     parser = commands.add_parser(
-        "teach",
+        "make-fills",
         help="make a data set of a model's finished fills",
         description="Fill random holes in the pictures of DIR and keep picture, mask, fill, model and seed in FILLS, "
-        "which training takes as its target. What is there stays; the same command goes on where it stopped.",
+        "which training takes as its target. Fills that are there stay; the same command resumes where it stopped.",
     )
     parser.add_argument("--model", choices=tuple(registry.MODELS), required=True)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of pictures, or a list of them")
@@ -43,7 +42,7 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Make fills, or the rest of them."""
+    """Make the fills that are missing, and return how many were made."""
     card = registry.card(options.model)
     if options.count is not None and options.count < 1:
         raise ValueError(f"--count must be at least 1, got {options.count}")
@@ -51,18 +50,19 @@ def run(options: argparse.Namespace) -> dict:
 
     reason = fills.forbidden(card.name, card.license, card.fills_may_train)
     if reason and not options.right:
-        raise ValueError(reason)
+        raise ValueError(f"{reason}; if you hold another right to, say {RIGHT}")
 
     from moebius import model_cache
     from moebius.config import SamplingConfig
     from moebius.progress import TerminalProgress
-    from moebius.training.config import Data, Source
+    from moebius.training.config import Data, build
+    from moebius.training.data.make_fills import make
     from moebius.training.data.samples import Samples
 
     chosen = {"num_inference_steps": options.steps, "guidance_scale": options.guidance}
     settings = SamplingConfig(**{name: value for name, value in chosen.items() if value is not None})
-    source = Source(kind="pictures", path=options.data, **({"masks": tuple(options.mask)} if options.mask else {}))
-    data = Data(sources=(source,), size=options.size, validation=0)
+    source = {"kind": "pictures", "path": str(options.data)} | ({"masks": options.mask} if options.mask else {})
+    data = build(Data, {"sources": [source], "size": options.size, "validation": 0})
     load = registry.LoadOptions(
         weights=options.weights,
         variant=options.variant,
@@ -82,14 +82,14 @@ def run(options: argparse.Namespace) -> dict:
             "right_declared": bool(reason),
             "weights": str(options.weights) if options.weights else None,
             "variant": options.variant,
-            "masks": list(source.masks),
+            "masks": list(data.sources[0].masks),
         }
         count = options.count or len(samples)
 
-        def told(done: int, of: int) -> None:
+        def report(done: int, of: int) -> None:
             progress(done / of, f"Fill {done} of {of}")
 
-        made = fills.make(model, samples, options.output, count, settings, facts, told)
+        made = make(model, samples, options.output, count, settings, facts, report)
     return {
         "output": str(options.output),
         "model": card.name,
