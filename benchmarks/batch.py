@@ -139,9 +139,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    own, _, rest = (sys.argv[1:], None, []) if "--" not in sys.argv else (
-        sys.argv[1 : sys.argv.index("--")], None, sys.argv[sys.argv.index("--") + 1 :]
-    )  # fmt: skip
+    own, _, rest = (
+        (sys.argv[1:], None, [])
+        if "--" not in sys.argv
+        else (sys.argv[1 : sys.argv.index("--")], None, sys.argv[sys.argv.index("--") + 1 :])
+    )
     options = parser.parse_args(own)
     if options.what == "make":
         make(options.folder, options.count)

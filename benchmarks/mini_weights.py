@@ -18,8 +18,7 @@ from moebius.files import read_json
 from moebius.training.checkpoints import RECORD
 from moebius.training.config import ConfigError
 from moebius.units import file_size
-from moebius.weights import folder as weight_folder
-from moebius.weights import locate
+from moebius.weights import locate, save
 
 SOURCES = "SOURCES.tsv"
 """As `mini_photos.py` writes it."""
@@ -184,10 +183,13 @@ def pack(pipeline: Path, output: Path, max_bytes: int, results: Path | None = No
     """
     import torch
 
+    from moebius.pipeline import MoebiusInpaintPipeline
+
     files = locate.locate(None, pipeline)
     figures = read_results(results) if results else None
-    return weight_folder.save(
-        files, output, dtype=torch.float16, most=max_bytes, card=lambda manifest: card(pipeline, manifest, figures)
+    halves = MoebiusInpaintPipeline.from_files(files, torch.float16)
+    return save.save(
+        halves, files, output, max_bytes=max_bytes, card=lambda manifest: card(pipeline, manifest, figures)
     )
 
 

@@ -1,4 +1,4 @@
-"""What each rewrite of the student's fast form gives alone: a guided step at 512 with all of them, and with each one
+"""What each rewrite of the fused student gives alone: a guided step at 512 with all of them, and with each one
 switched off, interleaved. Random weights at the published size; a table in Markdown.
 
 PYTHONPATH=. python benchmarks/student_cpu.py [--dtype bfloat16] [--rounds 5]
@@ -23,7 +23,7 @@ from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
 
 class AsTrained(nn.Module):
-    """A part of the trained network, which takes (B, C, H, W), in the place of its fast form."""
+    """A part of the trained network, which takes (B, C, H, W), in the place of its fused mode."""
 
     def __init__(self, part: Callable[[Tensor], Tensor]):
         super().__init__()
@@ -34,7 +34,7 @@ class AsTrained(nn.Module):
 
 
 def with_trained(trained: MoebiusUNet, change: Callable[[unet.Stage, nn.Module], None]) -> unet.FusedMoebiusUNet:
-    """The fast form after `change` of each of its stages and the trained one."""
+    """The fused network after `change` of each of its stages and the trained one."""
     fast = trained.fuse()
     stages = ((*fast.down_blocks, *fast.up_blocks), (*trained.down_blocks, *trained.up_blocks))
     for ours, theirs in zip(*stages, strict=True):
@@ -63,7 +63,7 @@ def doubling(ours: unet.Stage, theirs: nn.Module) -> None:
 
 
 class Forgetful(nn.Module):
-    """The fast form, which computes again what it has kept from the step before."""
+    """The fused network, which computes again what it has kept from the step before."""
 
     def __init__(self, fast: unet.FusedMoebiusUNet):
         super().__init__()

@@ -173,10 +173,10 @@ BFL_KEY = _text("MOEBIUS_BFL_KEY", "", "key for FLUX.1 Fill [pro]", default_text
 BFL_ADDRESS = _text("MOEBIUS_BFL_ADDRESS", "https://api.bfl.ai", "address of the service that runs FLUX.1 Fill [pro]")
 CACHE = _folder("MOEBIUS_CACHE", "folder for what is measured or encoded once", "`moebius` in the user's cache folder")
 
-FORM = _choice(
-    "MOEBIUS_FORM",
-    ("trained", "fast", "compiled", "triton", "triton-compiled"),
-    "form in which the student's network runs",
+MODE = _choice(
+    "MOEBIUS_MODE",
+    ("eager", "fused", "compiled", "triton", "triton-compiled"),
+    "mode in which the student's network runs",
     experimental=True,
 )
 GLA_KERNEL = _choice("MOEBIUS_GLA_KERNEL", ("torch", "fla"), "kernel of PixelHacker's attention", experimental=True)

@@ -1,8 +1,8 @@
 """The student's network as an ONNX file for other runtimes, checked against torch.
 
-What is written is the trained form, whose operations every runtime knows; the fast form (`models/fused.py`) is made for
+What is written is the eager network, whose operations every runtime knows; the fused one (`models/fused`) is made for
 torch. The file holds one step, noise prediction; encoding, the scheduler and decoding stay with the caller. On a CPU
-torch with the fast form is faster (benchmarks/export.md); the file is for programs and devices without torch.
+torch with the fused network is faster (benchmarks/export.md); the file is for programs and devices without torch.
 """
 
 from __future__ import annotations

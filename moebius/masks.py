@@ -69,14 +69,14 @@ class Boxes:
     """Distance to the picture's edge that is kept."""
 
 
-def lama(random: Random, side: int, strokes: Strokes, boxes: Boxes | None, most: float = 0.5) -> np.ndarray:
-    """LaMa's mixture, drawn again until at most `most` of the picture is hole."""
+def lama(random: Random, side: int, strokes: Strokes, boxes: Boxes | None, max_share: float = 0.5) -> np.ndarray:
+    """LaMa's mixture, drawn again until at most `max_share` of the picture is hole."""
     while True:
         if boxes and random.random_sample() < boxes.share / (1 + boxes.share):
             mask = _boxes(random, side, boxes)
         else:
             mask = _strokes(random, side, strokes)
-        if 0 < mask.mean() <= most:
+        if 0 < mask.mean() <= max_share:
             return mask
 
 
@@ -170,10 +170,10 @@ def share_between(random: Random, side: int, low: float, high: float) -> np.ndar
     return mask
 
 
-def objectlike(random: Random, side: int, least: float = 0.02, most: float = 0.3) -> np.ndarray:
+def objectlike(random: Random, side: int, min_share: float = 0.02, max_share: float = 0.3) -> np.ndarray:
     """The outline of something that a person might want gone: a lumpy body, limbs that taper, perhaps a head.
 
-    Between `least` and `most` of the picture; in one piece.
+    Between `min_share` and `max_share` of the picture; in one piece.
     """
     while True:
         canvas = np.zeros((side, side), np.uint8)
@@ -190,7 +190,7 @@ def objectlike(random: Random, side: int, least: float = 0.02, most: float = 0.3
         pieces, labels = cv2.connectedComponents(canvas)
         if pieces > 2:
             canvas = (labels == np.bincount(labels[labels > 0]).argmax()).astype(np.uint8)
-        if least <= canvas.mean() <= most:
+        if min_share <= canvas.mean() <= max_share:
             return canvas.astype(bool)
 
 
@@ -247,20 +247,39 @@ KINDS = {
     kind.name: kind
     for kind in (
         _lama_kind("thin", 256, Strokes(times=(4, 50), max_width=10, max_length=40), None),
-        _lama_kind("medium", 256, Strokes(times=(4, 5), max_width=50, max_length=100),
-                   Boxes(share=0.3, times=(1, 5), sides=(10, 50))),
-        _lama_kind("thick", 256, Strokes(times=(1, 5), max_width=100, max_length=200),
-                   Boxes(share=0.3, times=(1, 3), sides=(30, 150), margin=10)),
+        _lama_kind(
+            "medium",
+            256,
+            Strokes(times=(4, 5), max_width=50, max_length=100),
+            Boxes(share=0.3, times=(1, 5), sides=(10, 50)),
+        ),
+        _lama_kind(
+            "thick",
+            256,
+            Strokes(times=(1, 5), max_width=100, max_length=200),
+            Boxes(share=0.3, times=(1, 3), sides=(30, 150), margin=10),
+        ),
         _lama_kind("thin", 512, Strokes(times=(4, 70), max_width=20, max_length=100), None),
-        _lama_kind("medium", 512, Strokes(times=(4, 10), max_width=100, max_length=200),
-                   Boxes(share=0.3, times=(1, 5), sides=(30, 150))),
-        _lama_kind("thick", 512, Strokes(times=(1, 5), max_width=250, max_length=450),
-                   Boxes(share=0.3, times=(1, 4), sides=(30, 300), margin=10)),
+        _lama_kind(
+            "medium",
+            512,
+            Strokes(times=(4, 10), max_width=100, max_length=200),
+            Boxes(share=0.3, times=(1, 5), sides=(30, 150)),
+        ),
+        _lama_kind(
+            "thick",
+            512,
+            Strokes(times=(1, 5), max_width=250, max_length=450),
+            Boxes(share=0.3, times=(1, 4), sides=(30, 300), margin=10),
+        ),
         Kind(name="mat-large", title="MAT's large free-form holes", generate=lambda r, side: mat(r, side, 5, 3, 9)),
         Kind(name="mat-small", title="MAT's small free-form holes", generate=lambda r, side: mat(r, side, 3, 2, 4)),
-        Kind(name="share-40-50", title="strokes and boxes over 40-50 % of the picture",
-             generate=lambda random, side: share_between(random, side, 0.40, 0.50)),
+        Kind(
+            name="share-40-50",
+            title="strokes and boxes over 40-50 % of the picture",
+            generate=lambda random, side: share_between(random, side, 0.40, 0.50),
+        ),
         Kind(name="object", title="object-like shapes", generate=objectlike),
     )
-}  # fmt: skip
+}
 """Every kind of generated hole, by name."""

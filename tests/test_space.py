@@ -45,5 +45,5 @@ def test_the_table_of_variables_is_the_one_that_the_code_makes():
 def test_experimental_variables_are_named_where_experiments_are_described():
     experimental = {variable.name for variable in environment.VARIABLES if variable.experimental}
     assert experimental <= named(*(ROOT / "benchmarks").glob("*.md"))
-    assert {"MOEBIUS_FORM", "MOEBIUS_GLA_KERNEL"} <= experimental & named(ROOT / "benchmarks" / "waiting-for-gpu.md")
+    assert {"MOEBIUS_MODE", "MOEBIUS_GLA_KERNEL"} <= experimental & named(ROOT / "benchmarks" / "waiting-for-gpu.md")
     assert not experimental & named(ROOT / "docs" / "hosting.md")

@@ -22,7 +22,7 @@ from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux.memory_plans import PLANS
 from moebius.models.fused import autoencoder as fused_autoencoder
-from moebius.models.fused.modes import as_form
+from moebius.models.fused.modes import in_mode
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
@@ -88,14 +88,14 @@ _TINY = {
 
 
 def network(name: str, device: str, dtype: torch.dtype, tiny: bool) -> torch.nn.Module:
-    """A model's denoiser with random weights, in its trained form."""
+    """A model's denoiser with random weights, in eager mode."""
     kind, config, _ = (_TINY if tiny else _REAL)[name]
     with _made_on(device, dtype):
         return kind(**config).requires_grad_(False).eval()
 
 
 def autoencoder(name: str, device: str, dtype: torch.dtype, tiny: bool) -> AutoencoderKL:
-    """A model's autoencoder with random weights, in its trained form."""
+    """A model's autoencoder with random weights, in eager mode."""
     _, _, config = (_TINY if tiny else _REAL)[name]
     with _made_on(device, dtype):
         return AutoencoderKL(**config).requires_grad_(False).eval()
@@ -117,9 +117,9 @@ def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = 
         if name == "pixelhacker" and kernel != "triton":
             denoiser.set_attention_kernel(kernel)
         if name == "moebius" and kernel == "triton":
-            denoiser = as_form(denoiser, "triton", release=True)
+            denoiser = in_mode(denoiser, "triton", release=True)
         if device == "cpu":  # as `DenoiserInpainter.from_files` does
-            denoiser = as_form(denoiser, "fast", release=True) if name == "moebius" else denoiser
+            denoiser = in_mode(denoiser, "fused", release=True) if name == "moebius" else denoiser
             vae = fused_autoencoder.fuse(vae)
         return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
     pipeline = FluxFillPipeline(

@@ -11,10 +11,10 @@ from typing import Any
 STEPS = 20
 
 
-def whole(form: str, dtype: str, batch: int, device: str, tiny: bool) -> dict[str, Any]:
+def whole(mode: str, dtype: str, batch: int, device: str, tiny: bool) -> dict[str, Any]:
     """Encode, 20 steps of guided DDIM, decode, for `batch` square pictures with a hole in each; random weights.
 
-    Of the trained form at its real size on a CPU only 2 steps are run, for encoding and decoding.
+    Of the eager mode at its real size on a CPU only 2 steps are run, for encoding and decoding.
 
     Returns:
         encode_s, decode_s, step_s (median of all steps but the first), total_s (None where not all steps were run),
@@ -25,10 +25,10 @@ def whole(form: str, dtype: str, batch: int, device: str, tiny: bool) -> dict[st
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_measure, form, dtype, batch, device, tiny, torch.get_num_threads()).result()
+        return pool.submit(_measure, mode, dtype, batch, device, tiny, torch.get_num_threads()).result()
 
 
-def _measure(form: str, dtype: str, batch: int, device: str, tiny: bool, threads: int) -> dict[str, Any]:
+def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
@@ -39,9 +39,9 @@ def _measure(form: str, dtype: str, batch: int, device: str, tiny: bool, threads
 
     torch.set_num_threads(threads)
     kind, on_cpu = devices.named_dtype(dtype), device == "cpu"
-    unet = modes.as_form(timing.network("moebius", device, kind, tiny), form, release=True)
+    unet = modes.in_mode(timing.network("moebius", device, kind, tiny), mode, release=True)
     vae = timing.autoencoder("moebius", device, kind, tiny)
-    if on_cpu and form != "trained":
+    if on_cpu and mode != "eager":
         vae = autoencoder.fuse(vae)
     devices.let_go()
     pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
@@ -71,7 +71,7 @@ def _measure(form: str, dtype: str, batch: int, device: str, tiny: bool, threads
 
     if not on_cpu:
         fill(2)  # kernels are compiled and chosen
-    all_steps = form != "trained" or tiny or not on_cpu
+    all_steps = mode != "eager" or tiny or not on_cpu
     with devices.PeakMemory() as peak:
         fill(STEPS if all_steps else 2)
     step = statistics.median(later - earlier for earlier, later in zip(ticks[1:-2], ticks[2:-1], strict=True))

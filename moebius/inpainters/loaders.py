@@ -99,14 +99,14 @@ def load_denoiser(network: str, options: LoadOptions, progress: Progress) -> Inp
 
 
 def load_student(options: LoadOptions, progress: Progress) -> Inpainter:
-    """In the form that MOEBIUS_FORM names, if any."""
+    """In the mode that MOEBIUS_MODE names, if any."""
     model = load_denoiser("moebius", options, progress)
-    if form := environment.FORM.read():
-        from moebius.models.fused.modes import as_form
+    if mode := environment.MODE.read():
+        from moebius.models.fused.modes import in_mode
 
-        if "compiled" in form:
+        if "compiled" in mode:
             progress(0.0, "The first step will compile the network, which takes minutes")
-        model.pipeline.unet = as_form(model.pipeline.unet, form, release=True)
+        model.pipeline.unet = in_mode(model.pipeline.unet, mode, release=True)
     return model
 
 

@@ -72,8 +72,17 @@ class ChannelNorm(nn.LayerNorm):
 class LambdaBlock(nn.Module):
     """Local-λ, Interactive-λ and Mix-FFN, each normalised before and added to its input."""
 
-    def __init__(self, channels: int, context_channels: int, tokens: int, grid: tuple[int, int], *, heads: int,
-                 window: int, ffn_ratio: float):  # fmt: skip
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        tokens: int,
+        grid: tuple[int, int],
+        *,
+        heads: int,
+        window: int,
+        ffn_ratio: float,
+    ):
         super().__init__()
         self.norm1 = ChannelNorm(channels, eps=1e-5)
         self.local_lambda = LocalLambda(channels, heads, window)
@@ -91,8 +100,18 @@ class LambdaBlock(nn.Module):
 class Transformer(nn.Module):
     """One λ block between two 1×1 convolutions, added to its input: (B, C, h, w), (B, m, D) -> (B, C, h, w)."""
 
-    def __init__(self, channels: int, context_channels: int, tokens: int, grid: tuple[int, int], *, heads: int,
-                 window: int, ffn_ratio: float, groups: int = 32):  # fmt: skip
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        tokens: int,
+        grid: tuple[int, int],
+        *,
+        heads: int,
+        window: int,
+        ffn_ratio: float,
+        groups: int = 32,
+    ):
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Conv2d(channels, channels, 1)

@@ -198,10 +198,14 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
             )
 
     def fuse(self, release: bool = False) -> FusedMoebiusUNet:
-        """The network in its inference form: same call, same result up to rounding, several times faster.
+        """The network fused for inference: same call, same result up to rounding, several times faster.
 
-        release: False: a copy, and this network is left as it is: train it, save it, fuse it again. True: its weights
-            are let go of on the way, so that both forms are never in memory; only the fast one can be used then.
+        Args:
+            release: False: a copy, and this network stays as it is: train it, save it, fuse it again. True: its weights
+                are freed on the way, so that both are never in memory; only the fused one can be used afterwards.
+
+        Raises:
+            ValueError: the network is in training mode.
         """
         from moebius.models.fused.unet import FusedMoebiusUNet
 

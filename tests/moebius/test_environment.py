@@ -24,8 +24,8 @@ from moebius.environment import Processes, VariableError
         (environment.RESULTS, None, Path("results")),
         (environment.REVISION, "", "main"),
         (environment.REVISION, "v1", "v1"),
-        (environment.FORM, None, ""),
-        (environment.FORM, "triton-compiled", "triton-compiled"),
+        (environment.MODE, None, ""),
+        (environment.MODE, "triton-compiled", "triton-compiled"),
     ],
 )
 def test_values(monkeypatch, variable, text, value):
@@ -48,7 +48,7 @@ def test_values(monkeypatch, variable, text, value):
         (environment.MARK, "true", "1 or 0"),
         (environment.FETCH, "yes", "1 or 0"),
         (environment.HOSTED, "on", "1 or 0"),
-        (environment.FORM, "quick", "one of trained, fast, compiled, triton, triton-compiled"),
+        (environment.MODE, "quick", "one of eager, fused, compiled, triton, triton-compiled"),
         (environment.GLA_KERNEL, "cuda", "one of torch, fla"),
     ],
 )
@@ -71,12 +71,12 @@ def test_a_default_for_the_process_gives_way_to_what_is_set(monkeypatch):
 
 
 def test_names_are_unique_and_choices_are_those_of_the_models():
-    from moebius.models.fused.modes import FORMS
+    from moebius.models.fused.modes import MODES
     from moebius.models.gla import KERNELS
 
     names = [variable.name for variable in environment.VARIABLES]
     assert len(set(names)) == len(names) and all(name.startswith("MOEBIUS_") for name in names)
-    assert environment.FORM.allowed == f"one of {', '.join(FORMS)}"
+    assert environment.MODE.allowed == f"one of {', '.join(MODES)}"
     assert environment.GLA_KERNEL.allowed == f"one of {', '.join(KERNELS)}"
 
 

@@ -1,1 +1,1 @@
-"""Inference forms of the networks: the same functions with constants folded in, channels last."""
+"""Networks fused for inference: the same functions with constants folded in, channels last."""

@@ -1,4 +1,4 @@
-"""The autoencoder's inference form on a CPU: the same function as diffusers' `AutoencoderKL`, in channels-last.
+"""The autoencoder fused for inference on a CPU: the same function as diffusers' `AutoencoderKL`, in channels-last.
 
 - Activations lie as (B, H, W, C) in memory, which oneDNN's convolutions want.
 - GroupNorm, SiLU and sums work on bands of rows: a new tensor of 64 MB costs more in page faults than its values.
@@ -105,7 +105,7 @@ class Doubling(nn.Module):
 
 class Coder(nn.Module):
     """The encoder (B, 3, H, W) -> (B, 8, h, w) or the decoder (B, 4, h, w) -> (B, 3, H, W) as one row of layers: each
-    map is let go of when the next one is there, where diffusers' nested blocks keep those of their callers."""
+    map is freed when the next one is there, where diffusers' nested blocks keep those of their callers."""
 
     def __init__(self, coder: Encoder | Decoder):
         super().__init__()
@@ -156,6 +156,6 @@ def _doubling(upsample: Upsample2D) -> Doubling:
 
 @torch.no_grad()
 def fuse(vae: AutoencoderKL) -> AutoencoderKL:
-    """Change `vae` itself into its inference form; it can't be saved any more. ValueError for an unfamiliar block."""
+    """Fuse `vae` in place; it cannot be saved any more. ValueError for an unfamiliar block."""
     vae.encoder, vae.decoder = Coder(vae.encoder), Coder(vae.decoder)
     return vae.to(memory_format=torch.channels_last)

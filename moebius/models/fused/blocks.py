@@ -1,4 +1,4 @@
-"""Blocks of the student in their inference form, on (B, H, W, C); see `moebius.models.fused.unet`."""
+"""Blocks of the fused student, on (B, H, W, C); see `moebius.models.fused.unet`."""
 
 from __future__ import annotations
 

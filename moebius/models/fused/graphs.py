@@ -1,4 +1,4 @@
-"""A step of the student's fast form compiled for fixed shapes, on CUDA as CUDA graphs.
+"""A step of the fused student compiled for fixed shapes, on CUDA as CUDA graphs.
 
 Not run on a GPU yet (benchmarks/waiting-for-gpu.md): tests run it on a CPU with backends that only trace.
 """
@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_MOST = 64
-"""Shapes that torch may compile of one function, all networks together, before it says so and compiles no more; its own
-8 are soon used up by odd grids."""
+_MAX_SHAPES = 64
+"""Of one function, all networks together, that torch compiles before it warns and compiles no more; its own limit of 8
+is soon reached by odd grids."""
 
 
 class Graphs:
@@ -21,7 +21,7 @@ class Graphs:
     def __init__(self, predict: Callable[..., tuple], device: torch.device, backend: str = "inductor"):
         self.on_cuda = device.type == "cuda"
         config = torch._dynamo.config
-        config.recompile_limit = max(config.recompile_limit, _MOST)
+        config.recompile_limit = max(config.recompile_limit, _MAX_SHAPES)
         self.compiled = torch.compile(
             lambda x, time, constants: predict(x, time, constants)[0],
             dynamic=False,

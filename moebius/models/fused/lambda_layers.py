@@ -1,4 +1,4 @@
-"""Local-λ and Interactive-λ in their inference form; see `moebius.models.fused.unet`."""
+"""Local-λ and Interactive-λ of the fused student; see `moebius.models.fused.unet`."""
 
 from __future__ import annotations
 

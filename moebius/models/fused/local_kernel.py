@@ -47,11 +47,24 @@ def local_lambda(q: Tensor, v: Tensor, relative: Tensor, content: Tensor) -> Ten
         "SPAN": max(16, triton.next_power_of_2(tile + window - 1)),
     }
     _kernel[(triton.cdiv(width, tile), height, b)](
-        q, v, relative, content, out, height, width, v.stride(2),
-        HEADS=heads, DEPTH=depth, WINDOW=window, TILE=tile, CHUNK=_CHUNK, **sizes,
-        PRECISION="tf32x3" if q.dtype == torch.float32 else "ieee", WIDEN=triton.knobs.runtime.interpret,
+        q,
+        v,
+        relative,
+        content,
+        out,
+        height,
+        width,
+        v.stride(2),
+        HEADS=heads,
+        DEPTH=depth,
+        WINDOW=window,
+        TILE=tile,
+        CHUNK=_CHUNK,
+        **sizes,
+        PRECISION="tf32x3" if q.dtype == torch.float32 else "ieee",
+        WIDEN=triton.knobs.runtime.interpret,
         num_warps=8 if depth > 128 else 4,
-    )  # fmt: skip
+    )
     return out
 
 
@@ -63,11 +76,26 @@ def check_installed() -> None:
 
 
 def _kernel(
-    q, v, relative, content, out, height, width, v_stride,
-    HEADS: tl.constexpr, DEPTH: tl.constexpr, WINDOW: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr,
-    ROWS: tl.constexpr, CHANNELS: tl.constexpr, NEAR: tl.constexpr, SPAN: tl.constexpr,
-    PRECISION: tl.constexpr, WIDEN: tl.constexpr,
-):  # fmt: skip
+    q,
+    v,
+    relative,
+    content,
+    out,
+    height,
+    width,
+    v_stride,
+    HEADS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    WINDOW: tl.constexpr,
+    TILE: tl.constexpr,
+    CHUNK: tl.constexpr,
+    ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    NEAR: tl.constexpr,
+    SPAN: tl.constexpr,
+    PRECISION: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
     """`TILE` neighbours along x with all heads, a row of the window at a time.
 
     Row m of the queries is head m % h of position m // h. Its products with a row of R are moved right by its

@@ -1,32 +1,33 @@
-"""The forms that the student can run in, by name; all give the same result up to rounding."""
+"""The modes that the student can run in, by name; all give the same result up to rounding."""
 
 from __future__ import annotations
 
 from torch import nn
 
-FORMS = ("trained", "fast", "compiled", "triton", "triton-compiled")
-"""As published; `fuse()`; that compiled for fixed shapes; that with Local-λ's Triton kernel; both. The last three are
-for CUDA, not run there yet, and never chosen by themselves."""
+MODES = ("eager", "fused", "compiled", "triton", "triton-compiled")
+"""eager: as trained. fused: `fuse()`. compiled: fused, compiled for fixed shapes. triton: fused, with Local-λ's Triton
+kernel. triton-compiled: both. The last three are for CUDA, have not run there yet, and are never chosen by default."""
 
 
-def as_form(network: nn.Module, form: str, release: bool = False) -> nn.Module:
-    """The student's network, trained or already fused, in a form.
+def in_mode(network: nn.Module, mode: str, release: bool = False) -> nn.Module:
+    """The student's network, eager or already fused, in a mode.
 
-    release: see `MoebiusUNet.fuse`.
+    Args:
+        release: see `MoebiusUNet.fuse`.
 
     Raises:
-        ValueError: there is no such form, Triton is not installed, or the network has left its trained form.
+        ValueError: there is no such mode, Triton is not installed, or a fused network is asked to be eager.
     """
-    if form not in FORMS:
-        raise ValueError(f"unknown form {form!r}; choose from {', '.join(FORMS)}")
-    fused = not hasattr(network, "fuse")
-    if form == "trained":
-        if fused:
-            raise ValueError("the network is in its fast form already; load it again for the trained one")
+    if mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r}; choose from {', '.join(MODES)}")
+    is_fused = not hasattr(network, "fuse")
+    if mode == "eager":
+        if is_fused:
+            raise ValueError("the network is fused already; load it again to run it eagerly")
         return network
-    fast = network if fused else network.fuse(release)
-    if "triton" in form:
-        fast.set_local_kernel("triton")
-    if "compiled" in form:
-        fast.compile_graphs()
-    return fast
+    fused = network if is_fused else network.fuse(release)
+    if "triton" in mode:
+        fused.set_local_kernel("triton")
+    if "compiled" in mode:
+        fused.compile_graphs()
+    return fused

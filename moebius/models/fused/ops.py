@@ -1,4 +1,4 @@
-"""What the fast forms are made of: products and convolutions on (B, H, W, C), with what is constant folded in."""
+"""Operations of the fused networks: products and convolutions on (B, H, W, C), with constants folded in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The student's inference form: the same function as `MoebiusUNet`, with what is constant computed beforehand.
+"""The student fused for inference: the same function as `MoebiusUNet`, with everything constant computed beforehand.
 
 Made by `MoebiusUNet.fuse()`; nothing here is trained or saved. Activations are (B, H, W, C), so that 1×1 convolutions
 are matrix products and depthwise ones read whole cache lines. The rewrites, each exact up to rounding:
@@ -8,7 +8,7 @@ are matrix products and depthwise ones read whole cache lines. The rewrites, eac
 - Local-λ: y[h,v,n] = Σ_δ (Σ_k Q[h,k,n] R[k,δ]) V[v,n+δ], local attention without a softmax, instead of a lambda
   (k, v, n). The window's rows lie next to each other in one copy of V, so the windows of a tile of positions are one
   strided view, and a tile is one product with weights that are zero outside each position's window.
-- Interactive-λ: keys, values and the position table belong to the condition, which never changes, and are kept.
+- Interactive-λ: keys, values and the position table depend on the condition and the grid alone, so they are kept.
 - Nearest ×2 followed by a 3×3 convolution is four 2×2 convolutions at the low resolution, 4/9 of the work.
 - The projections of the time embedding are one product for all blocks, kept for every step of a schedule.
 - Mix-FFN takes its hidden channels in pieces that stay in the cache from the first product to the gate.
@@ -50,15 +50,15 @@ class Stage(nn.Module):
 
     def __init__(self, stage: blocks.Stage, release: bool):
         super().__init__()
-        made = functools.partial(_made, release=release)
-        self.resnets = nn.ModuleList(made(ResidualBlock, block) for block in stage.resnets)
-        self.attentions = nn.ModuleList(made(Transformer, transformer) for transformer in stage.attentions)
+        fused = functools.partial(_fused, release=release)
+        self.resnets = nn.ModuleList(fused(ResidualBlock, block) for block in stage.resnets)
+        self.attentions = nn.ModuleList(fused(Transformer, transformer) for transformer in stage.attentions)
         down, up = getattr(stage, "downsampler", None), getattr(stage, "upsampler", None)
-        self.step = made(Downsampler, down) if down is not None else made(Upsampler, up) if up is not None else None
+        self.step = fused(Downsampler, down) if down is not None else fused(Upsampler, up) if up is not None else None
 
 
-def _made(kind: type[nn.Module], trained: nn.Module, release: bool) -> nn.Module:
-    """The fast form of a part, the trained one let go of where that is asked."""
+def _fused(kind: type[nn.Module], trained: nn.Module, release: bool) -> nn.Module:
+    """The fused counterpart of a trained part, whose weights are freed if `release` says so."""
     part = kind(trained)
     if release:
         _release(trained)
@@ -68,8 +68,8 @@ def _made(kind: type[nn.Module], trained: nn.Module, release: bool) -> nn.Module
 class FusedMoebiusUNet(nn.Module):
     """Called like `MoebiusUNet`, for inference alone.
 
-    It keeps the network that it was made from (`trained`), whose small parts answer for new conditions; it follows
-    neither its later training nor its moves between devices: fuse again.
+    It keeps the network that was fused (`trained`), whose small parts compute the constants of new conditions. It
+    follows neither its later training nor its moves between devices: fuse again.
     """
 
     shares_branches = True
@@ -80,18 +80,18 @@ class FusedMoebiusUNet(nn.Module):
         super().__init__()
         self.trained = [network]  # in a list: not a submodule
         self.config = network.config
-        self._parameters_once, self._released = network.num_parameters(), release
+        self._parameter_count, self._released = network.num_parameters(), release
         resnets = [block for stage in (*network.down_blocks, *network.up_blocks) for block in stage.resnets]
         self.time = Product(
             torch.cat([block.time_emb_proj.weight for block in resnets]),
             torch.cat([block.time_emb_proj.bias for block in resnets]),
         )
         self.time_widths = [block.time_emb_proj.out_features for block in resnets]
-        self.conv_in = _made(SeparableConv, network.conv_in, release)
+        self.conv_in = _fused(SeparableConv, network.conv_in, release)
         self.down_blocks = nn.ModuleList(Stage(stage, release) for stage in network.down_blocks)
         self.up_blocks = nn.ModuleList(Stage(stage, release) for stage in network.up_blocks)
-        self.norm_out = _made(GroupNorm, network.conv_norm_out, release)
-        self.conv_out = _made(SeparableConv, network.conv_out, release)
+        self.norm_out = _fused(GroupNorm, network.conv_norm_out, release)
+        self.conv_out = _fused(SeparableConv, network.conv_out, release)
         self._kept: _Kept | None = None
         self._graphs: Callable[..., Tensor] | None = None
         self._times: dict[float, Tensor] = {}
@@ -105,13 +105,15 @@ class FusedMoebiusUNet(nn.Module):
         return self.trained[0].defaults
 
     def num_parameters(self) -> int:
-        """Of the network that it was made from."""
-        return self._parameters_once
+        """Of the network that was fused."""
+        return self._parameter_count
 
     def save_pretrained(self, *args, **kwargs) -> None:
-        """Saves the network that it was made from: the trained form is the one that is kept."""
+        """Saves the network that was fused; raises ValueError if its weights were freed."""
         if self._released:
-            raise ValueError("this fast form has let go of the trained weights; load the network again to save it")
+            raise ValueError(
+                "the trained weights were freed when the network was fused; load the network again to save it"
+            )
         self.trained[0].save_pretrained(*args, **kwargs)
 
     @property
@@ -150,7 +152,7 @@ class FusedMoebiusUNet(nn.Module):
         return MoebiusUNetOutput(sample=x, block_outputs=outputs) if return_dict else (x, outputs)
 
     def predict(self, x: Tensor, time: Tensor, constants: list[Constants]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What is left to compute in every step: x (b, h, w, in), time (B or 1, sum of widths) and the constants of
+        """What every step computes: x (b, h, w, in), time (B or 1, sum of widths) and the constants of
         every Interactive-λ for B conditions -> (B, 4, h, w), and the stages' outputs."""
         batch = len(constants[0].values)
         times, constants = iter(time.split(self.time_widths, dim=-1)), iter(constants)
@@ -217,9 +219,9 @@ class FusedMoebiusUNet(nn.Module):
         return self._times[moment]
 
     def _constants(self, token_ids: Tensor, height: int, width: int) -> list[Constants]:
-        """What every Interactive-λ keeps for these conditions and this grid; the last ones are remembered."""
+        """The constants of every Interactive-λ for these conditions and this grid; the last ones are kept."""
         kept = self._kept
-        if kept is not None and kept.grid == (height, width) and kept.are_for(token_ids):
+        if kept is not None and kept.grid == (height, width) and kept.is_for(token_ids):
             return kept.values
         (network,) = self.trained
         context = network.encoder_hid_proj(network.token_table(token_ids))
@@ -236,18 +238,18 @@ class FusedMoebiusUNet(nn.Module):
 
 
 class _Kept(NamedTuple):
-    """The last conditions and what was made of them."""
+    """The constants of the last conditions."""
 
-    asked: Tensor
+    requested: Tensor
     token_ids: Tensor
-    """A copy of `asked`, which its owner may change."""
+    """A copy of `requested`, which its owner may change."""
     version: int
     grid: tuple[int, int]
     values: list[Constants]
 
-    def are_for(self, token_ids: Tensor) -> bool:
+    def is_for(self, token_ids: Tensor) -> bool:
         """The same tensor, as in all steps of a fill, is known without reading it, which would wait for the device."""
-        if token_ids is self.asked and token_ids._version == self.version:
+        if token_ids is self.requested and token_ids._version == self.version:
             return True
         return token_ids.shape == self.token_ids.shape and torch.equal(token_ids, self.token_ids)
 

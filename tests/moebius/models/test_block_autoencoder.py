@@ -90,10 +90,18 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     vae = fitted()
     torch.manual_seed(2)
     unet = MoebiusUNet(
-        sample_size=8, in_channels=7, out_channels=3, block_out_channels=(16, 32), layers_per_block=1,
-        num_attention_heads=2, norm_num_groups=8, cross_attention_dim=16, encoder_hid_dim=16, local_window=3,
+        sample_size=8,
+        in_channels=7,
+        out_channels=3,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        num_attention_heads=2,
+        norm_num_groups=8,
+        cross_attention_dim=16,
+        encoder_hid_dim=16,
+        local_window=3,
         prediction_type="sample",
-    ).eval()  # fmt: skip
+    ).eval()
     pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
     pipeline.set_progress_bar_config(disable=True)
     pipeline.save_pretrained(tmp_path)
@@ -105,9 +113,13 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     def filled(pipe):
         pipe.set_progress_bar_config(disable=True)
         return pipe(
-            image=image, mask_image=mask, num_inference_steps=3, generator=torch.Generator().manual_seed(0),
-            output_type="np", paste=False,
-        ).images  # fmt: skip
+            image=image,
+            mask_image=mask,
+            num_inference_steps=3,
+            generator=torch.Generator().manual_seed(0),
+            output_type="np",
+            paste=False,
+        ).images
 
     model = DenoiserInpainter.from_files(files, "cpu", "float32")
     assert model.size == 32
@@ -133,22 +145,35 @@ def test_a_network_of_v_gives_what_the_same_network_of_noise_gives(sampler):
             alpha = alphas[int(timestep)]
             noised = sample[:, :3]
             noise = (noised - alpha.sqrt() * truth) / (1 - alpha).sqrt()
-            kinds = {"epsilon": noise, "sample": truth.expand_as(noised),
-                     "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * truth}  # fmt: skip
+            kinds = {
+                "epsilon": noise,
+                "sample": truth.expand_as(noised),
+                "v_prediction": alpha.sqrt() * noise - (1 - alpha).sqrt() * truth,
+            }
             return (kinds[self.config.prediction_type],)
 
     found = {}
     for kind in ("epsilon", "v_prediction", "sample"):
-        unet = Knows(sample_size=8, in_channels=7, out_channels=3, block_out_channels=(16, 32), norm_num_groups=8,
-                     num_attention_heads=2, prediction_type=kind)  # fmt: skip
+        unet = Knows(
+            sample_size=8,
+            in_channels=7,
+            out_channels=3,
+            block_out_channels=(16, 32),
+            norm_num_groups=8,
+            num_attention_heads=2,
+            prediction_type=kind,
+        )
         pipeline = MoebiusInpaintPipeline(unet=unet.eval(), vae=vae, scheduler=make_scheduler(sampler))
         pipeline.set_progress_bar_config(disable=True)
         mask = np.zeros((32, 32), bool)
         mask[8:20, 10:24] = True
         found[kind] = pipeline(
-            image=Image.fromarray(picture(3, 32)), mask_image=mask, num_inference_steps=6,
-            generator=torch.Generator().manual_seed(0), output_type="latent",
-        ).images  # fmt: skip
+            image=Image.fromarray(picture(3, 32)),
+            mask_image=mask,
+            num_inference_steps=6,
+            generator=torch.Generator().manual_seed(0),
+            output_type="latent",
+        ).images
     for latents in found.values():
         torch.testing.assert_close(latents, found["epsilon"], atol=2e-3, rtol=2e-3)
     if sampler != "euler":

@@ -22,15 +22,20 @@ def recurrent(q, k, v, log_decay):
 def inputs(n: int, gates: str, seed: int = 1):
     q, k, v = normal(seed, 2, 3, n, 8), normal(seed + 1, 2, 3, n, 8), normal(seed + 2, 2, 3, n, 12)
     draw = torch.rand(2, 3, n, 8, generator=torch.Generator().manual_seed(seed))
-    return q, k, v, {
-        "zero": torch.zeros_like(draw),
-        "near zero": -1e-6 * draw,
-        "as published": -0.05 * draw,
-        "fast": -5 * draw,
-        "near -inf": -1e30 * draw,
-        "-inf": torch.full_like(draw, -INF),
-        "mixed": torch.where(draw < 0.1, -INF, torch.where(draw < 0.2, torch.tensor(-1e6), -0.05 * draw)),
-    }[gates]  # fmt: skip
+    return (
+        q,
+        k,
+        v,
+        {
+            "zero": torch.zeros_like(draw),
+            "near zero": -1e-6 * draw,
+            "as published": -0.05 * draw,
+            "fast": -5 * draw,
+            "near -inf": -1e30 * draw,
+            "-inf": torch.full_like(draw, -INF),
+            "mixed": torch.where(draw < 0.1, -INF, torch.where(draw < 0.2, torch.tensor(-1e6), -0.05 * draw)),
+        }[gates],
+    )
 
 
 ALL_GATES = ["zero", "near zero", "as published", "fast", "near -inf", "-inf", "mixed"]

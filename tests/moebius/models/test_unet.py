@@ -56,8 +56,13 @@ def test_full_network_gives_the_published_outputs(full):
     out = full(normal(2, 2, 9, 64, 64), torch.tensor([981, 21]), IDS, return_dict=False)
     assert relative_error(out[0], VECTORS["full_t981_t21"]) < 1e-5
     assert [tuple(block.shape[1:]) for block in out[1]] == [
-        (320, 32, 32), (640, 16, 16), (1280, 16, 16), (1280, 32, 32), (640, 64, 64), (320, 64, 64)
-    ]  # fmt: skip
+        (320, 32, 32),
+        (640, 16, 16),
+        (1280, 16, 16),
+        (1280, 32, 32),
+        (640, 64, 64),
+        (320, 64, 64),
+    ]
 
 
 @torch.no_grad()

@@ -34,9 +34,13 @@ def fills():
         pipe = MoebiusInpaintPipeline(fast, autoencoder.fuse(copy.deepcopy(vae).to(kind)), make_scheduler())
         pipe.set_progress_bar_config(disable=True)
         out = pipe(
-            picture(11, 512), hole(11, 512), num_inference_steps=STEPS, paste=False, output_type="np",
+            picture(11, 512),
+            hole(11, 512),
+            num_inference_steps=STEPS,
+            paste=False,
+            output_type="np",
             generator=torch.Generator().manual_seed(0),
-        ).images[0]  # fmt: skip
+        ).images[0]
         listening.remove()
         found[kind] = out, [fast(sample.to(kind), *rest).sample.float() for sample, *rest in asked]
     trained = copy.deepcopy(unet).bfloat16().requires_grad_(False)

@@ -22,8 +22,11 @@ def test_interpreted_it_gives_what_the_plain_form_gives():
     pytest.importorskip("triton")
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.triton_interpreted"],
-        cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     errors = json.loads(done.stdout)
     assert len(errors) == 5
@@ -39,8 +42,19 @@ def test_it_compiles_for_a_gpu_at_the_published_depth(kind, precision, tmp_path,
     from triton.compiler import ASTSource
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    sizes = {"HEADS": 8, "DEPTH": 160, "WINDOW": 15, "TILE": 8, "CHUNK": 16, "ROWS": 64, "CHANNELS": 256, "NEAR": 16,
-             "SPAN": 32, "PRECISION": precision, "WIDEN": False}  # fmt: skip
+    sizes = {
+        "HEADS": 8,
+        "DEPTH": 160,
+        "WINDOW": 15,
+        "TILE": 8,
+        "CHUNK": 16,
+        "ROWS": 64,
+        "CHANNELS": 256,
+        "NEAR": 16,
+        "SPAN": 32,
+        "PRECISION": precision,
+        "WIDEN": False,
+    }
     types = {name: f"*{kind}" for name in ("q", "v", "relative", "content", "out")}
     types |= {name: "i32" for name in ("height", "width", "v_stride")} | {name: "constexpr" for name in sizes}
     source = ASTSource(fn=local_kernel._kernel, signature=types, constexprs=sizes)

@@ -133,7 +133,7 @@ def test_other_sources_and_a_cache_are_refused(tmp_path):
     config = Data(sources=(source,), size=32, validation=0, on_device=True)
     with pytest.raises(ConfigError, match="kind 'pictures' only"):
         GpuDataset(Samples(config, 0), config, CPU, 1)
-    with pytest.raises(ConfigError, match="exclude each other"):
+    with pytest.raises(ValueError, match="exclude each other"):
         made(tmp_path / "p", cache=tmp_path / "cache")
 
 
