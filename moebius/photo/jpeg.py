@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from moebius.photo import images
+from moebius.photo import images, trailer
 from moebius.photo.jpeg_metadata import keep_metadata
 from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, read_segments
 from moebius.photo.silence import quiet
@@ -36,12 +36,9 @@ def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple
         The file, and notes on what could not be kept.
     """
     segments, end = read_segments(data)
-    header, notes = keep_metadata(segments, images.preview(picture))
-    if len(data) - end > 64:  # a few bytes of padding are nothing to speak of
-        notes.append(
-            "What the file held behind the photo (a second picture, gain map or video) was left out, because it "
-            "would still show what was removed."
-        )
+    header, notes = keep_metadata(segments, images.preview(picture), has_trailer=end < len(data))
+    if note := trailer.describe(data[end:], b"".join(s.raw for s in segments if s.is_metadata)):
+        notes.append(note)
     why = _reason_to_recode(segments)
     new = None if why else _transplant(segments, np.asarray(picture), changed)
     if new is None:

@@ -9,25 +9,30 @@ from PIL import Image
 
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.jpeg_segments import Segment
+from moebius.photo.xmp import blank_descriptions
 
 APP0, APP1, APP2, APP11, COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xFE
 EXIF, XMP, PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _PROFILE, _MPF, _JFIF, _JFXX = b"ICC_PROFILE\0", b"MPF\0", b"JFIF\0", b"JFXX\0"
 _HEADERS = {EXIF: len(EXIF), PHOTOSHOP: len(PHOTOSHOP), EXTENDED_XMP: len(EXTENDED_XMP) + 32 + 8}
 """Data that may go on in further segments, and the bytes before each part; Extended XMP has its digest, the whole
 length and the part's offset there (Adobe XMP specification, part 3)."""
-_METADATA = (*_HEADERS, XMP, _PROFILE, _MPF, _JFIF, _JFXX, b"Adobe", b"Ducky", b"GoPro\0")
+_METADATA = (*_HEADERS, XMP, _PROFILE, _MPF, _JFIF, _JFXX, _ISO_GAIN_MAP, b"Adobe", b"Ducky", b"GoPro\0")
 _PICTURES = {b"FLIR\0": "the thermal camera's raw picture", b"HDR_RI": "the JPEG-HDR ratio picture"}
 _MAX_UNKNOWN_BYTES = 32768
 """Segments of one marker that are unknown and together longer than that may hold a picture."""
 
 
-def keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[Segment], list[str]]:
+def keep_metadata(
+    segments: list[Segment], preview: Image.Image, has_trailer: bool = False
+) -> tuple[list[Segment], list[str]]:
     """The metadata segments for the edited file, and notes on those that were left out.
 
     Args:
         preview: what thumbnails show from now on.
+        has_trailer: something stood behind the photo and is left out; then nothing may describe it.
     """
     kept, notes, unknown = [], [], defaultdict(int)
     for segment in segments:
@@ -39,6 +44,8 @@ def keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[S
         content, name = segment.payload, next((one for one in _PICTURES if segment.payload.startswith(one)), None)
         if segment.marker == APP2 and content.startswith(_MPF):
             continue  # an index of the pictures behind the photo, which are gone
+        if has_trailer and segment.marker == APP2 and content.startswith(_ISO_GAIN_MAP):
+            continue
         if segment.marker == APP11 and content.startswith(b"JP"):
             notes.append("Content credentials were left out: their signature does not hold for an edited photo.")
         elif name:
@@ -49,7 +56,7 @@ def keep_metadata(segments: list[Segment], preview: Image.Image) -> tuple[list[S
             continue  # an uncompressed thumbnail
         else:
             kept.append(_without_jfif_thumbnail(segment))
-    return _hide(kept, preview), list(dict.fromkeys(notes))
+    return _hide(kept, preview, has_trailer), list(dict.fromkeys(notes))
 
 
 def _left_out(what: str) -> str:
@@ -63,16 +70,18 @@ def _without_jfif_thumbnail(segment: Segment) -> Segment:
     return segment
 
 
-def _hide(segments: list[Segment], preview: Image.Image) -> list[Segment]:
+def _hide(segments: list[Segment], preview: Image.Image, has_trailer: bool) -> list[Segment]:
     """Segments whose pictures show `preview`; data in several segments are put together for that."""
     out, digests = list(segments), {}
     for group in _groups(segments):
         first = segments[group[0]].payload
-        start = next((size for name, size in _HEADERS.items() if first.startswith(name)), 0)
+        start = next((size for name, size in (*_HEADERS.items(), (XMP, len(XMP))) if first.startswith(name)), 0)
         heads = [segments[i].payload[:start] for i in group]
         bodies = [segments[i].payload[start:] for i in group]
         whole = b"".join(bodies)
         new = hide_pictures(whole, preview)
+        if has_trailer and first.startswith((XMP, EXTENDED_XMP)):
+            new = blank_descriptions(new)
         if new == whole:
             continue
         if first.startswith(EXTENDED_XMP):

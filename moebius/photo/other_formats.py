@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from moebius.photo import ai_mark, images, iptc, png, tiff_tags
+from moebius.photo import ai_mark, images, iptc, png, tiff_tags, trailer
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
 from moebius.photo.jpeg_segments import Segment, join_segments, read_segments
 from moebius.photo.silence import quiet
+from moebius.photo.xmp import blank_descriptions
 
 _LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 _LOSSLESS_WEBP = {"lossless": True, "exact": True, "quality": 80}  # quality: effort; exact: colours under alpha 0
@@ -66,6 +67,8 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     options = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
     for key in {"exif", "xmp"} & options.keys():
         options[key] = hide_pictures(options[key], images.preview(raster))
+    if "xmp" in options:
+        options["xmp"] = blank_descriptions(options["xmp"])
     notes = _mark(options, mark)
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
@@ -121,6 +124,10 @@ def convert(
     exif, more = _tiff_exif(data) if old == "TIFF" else (info.get("exif"), [])
     resources = hide_pictures(iptc.read_resources(data, old), images.preview(raster))
     notes += more
+    if old == "JPEG":
+        segments, end = read_segments(data)
+        note = trailer.describe(data[end:], b"".join(s.raw for s in segments if s.is_metadata))
+        notes += [note] if note else []
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
     if kind in ("BMP", "GIF"):
         if exif or profile:
@@ -134,6 +141,7 @@ def convert(
         options["exif"] = hide_pictures(_upright_exif(exif), images.preview(raster))
     if xmp:
         xmp = hide_pictures(xmp if isinstance(xmp, bytes) else xmp.encode(), images.preview(raster))
+        xmp = blank_descriptions(xmp)
         options["xmp"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
     if kind not in ai_mark.IN_PLACE:
         notes.extend(_mark(options, mark))

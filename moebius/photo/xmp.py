@@ -25,6 +25,16 @@ _NEW = (
 ).encode()
 
 
+_BEHIND = {
+    "http://ns.adobe.com/hdr-gain-map/1.0/": re.compile(""),
+    "http://ns.apple.com/HDRGainMap/1.0/": re.compile(""),
+    "http://ns.google.com/photos/1.0/container/": re.compile("Directory$"),
+}
+"""Namespaces whose properties, all or those of a name, describe a picture or video behind the photo."""
+_VIDEO = re.compile("MotionPhoto|MicroVideo|OLivePhoto")
+"""Properties of Motion Photos, which phones write in namespaces of their own."""
+
+
 class XmpError(ValueError):
     """A packet that cannot be changed safely."""
 
@@ -59,6 +69,60 @@ def with_source_type(packet: bytes | None, uri: str) -> bytes:
     for start, end in sorted(places.old, reverse=True):  # all lie before the end of the RDF
         out = out[:start] + out[end:]
     return _with_less_padding(out, len(out) - len(body)) + packet[len(body) :]
+
+
+def blank_descriptions(packet: bytes) -> bytes:
+    """The packet, of the same length, without the properties that describe a gain map or video behind the photo.
+
+    Blanks take their place; a packet that is damaged comes back as it is.
+    """
+    body = packet.rstrip(b"\0")
+    try:
+        spans = _descriptions(body)
+    except (expat.ExpatError, XmpError, IndexError, ValueError):
+        return packet
+    out = bytearray(packet)
+    for start, end in spans:
+        out[start:end] = b" " * (end - start)
+    return bytes(out)
+
+
+def _descriptions(body: bytes) -> list[tuple[int, int]]:
+    """(start, end) of every attribute and element that describes what stood behind the photo."""
+    spans, prefixes, opened = [], {}, []
+    parser = expat.ParserCreate("UTF-8", " ")
+
+    def doctype(*_) -> None:
+        raise XmpError("the XMP data have a document type, which XMP does not allow")
+
+    def namespace(prefix: str | None, uri: str) -> None:
+        prefixes[prefix or ""] = uri
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        at = parser.CurrentByteIndex
+        opened.append((name, at))
+        for first, last in _attributes(body, at):
+            prefix, _, local = body[first:last].split(b"=")[0].strip().decode().partition(":")
+            if _describes(prefixes.get(prefix, ""), local):
+                spans.append((first, last))
+
+    def end(name: str) -> None:
+        at, (_, began) = parser.CurrentByteIndex, opened.pop()
+        uri, _, local = name.rpartition(" ")
+        if _describes(uri, local):
+            tag_end = _end_of_tag(body, began)
+            spans.append((began, tag_end if _is_empty(body, tag_end) else body.index(b">", at) + 1))
+
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartNamespaceDeclHandler = namespace
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.Parse(body, True)
+    return spans
+
+
+def _describes(uri: str, name: str) -> bool:
+    return bool(uri) and bool(_VIDEO.match(name) or (uri in _BEHIND and _BEHIND[uri].match(name)))
 
 
 def _with_less_padding(packet: bytes, max_bytes: int) -> bytes:

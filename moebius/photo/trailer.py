@@ -1,0 +1,43 @@
+"""What stands behind the end of a JPEG: a gain map, a second picture, a video, or a maker's data."""
+
+from __future__ import annotations
+
+from moebius.photo.jpeg_segments import SOS, read_segments
+
+_MIN_BYTES = 64
+"""Fewer bytes are padding."""
+_GAIN_MAP = (b"hdr-gain-map", b"urn:iso:std:iso:ts:21496", b"HDRGainMap")
+
+
+def describe(trailer: bytes, metadata: bytes) -> str | None:
+    """A note on what was left out with the trailer; None for padding.
+
+    Args:
+        metadata: the photo's own metadata, which name a gain map.
+    """
+    if len(trailer) <= _MIN_BYTES or not trailer.strip(trailer[:1]):
+        return None
+    found = []
+    if _holds_jpeg(trailer):
+        gain_map = any(name in metadata or name in trailer for name in _GAIN_MAP)
+        found.append("a gain map" if gain_map else "another picture")
+    if b"ftyp" in trailer and (b"mdat" in trailer or b"moov" in trailer):
+        found.append("a video")
+    if not found:
+        return f"{len(trailer):,} bytes behind the photo were left out: they may still show what was removed."
+    what, them = " and ".join(found), ("were", "they") if len(found) > 1 else ("was", "it")
+    note = f"{what} behind the photo {them[0]} left out: {them[1]} would still show what was removed."
+    return note[0].upper() + note[1:]
+
+
+def _holds_jpeg(data: bytes) -> bool:
+    """Whether a JPEG begins anywhere; its first three bytes alone also occur in videos."""
+    at = data.find(b"\xff\xd8\xff")
+    while at >= 0:
+        try:
+            if any(segment.marker == SOS for segment in read_segments(data[at:], strict=True)[0]):
+                return True
+        except ValueError:
+            pass
+        at = data.find(b"\xff\xd8\xff", at + 1)
+    return False
