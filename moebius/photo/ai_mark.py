@@ -13,6 +13,7 @@ from collections.abc import Callable
 from moebius import environment
 from moebius.photo import jpeg_segments, png
 from moebius.photo.ifd import read_directory, read_layout, read_values
+from moebius.photo.limits import MAX_TEXT_BYTES
 from moebius.photo.xmp import XmpError, with_source_type
 
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -22,8 +23,6 @@ ALGORITHM = _VOCABULARY + "algorithmicallyEnhanced"
 _JPEG_XMP, _JPEG_EXIF, _APP0, _APP1 = b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0", 0xE0, 0xE1
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 _TIFF_XMP, _TIFF_BYTE = 700, 1
-_MAX_XMP_BYTES = 16 * 2**20
-"""Bytes that a compressed packet may unpack to; more is taken for an attack."""
 
 
 def mark_of(learned: bool) -> str:
@@ -94,7 +93,7 @@ def _in_png(data: bytes, mark: str) -> bytes:
         old = rest.split(b"\0", 2)[2]  # behind language and translated keyword
         if compressed:
             inflate = zlib.decompressobj()
-            old = inflate.decompress(old, _MAX_XMP_BYTES)
+            old = inflate.decompress(old, MAX_TEXT_BYTES)
             if inflate.unconsumed_tail:
                 raise XmpError("its XMP data are too large")
     chunk = (b"iTXt", _PNG_XMP + b"\0\0\0\0" + with_source_type(old, mark))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from moebius import environment
 from moebius.photo import (
     ai_mark,
     file_kinds,
@@ -23,6 +22,7 @@ from moebius.photo import (
     tiff_parts,
 )
 from moebius.photo.ifd import read_directory, read_layout
+from moebius.photo.limits import max_bytes, max_pixels
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.photo.silence import quiet
 from moebius.units import memory_size
@@ -117,6 +117,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
         notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
     if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
         notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
+    if kind == "TIFF" and image.mode.startswith("I;16") and (bits := tiff.grey_scale(data)[1]) != 16:
+        notes += (f"The photo has {bits} bits a sample; it is edited and written with 16.",)
     raster = _raster(image, data, name, orientation)
     return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
 
@@ -139,19 +141,6 @@ def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, n
     except ValueError as error:
         raise PhotoError(f"{photo.name}: {error}") from error
     return mask
-
-
-def max_bytes() -> int:
-    """Largest file that is read: MOEBIUS_MAX_BYTES, by default 256 MiB."""
-    return environment.MAX_BYTES.read()
-
-
-def max_pixels() -> int:
-    """Largest picture that is decoded: MOEBIUS_MAX_PIXELS, by default 128 million.
-
-    Pillow has a limit of its own, 179 million unless a program changes `Image.MAX_IMAGE_PIXELS`.
-    """
-    return min(environment.MAX_PIXELS.read(), 2 * (Image.MAX_IMAGE_PIXELS or 10**12))
 
 
 def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
@@ -253,9 +242,24 @@ def _raster(image: Image.Image, data: bytes, name: str, orientation: int) -> Ras
     if image.mode not in images.MODES or (image.mode == "CMYK" and max(depths) > 8):
         what = "16-bit CMYK" if image.mode == "CMYK" else image.mode
         raise PhotoError(f"{name} has colours of the kind {what}, which are not supported; save it as RGB")
+    if image.format == "TIFF" and image.mode.startswith("I;16"):
+        image = _grey_as_shown(image, data)
     raster = image.copy() if image.format == "TIFF" else as_shown(image.copy(), orientation)  # Pillow turns TIFFs
     raster.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
     return raster
+
+
+def _grey_as_shown(image: Image.Image, data: bytes) -> Image.Image:
+    """A grey TIFF of more than 8 bits, which Pillow gives as stored: 0 may be white, and 12 bits end at 4095."""
+    white_is_zero, bits = tiff.grey_scale(data)
+    if not white_is_zero and bits == 16:
+        return image
+    grey = np.asarray(image).astype(np.uint32)
+    grey = grey if bits == 16 else (grey * 65535 + (2**bits - 1) // 2) // (2**bits - 1)
+    grey = 65535 - grey if white_is_zero else grey
+    shown = Image.frombytes(image.mode, image.size, grey.astype(">u2" if image.mode == "I;16B" else "<u2").tobytes())
+    shown.format, shown.info = image.format, image.info
+    return shown
 
 
 def _orientation(image: Image.Image, data: bytes) -> tuple[int, tuple[str, ...]]:

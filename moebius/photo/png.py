@@ -11,13 +11,13 @@ from PIL import Image
 
 from moebius.photo import images
 from moebius.photo.embedded_thumbnails import hide_pictures
+from moebius.photo.limits import MAX_TEXT_BYTES
 from moebius.photo.text_pictures import read_raw_profile, write_raw_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
-_MAX_TEXT_BYTES = 16 * 2**20
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _KEPT_UNSAFE = (b"IHDR", b"PLTE", b"IEND", b"bKGD", b"sBIT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB")
 _KEPT_UNSAFE += (b"cICP", b"mDCV", b"cLLI", b"oFFs", b"pCAL", b"sCAL", b"sTER")
@@ -115,7 +115,7 @@ def encode_png(
             elif name in _TEXT:
                 content = _hide_in_text(name, content, preview)
             if content is None:
-                notes += (f"Text of more than {_MAX_TEXT_BYTES >> 20} MiB was left out: it may hold a picture.",)
+                notes += (f"Text of more than {MAX_TEXT_BYTES >> 20} MiB was left out: it may hold a picture.",)
                 continue
             (before if target is None else after).append((name, content))
     return join_chunks([*before, (b"IDAT", compress(samples, header)), *after, (b"IEND", b"")]), notes
@@ -135,7 +135,7 @@ def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | 
     if packed:
         inflate = zlib.decompressobj()
         try:
-            text = inflate.decompress(text, _MAX_TEXT_BYTES)
+            text = inflate.decompress(text, MAX_TEXT_BYTES)
         except zlib.error:
             return content  # damaged: nobody can read it
         if inflate.unconsumed_tail:

@@ -9,18 +9,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from moebius.photo.limits import our_limits
+
 _one_at_a_time = threading.RLock()  # warning filters, loggers and standard error belong to the whole process
 
 
 @contextmanager
 def quiet(stderr: bool = False) -> Iterator[None]:
-    """Without Pillow's warnings and log lines about damaged metadata.
+    """Decode without Pillow's warnings and log lines about damaged metadata, and within the limits of `limits`.
 
     Args:
         stderr: also point file descriptor 2 to nowhere, for libtiff and libjpeg, which print by themselves.
     """
     logger = logging.getLogger("PIL.TiffImagePlugin")
-    with _one_at_a_time, warnings.catch_warnings():
+    with _one_at_a_time, our_limits(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         was, logger.disabled = logger.disabled, True
         try:

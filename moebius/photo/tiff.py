@@ -74,6 +74,14 @@ def read_orientation(data: bytes) -> int:
     return read_values(data, layout, entries[274])[0] if 274 in entries else 1
 
 
+def grey_scale(data: bytes) -> tuple[bool, int]:
+    """Whether 0 is white, and the bits a sample, of a grey TIFF. Raises ValueError where the directory is damaged."""
+    layout = read_layout(data)
+    entries, _ = read_directory(data, layout, layout.first)
+    meaning, bits = (read_values(data, layout, entries[tag])[0] if tag in entries else 1 for tag in (262, 258))
+    return meaning == _WHITE_IS_ZERO, bits
+
+
 def read_strips(data: bytes) -> Strips:
     """Raises UnsupportedTiff for all but 8 or 16 bits a sample, unsigned, in a compression of `_codec`."""
     layout = read_layout(data)
@@ -146,6 +154,7 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
     strips = read_strips(data)
     out = bytearray(data)
     _hide_pictures(out, strips.layout, images.preview(raster))
+    pixels = np.asarray(raster)
     offsets, counts = _places(data, strips)
     shared = len(set(offsets)) < len(offsets)  # several strips with the same bytes
     for index, (_, samples, top, left, rows) in enumerate(strips.boxes()):
@@ -154,7 +163,7 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
             continue
         where, length = offsets[index], counts[index]
         stored = _decode(data[where : where + length], strips, rows, samples)
-        _put(stored, strips, raster, changed, window, samples)
+        _put(stored, strips, pixels, changed, window, samples)
         new = _encode(stored, strips)
         if len(new) <= length and not shared:
             out[where : where + length] = new.ljust(length, b"\0")
@@ -196,30 +205,24 @@ def _places(data: bytes, strips: Strips) -> tuple[list[int], list[int]]:
 def _put(
     stored: np.ndarray,
     strips: Strips,
-    raster: Image.Image | np.ndarray,
+    pixels: np.ndarray,
     changed: np.ndarray,
     window: tuple[slice, slice],
     samples: slice,
 ) -> None:
     """Write the changed pixels' colours into the decoded strip (rows, width, samples), in place."""
-    pixels = raster if isinstance(raster, np.ndarray) else np.asarray(raster.crop(_box(window, raster.size)))
-    pixels = pixels[window] if isinstance(raster, np.ndarray) else pixels
+    pixels = pixels[window]
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     mask = changed[window]
     here = stored[: mask.shape[0], : mask.shape[1]]  # a tile may reach over the edge
     for sample in range(_COLOURS[strips.photometric])[samples]:
         new = pixels[..., sample][mask]
-        if strips.photometric == _WHITE_IS_ZERO and strips.dtype == np.uint8:  # Pillow inverts only these
-            new = 255 - new
+        if strips.photometric == _WHITE_IS_ZERO:
+            new = np.iinfo(strips.dtype).max - new
         if strips.extra == _PREMULTIPLIED:
             alpha = pixels[..., -1][mask]
             new = (new.astype(int) * alpha + 127) // 255 if new.dtype == np.uint8 else np.minimum(new, alpha)
         here[..., sample - samples.start][mask] = new
-
-
-def _box(window: tuple[slice, slice], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    rows, columns = window
-    return columns.start, rows.start, min(columns.stop, size[0]), min(rows.stop, size[1])
 
 
 # ---- one strip ----

@@ -5,6 +5,7 @@ import sys
 import threading
 import tracemalloc
 import warnings
+import zlib
 
 import numpy as np
 import pillow_heif
@@ -480,6 +481,47 @@ def test_limits_come_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("MOEBIUS_MAX_BYTES", "lots")
     with pytest.raises(ValueError, match="MOEBIUS_MAX_BYTES must be a whole number from 1, not 'lots'"):
         open_photo(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF"])
+def test_our_limit_of_pixels_holds_and_not_pillows(kind, monkeypatch):
+    data = save(scene("P" if kind == "GIF" else "RGB"), kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", W * H // 3)  # above the double it refuses
+    photo = open_photo(data)
+    raster, changed = edited(photo)
+    assert open_photo(encode_photo(photo, raster, changed).data).size == (W, H)
+    assert open_photo(encode_photo(photo, raster, changed, ".bmp" if kind == "PNG" else ".png").data).size == (W, H)
+    assert Image.MAX_IMAGE_PIXELS == W * H // 3
+    monkeypatch.setenv("MOEBIUS_MAX_PIXELS", str(W * H // 3))
+    with pytest.raises(PhotoError, match="MOEBIUS_MAX_PIXELS"):
+        open_photo(data)
+
+
+@pytest.mark.parametrize("place", ["iCCP", "zTXt", "iTXt", "plain iTXt"])
+def test_long_metadata_of_a_png_are_kept(place):
+    """1.5 MB unpacked, as printers' profiles and Photoshop's histories have; Pillow alone refuses the photo."""
+    from moebius.photo import png
+
+    text = np.random.default_rng(1).integers(97, 123, 1_500_000, dtype=np.uint8).tobytes()
+    profile = icc()[:-1] + text
+    contents = {
+        "iCCP": b"printer\0\0" + zlib.compress(struct.pack(">I", len(profile)) + profile[4:]),
+        "zTXt": b"Comment\0\0" + zlib.compress(text),
+        "iTXt": b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x:xmpmeta>" + text + b"</x:xmpmeta>"),
+        "plain iTXt": b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta>" + text + b"</x:xmpmeta>",
+    }
+    chunk = (place[-4:].encode(), contents[place])
+    chunks = png.read_chunks(save(scene(), "PNG"))
+    data = png.join_chunks([chunks[0], chunk, *chunks[1:]])
+    photo = open_photo(data)
+    raster, changed = edited(photo)
+    assert chunk in png.read_chunks(encode_photo(photo, raster, changed).data)
+    assert len(encode_photo(photo, raster, changed, ".webp").data) > (1_000_000 if place != "zTXt" else 1000)
+    mask = Image.new("L", (W, H))
+    mask.paste(255, (3, 5, 20, 11))
+    chunks = png.read_chunks(save(mask, "PNG"))
+    if place != "iCCP":
+        assert open_mask(png.join_chunks([chunks[0], chunk, *chunks[1:]])).sum() == 17 * 6
 
 
 def test_the_mask_must_fit_the_photo_as_shown():

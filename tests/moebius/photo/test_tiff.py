@@ -168,3 +168,47 @@ def test_unsupported_16_bit_forms_say_what_they_are():
     data = make((H, W, 4), np.uint16, photometric="separated")
     with pytest.raises(PhotoError, match="16-bit CMYK"):
         open_photo(data)
+
+
+# ---- how grey is stored ----
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "zstd"])
+@pytest.mark.parametrize(("dtype", "order"), [(np.uint8, "<"), (np.uint8, ">"), (np.uint16, "<")])
+def test_white_is_zero_at_every_depth(dtype, order, compression):
+    """White on the left as stored by an independent writer: shown, filled and converted as white."""
+    top = np.iinfo(dtype).max
+    stored = np.full((H, W), top - 5, dtype)
+    stored[:, :40] = 3
+    out = io.BytesIO()
+    tifffile.imwrite(out, stored, photometric="miniswhite", byteorder=order, compression=compression, metadata=None)
+    photo = open_photo(out.getvalue())
+    assert (np.asarray(photo.raster)[5, [0, 60]] == [top - 3, 5]).all()
+    changed = np.zeros((H, W), bool)
+    changed[20:30, 50:60] = True
+    rgb = images.to_rgb(photo.raster)
+    rgb[changed] = top
+    edited = images.put_back(photo.raster, rgb, changed)
+    encoded = encode_photo(photo, edited, changed)
+    with tifffile.TiffFile(io.BytesIO(encoded.data)) as file:
+        white_is_zero = file.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        after = file.pages[0].asarray()
+        after = top - after if white_is_zero else after
+    np.testing.assert_array_equal(after[~changed], (top - stored)[~changed])
+    assert (after[changed] == top).all()
+    as_png = np.asarray(Image.open(io.BytesIO(encode_photo(photo, edited, changed, ".png").data)))
+    np.testing.assert_array_equal(as_png, after)
+
+
+def test_12_bits_keep_their_brightness():
+    stored = (np.add.outer(np.arange(H), np.arange(W)) * 29).clip(0, 4095).astype(np.uint16)
+    out = io.BytesIO()
+    tifffile.imwrite(out, stored, photometric="minisblack", bitspersample=12, metadata=None)
+    photo = open_photo(out.getvalue())
+    assert photo.notes == ("The photo has 12 bits a sample; it is edited and written with 16.",)
+    shown = np.round(stored / 4095 * 65535)
+    assert abs(np.asarray(photo.raster) - shown).max() <= 1
+    changed = np.zeros((H, W), bool)
+    changed[0, 0] = True
+    new = read(encode_photo(photo, photo.raster, changed).data)
+    assert new.dtype == np.uint16 and abs(new - shown).max() <= 1
