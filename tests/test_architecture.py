@@ -42,10 +42,10 @@ LAYERS = (
     "segment",
     "registry",
     "model_cache",
+    "api",
     "compare",
     "contact_sheet",
     "batch",
-    "export",
     "bench",
     "training",
     "commands",
@@ -64,7 +64,7 @@ KNOWN = {
 
 HOMES = {
     r"\bos\.(environ|getenv)\b": {"moebius.environment"},
-    r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.export"},
+    r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.models.export"},
     r"\bfcntl\b": set(),
     r"\bfile_digest\(|\.read_bytes\(\)\)\.hexdigest": {"moebius.files"},
 }

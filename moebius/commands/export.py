@@ -35,7 +35,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Export, and return what was written."""
-    from moebius import export
+    from moebius.models import export
     from moebius.weights import locate
 
     if not 1 <= options.batch <= 64:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import time
 from pathlib import Path
 
@@ -60,8 +59,6 @@ def point(text: str) -> tuple[float, float]:
 
 def run(options: argparse.Namespace) -> dict:
     """Find the objects, write their mask and return what was done."""
-    from PIL import Image
-
     from moebius.photo import photo_file
     from moebius.progress import TerminalProgress
 
@@ -77,14 +74,10 @@ def run(options: argparse.Namespace) -> dict:
         progress(0.1, "Loading the model")
         selector = segment.load(files, options.device)
         progress(0.3, "Looking at the photo")
-        look = selector.look(photo.raster)
+        embedding = selector.embed(photo.raster)
         progress(0.9, "Selecting")
-        mask = selector.find(look, options.points, options.grow)
-        if not mask.any():
-            raise ValueError("nothing was found at these points; give others, or paint the mask")
-        encoded = io.BytesIO()
-        Image.fromarray(mask.astype("uint8") * 255).save(encoded, "PNG")
-        write_atomic(output, encoded.getvalue())
+        mask = selector.predict(embedding, options.points, options.grow)
+        write_atomic(output, segment.mask_png(mask))
     grown = segment.margin(photo.size) if options.grow is None else options.grow
     return {
         "output": str(output),

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
-import numpy as np
-from PIL import Image
 
 from moebius import compare, environment, registry, segment
 from moebius.config import SamplingConfig
@@ -29,7 +27,6 @@ from moebius.ui.handlers import Handlers, Stoppable, plainly
 from moebius.ui.html import without_folders
 from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
-from moebius.weights import locate
 
 MAX_STEPS = 100
 FILE_FORMAT = (
@@ -138,7 +135,7 @@ class Tools(Handlers):
             raise ValueError("the place is missing; give x and y in pixels of the photo")
         visitor, session, photo = self._visitor(image)
         try:
-            files = locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
+            files = segment.locate_weights(self.options.weights)
         except ValueError as error:
             raise ValueError(without_folders(str(error))) from None
         segment.check_points([(x, y)], photo.size)
@@ -146,11 +143,9 @@ class Tools(Handlers):
         with queue.take(report):
             report(0.0, "Looking at the photo")
             selector = segment.load(files, device())
-            mask = selector.find(selector.look(photo.raster), [(x, y)])
-        if not mask.any():
-            raise ValueError("nothing was found there; try another place")
+            mask = selector.predict(selector.embed(photo.raster), [(x, y)])
         path = session.folder / f"{Path(photo.name).stem}_mask.png"
-        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        path.write_bytes(segment.mask_png(mask))
         return str(path)
 
     def models(self) -> list[dict]:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from moebius.segment import Look
+    from moebius.segment import ImageEmbedding
     from moebius.ui.batch.photo_batch import PhotoBatch
     from moebius.ui.compare.state import Comparison
 
@@ -65,7 +65,7 @@ class Session:
     """Many photos at once."""
     batch_photo: str = ""
     """The name of the one that is in the editor; empty: it is another photo."""
-    embedding: tuple[tuple, Look] | None = None
+    embedding: tuple[tuple, ImageEmbedding] | None = None
     """Of a photo, by the network that selects objects; and which photo that is. See `fill.select`."""
     gone: bool = False
     """The visitor has left: whoever is still at work deletes what they write."""

@@ -59,7 +59,7 @@ def test_a_mask_is_what_the_library_gives_in_one_go(selector, folder):
         every = processor.post_process_masks(told.pred_masks, given["original_sizes"])[0][0]
         expected = every[told.iou_scores[0, 0].argmax()].numpy()
         assert 0 < expected.mean() < 1
-        np.testing.assert_array_equal(selector.find(selector.look(image), [point], margin_px=0), expected)
+        np.testing.assert_array_equal(selector.predict(selector.embed(image), [point], margin_px=0), expected)
 
 
 def test_points_are_pixels_of_the_photo_and_so_is_the_mask(selector):
@@ -68,12 +68,12 @@ def test_points_are_pixels_of_the_photo_and_so_is_the_mask(selector):
         lambda module, positional, named: seen.append(named["input_points"]), with_kwargs=True
     )
     try:
-        look = selector.look(photo(1800, 1000))  # it sees a smaller one
-        mask = selector.find(look, [(450.0, 750.0)], margin_px=0)
-        small = selector.find(look, [(450.0, 750.0)], margin_px=0, size=(180, 100))
+        embedding = selector.embed(photo(1800, 1000))  # it sees a smaller one
+        mask = selector.predict(embedding, [(450.0, 750.0)], margin_px=0)
+        small = selector.predict(embedding, [(450.0, 750.0)], margin_px=0, size=(180, 100))
     finally:
         hook.remove()
-    assert look.size == (1800, 1000) and mask.shape == (1000, 1800) and small.shape == (100, 180)
+    assert embedding.size == (1800, 1000) and mask.shape == (1000, 1800) and small.shape == (100, 180)
     for points in seen:
         np.testing.assert_allclose(points.numpy(), [[[[SIDE / 4, SIDE * 3 / 4]]]], rtol=1e-6)
     assert (mask[5::10, 5::10] == small).mean() > 0.99
@@ -83,8 +83,8 @@ def test_a_photo_is_looked_at_once_and_points_are_cheap(selector):
     looked = []
     hook = selector._network.vision_encoder.register_forward_hook(lambda *_: looked.append(1))
     try:
-        look = selector.look(photo(180, 100))
-        masks = [selector.find(look, [point]) for point in POINTS * 2]
+        embedding = selector.embed(photo(180, 100))
+        masks = [selector.predict(embedding, [point]) for point in POINTS * 2]
     finally:
         hook.remove()
     assert len(looked) == 1
@@ -93,9 +93,9 @@ def test_a_photo_is_looked_at_once_and_points_are_cheap(selector):
 
 
 def test_several_points_are_several_objects_together(selector):
-    look = selector.look(photo(180, 100))
-    one, two = (selector.find(look, [point], margin_px=0) for point in POINTS)
-    both = selector.find(look, POINTS, margin_px=0)
+    embedding = selector.embed(photo(180, 100))
+    one, two = (selector.predict(embedding, [point], margin_px=0) for point in POINTS)
+    both = selector.predict(embedding, POINTS, margin_px=0)
     assert both[one | two].all()
     assert (both & ~(one | two)).mean() < 0.01  # scores are united before they are scaled
 
@@ -107,8 +107,8 @@ def test_photos_of_every_kind_are_seen(selector, mode):
         raster = np.asarray(image.convert("RGBA")).astype(np.uint16) * 257
     else:
         raster = image.convert(mode)
-    look = selector.look(raster)
-    assert look.size == (90, 60) and selector.find(look, [(1, 1)]).shape == (60, 90)
+    embedding = selector.embed(raster)
+    assert embedding.size == (90, 60) and selector.predict(embedding, [(1, 1)]).shape == (60, 90)
 
 
 def test_growing_is_by_distance():
@@ -124,9 +124,9 @@ def test_growing_is_by_distance():
 
 def test_the_margin_is_that_of_the_pages_grow(selector):
     assert segment.margin((900, 600)) == 3 and segment.margin((10, 10)) == 1
-    look = selector.look(photo(900, 600))
-    tight = selector.find(look, POINTS[:1], margin_px=0)
-    np.testing.assert_array_equal(selector.find(look, POINTS[:1]), segment.grow(tight, 3))
+    embedding = selector.embed(photo(900, 600))
+    tight = selector.predict(embedding, POINTS[:1], margin_px=0)
+    np.testing.assert_array_equal(selector.predict(embedding, POINTS[:1]), segment.grow(tight, 3))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_margin_is_that_of_the_pages_grow(selector):
 )
 def test_points_elsewhere_are_refused(selector, points):
     with pytest.raises(ValueError, match="points are needed|is not in the photo, which has 180×100"):
-        selector.find(selector.look(photo(180, 100)), points)
+        selector.predict(selector.embed(photo(180, 100)), points)
 
 
 # ---- weights ----
@@ -266,7 +266,7 @@ def test_the_command_writes_the_mask_of_the_photo_as_shown(turned, folder, selec
     told = json.loads(capfd.readouterr().out)
     assert told["size"] == [120, 180] and told["grown_px"] == 1
     shown = photo_file.open_photo(turned)
-    expected = selector.find(selector.look(shown.raster), [(100, 150), (5, 5)])
+    expected = selector.predict(selector.embed(shown.raster), [(100, 150), (5, 5)])
     assert told["pixels"] == expected.sum()
     with Image.open(out) as mask:
         assert mask.mode == "L" and set(np.unique(mask)) == {0, 255}

@@ -133,7 +133,7 @@ def test_an_object_is_selected_in_one_call(server, server_with_models, standin_s
     place = {"x": 40, "y": 20}
     selector = segment.load(locate.locate(weights=standin_selector, network="select"), "cpu")
     picture = Image.open(io.BytesIO(photo))
-    expected = selector.find(selector.look(picture), [(40.0, 20.0)])
+    expected = selector.predict(selector.embed(picture), [(40.0, 20.0)])
     assert 0 < expected.mean() < 1
     told = calls(server_with_models.url, "select_object", image=sent(photo), **place)
     assert not told.isError, told.content

@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from moebius import environment
 from moebius.config import FLUX_FILL_PRO_DEFAULTS, REMOVAL_PROMPT, SamplingConfig
 from moebius.fill.report import Report
 from moebius.inpainters.base import Inpainter, one_by_one
@@ -58,7 +59,7 @@ class HostedFluxInpainter(Inpainter):
 
     def __init__(self, key: str, address: str, patience_s: float = 300.0, poll_s: float | None = None):
         if not (key.isascii() and key.isprintable()):  # the library's own error would show the key
-            raise HostedError("MOEBIUS_BFL_KEY holds characters that no key has; copy the key again")
+            raise HostedError(f"{environment.BFL_KEY} holds characters that no key has; copy the key again")
         self._key, self._address, self._patience_s, self._poll_s = key, address, patience_s, poll_s or POLL_S
 
     def facts(self) -> dict[str, str | int | None]:

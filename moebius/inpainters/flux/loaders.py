@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moebius import devices
+from moebius import devices, environment
 from moebius.devices import Memory
-from moebius.inpainters.flux import hosted_access, memory_plans
+from moebius.inpainters.flux import memory_plans
 from moebius.inpainters.loaders import Availability, LoadOptions
 from moebius.weights import WeightsError, catalog, hub, locate
 
@@ -83,8 +83,20 @@ def needs(options: LoadOptions, total: Memory) -> Memory:
 # ---- [pro] ----
 
 
+def why_off() -> str:
+    """What is missing before pictures may be sent; empty: it is on.
+
+    Raises:
+        VariableError: MOEBIUS_HOSTED is neither 1 nor 0.
+    """
+    switch, key = environment.HOSTED, environment.BFL_KEY
+    if not switch.read():
+        return f"it sends pictures to Black Forest Labs and is off; to turn it on set {switch}=1 and {key} to your key"
+    return "" if key.read() else f"{key} is not set; make a key at https://dashboard.bfl.ai"
+
+
 def hosted_availability(options: LoadOptions) -> Availability:
-    reason = hosted_access.why_off()
+    reason = why_off()
     return Availability(
         can_run=not reason, reason=reason or "it was turned on", weights="at the maker's, not given out"
     )
@@ -92,8 +104,8 @@ def hosted_availability(options: LoadOptions) -> Availability:
 
 def load_hosted(options: LoadOptions, progress: Progress) -> Inpainter:
     """Raises ValueError where it is not turned on."""
-    if reason := hosted_access.why_off():
+    if reason := why_off():
         raise ValueError(f"FLUX.1 Fill [pro] (hosted) is off: {reason}")
     from moebius.inpainters.flux.hosted import HostedFluxInpainter
 
-    return HostedFluxInpainter(hosted_access.key(), hosted_access.address())
+    return HostedFluxInpainter(environment.BFL_KEY.read(), environment.BFL_ADDRESS.read().rstrip("/"))

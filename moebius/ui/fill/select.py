@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from moebius import environment, segment
 from moebius.photo import photo_file
@@ -58,10 +57,8 @@ class SelectActions(Handlers):
             raise ValueError("choose a photo first")
         report = Stoppable(progress, session, "select", environment.MAX_SECONDS.read())
         mask = self._mask(session, x, y, report)
-        if not mask.any():
-            raise ValueError("nothing was found there; click elsewhere, or paint over it")
         path = session.folder / "selected.png"
-        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+        path.write_bytes(segment.mask_png(mask))
         return str(path)
 
     def _mask(self, session: Session, x: float, y: float, report: Stoppable) -> np.ndarray:
@@ -69,17 +66,18 @@ class SelectActions(Handlers):
         with queue.take(report):
             report(0.0, "Loading what selects objects")
             selector = segment.load(files, device())
-            look = self._embedding(session, selector, report)
-            width, height = look.size
-            return selector.find(look, [(x * width, y * height)], size=editor.bounded(look.size, editor.PREVIEW_SIDE))
+            embedding = self._embedding(session, selector, report)
+            width, height = embedding.size
+            size = editor.bounded(embedding.size, editor.PREVIEW_SIDE)
+            return selector.predict(embedding, [(x * width, y * height)], size=size)
 
-    def _embedding(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.Look:
-        """What is seen in the visitor's photo: from before, if it is the same one."""
+    def _embedding(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.ImageEmbedding:
+        """Of the visitor's photo: from before, if it is the same one."""
         file = session.photo.stat()
         photo = (session.photo, file.st_mtime_ns, file.st_size, id(selector))
         if session.embedding is None or session.embedding[0] != photo:
             report(0.2, "Looking at the photo, once")
-            session.embedding = photo, selector.look(photo_file.open_photo(session.photo, session.name).raster)
+            session.embedding = photo, selector.embed(photo_file.open_photo(session.photo, session.name).raster)
         self._recent = [one for one in self._recent if one() and one() is not session] + [weakref.ref(session)]
         while len(self._recent) > MAX_EMBEDDINGS:
             if oldest := self._recent.pop(0)():
@@ -87,7 +85,7 @@ class SelectActions(Handlers):
         return session.embedding[1]
 
     def _files(self) -> segmenter.SegmenterFiles:
-        return locate.locate(weights=locate.segmenter_folder(self.options.weights), network="select")
+        return segment.locate_weights(self.options.weights)
 
     # ---- weights ----
 

@@ -23,13 +23,13 @@ class Discs:
     def __init__(self) -> None:
         self.looked: list[tuple[int, int]] = []
 
-    def look(self, raster):
+    def embed(self, raster):
         self.looked.append(raster.size)
-        return segment.Look((), raster.size)
+        return segment.ImageEmbedding((), raster.size)
 
-    def find(self, look, points, size):
+    def predict(self, embedding, points, size):
         ((x, y),) = points
-        (width, height), (own_width, own_height) = size, look.size
+        (width, height), (own_width, own_height) = size, embedding.size
         rows, columns = np.mgrid[:height, :width]
         return (columns - x * width / own_width) ** 2 + (rows - y * height / own_height) ** 2 < 100
 
@@ -132,7 +132,7 @@ def test_without_a_photo_or_an_object_it_says_so(actions, discs, tmp_path, monke
     clicks = select.SelectActions(actions)
     assert "hoose a photo first" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
     load(actions, photo(tmp_path))
-    monkeypatch.setattr(discs, "find", lambda look, points, size: np.zeros(size[::-1], bool))
+    monkeypatch.setattr(discs, "predict", lambda embedding, points, size: np.zeros(size[::-1], bool))
     assert "othing was found there" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
 
 

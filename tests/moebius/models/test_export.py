@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from moebius import export
 from moebius.__main__ import main
+from moebius.models import export
 from moebius.models.unet import MoebiusUNet
 from tests.helpers.deterministic import fill_
 
