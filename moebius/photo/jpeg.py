@@ -15,7 +15,7 @@ from PIL import Image, JpegImagePlugin
 
 from moebius.photo import images, trailer
 from moebius.photo.jpeg_metadata import keep_metadata
-from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, read_segments
+from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, read_segments, with_clean_end
 from moebius.photo.silence import quiet
 
 APP14 = 0xEE
@@ -35,15 +35,16 @@ def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple
     Returns:
         The file, and notes on what could not be kept.
     """
-    segments, end = read_segments(data)
-    header, notes = keep_metadata(segments, images.preview(picture), has_trailer=end < len(data))
-    if note := trailer.describe(data[end:], b"".join(s.raw for s in segments if s.is_metadata)):
-        notes.append(note)
+    note, complete = trailer.describe_left_out(data), with_clean_end(data)
+    segments, end = read_segments(complete or data)
+    has_trailer = complete is not None or end < len(data)
+    header, notes = keep_metadata(segments, images.preview(picture), has_trailer)
+    notes += [note] if note else []
     why = _reason_to_recode(segments)
     new = None if why else _transplant(segments, np.asarray(picture), changed)
     if new is None:
         why = why or "damaged or unusual data"
-        new = _encode_anew(data, picture)
+        new = _encode_anew(complete or data, picture)
         header = [s for s in header if s.marker != APP14] + [s for s in new if s.marker == APP14]
         notes.append(f"The whole JPEG was compressed anew with the same tables, because of its {why}.")
     return join_segments(header + [s for s in new if not s.is_metadata]), tuple(notes)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+_DNL = 0xDC
+_BETWEEN_SCANS = (0xC4, 0xCC, SOS, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)
 _BARE = (0x01, *range(0xD0, 0xD8))  # markers without a length
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # what ends a scan's data
@@ -63,6 +66,33 @@ def read_segments(data: bytes, strict: bool = False) -> tuple[list[Segment], int
 
 def join_segments(segments: list[Segment]) -> bytes:
     return bytes((0xFF, SOI)) + b"".join(s.raw for s in segments) + bytes((0xFF, EOI))
+
+
+def with_clean_end(data: bytes) -> bytes | None:
+    """A JPEG that ends without its end marker, cut behind its scans and with one; None where its end is regular.
+
+    Phones' panoramas have a trailer at once behind the scan. What of it stands before the first marker stays; decoders
+    skip it. Whether the pixels are whole is left to the decoder.
+
+    Raises:
+        ValueError: this is not a JPEG.
+    """
+    segments, _ = read_segments(data)
+    frame = next((s for s in segments if s.marker in FRAMES), None)
+    scan = next((i for i, s in enumerate(segments) if s.marker == SOS), None)
+    if frame is None or scan is None or len(frame.payload) < 6 or not segments[scan].payload:
+        return None
+    only_scan = frame.marker not in _PROGRESSIVE and segments[scan].payload[0] == frame.payload[5]
+    at = 2 + sum(len(s.raw) for s in segments[: scan + 1])
+    if join_segments(segments[: scan + 1])[:-2] != data[:at]:  # stray bytes between segments
+        return None
+    for segment in [] if only_scan else segments[scan + 1 :]:
+        if segment.marker not in _BETWEEN_SCANS or data[at : at + len(segment.raw)] != segment.raw:
+            break
+        at += len(segment.raw)
+    if data[at : at + 4] == bytes((0xFF, _DNL, 0, 4)):  # the number of lines may stand behind the first scan
+        at += 6
+    return None if data[at : at + 64].lstrip(b"\xff")[:1] == bytes((EOI,)) else data[:at] + bytes((0xFF, EOI))
 
 
 def bits_per_sample(data: bytes) -> int | None:

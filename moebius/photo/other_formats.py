@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from moebius.photo import ai_mark, images, iptc, png, tiff_tags, trailer
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
-from moebius.photo.jpeg_segments import Segment, join_segments, read_segments
+from moebius.photo.jpeg_segments import Segment, join_segments, read_segments, with_clean_end
 from moebius.photo.silence import quiet
 from moebius.photo.xmp import blank_descriptions
 
@@ -117,7 +117,8 @@ def convert(
         raster: the edited picture as shown.
         mark: for the XMP of WEBP, AVIF and HEIF, see `moebius.photo.ai_mark`.
     """
-    with quiet(), Image.open(io.BytesIO(data)) as original:
+    complete = with_clean_end(data) if old == "JPEG" else None
+    with quiet(), Image.open(io.BytesIO(complete or data)) as original:
         original.load()  # a PNG's metadata may come last
         info = original.info
     picture, notes = _adapt(raster, kind)
@@ -125,8 +126,7 @@ def convert(
     resources = hide_pictures(iptc.read_resources(data, old), images.preview(raster))
     notes += more
     if old == "JPEG":
-        segments, end = read_segments(data)
-        note = trailer.describe(data[end:], b"".join(s.raw for s in segments if s.is_metadata))
+        note = trailer.describe_left_out(data)
         notes += [note] if note else []
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
     if kind in ("BMP", "GIF"):

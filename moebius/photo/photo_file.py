@@ -22,6 +22,7 @@ from moebius.photo import (
     tiff_parts,
 )
 from moebius.photo.ifd import read_directory, read_layout
+from moebius.photo.jpeg_segments import with_clean_end
 from moebius.photo.limits import max_bytes, max_pixels
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.photo.silence import quiet
@@ -177,7 +178,8 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
 def _decode(data: bytes, name: str) -> Image.Image:
     """The first picture of a file, loaded, as it is stored."""
     try:
-        image = Image.open(io.BytesIO(data), formats=file_kinds.readable_formats())
+        complete = with_clean_end(data) if data[:2] == b"\xff\xd8" else None
+        image = Image.open(io.BytesIO(complete or data), formats=file_kinds.readable_formats())
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
         if image.format == "TIFF" and _is_raw(image, data):
             raise PhotoError(f"{name} is {file_kinds.RAW}; it must be a photo: {file_kinds.KNOWN}")
@@ -188,6 +190,8 @@ def _decode(data: bytes, name: str) -> Image.Image:
                 "file of its own"
             )
         image.load()
+        if complete:
+            _check_whole(image, complete)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -201,6 +205,16 @@ def _decode(data: bytes, name: str) -> Image.Image:
             f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it anew"
         ) from error
     return image
+
+
+def _check_whole(image: Image.Image, data: bytes) -> None:
+    """Raise ValueError where the scans of a JPEG whose end marker was missing break off.
+
+    A decoder takes what stands behind the scans for pixels only where pixels are missing.
+    """
+    with Image.open(io.BytesIO(data[:-2] + b"\x35\x5a" * 2048 + data[-2:]), formats=("JPEG", "MPO")) as longer:
+        if longer.tobytes() != image.tobytes():
+            raise ValueError("the image file is truncated")
 
 
 def _count_pictures(image: Image.Image, data: bytes) -> int:

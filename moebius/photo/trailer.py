@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from moebius.photo.jpeg_segments import SOS, read_segments
+from moebius.photo.jpeg_segments import SOS, read_segments, with_clean_end
 
 _MIN_BYTES = 64
 """Fewer bytes are padding."""
 _GAIN_MAP = (b"hdr-gain-map", b"urn:iso:std:iso:ts:21496", b"HDRGainMap")
+
+
+def describe_left_out(data: bytes) -> str | None:
+    """A note on what stands behind the picture of a JPEG file, for a result without it; None where nothing does."""
+    segments, end = read_segments(data)
+    metadata = b"".join(segment.raw for segment in segments if segment.is_metadata)
+    if with_clean_end(data):
+        return describe_irregular(data[data.index(b"\xff\xda") :], metadata)
+    return describe(data[end:], metadata)
 
 
 def describe(trailer: bytes, metadata: bytes) -> str | None:
@@ -17,17 +26,29 @@ def describe(trailer: bytes, metadata: bytes) -> str | None:
     """
     if len(trailer) <= _MIN_BYTES or not trailer.strip(trailer[:1]):
         return None
-    found = []
-    if _holds_jpeg(trailer):
-        gain_map = any(name in metadata or name in trailer for name in _GAIN_MAP)
-        found.append("a gain map" if gain_map else "another picture")
-    if b"ftyp" in trailer and (b"mdat" in trailer or b"moov" in trailer):
-        found.append("a video")
+    found = _contents(trailer, metadata)
     if not found:
         return f"{len(trailer):,} bytes behind the photo were left out: they may still show what was removed."
     what, them = " and ".join(found), ("were", "they") if len(found) > 1 else ("was", "it")
     note = f"{what} behind the photo {them[0]} left out: {them[1]} would still show what was removed."
     return note[0].upper() + note[1:]
+
+
+def describe_irregular(scans: bytes, metadata: bytes) -> str:
+    """The note on a JPEG without an end marker, in which trailer and scans run into each other."""
+    found = _contents(scans, metadata)
+    what = f"{' and '.join(found)} behind it" if found else "what stood behind it"
+    return f"The JPEG had no end marker. It has one now, and {what} was left out."
+
+
+def _contents(data: bytes, metadata: bytes) -> list[str]:
+    found = []
+    if _holds_jpeg(data):
+        gain_map = any(name in metadata or name in data for name in _GAIN_MAP)
+        found.append("a gain map" if gain_map else "another picture")
+    if b"ftyp" in data and (b"mdat" in data or b"moov" in data):
+        found.append("a video")
+    return found
 
 
 def _holds_jpeg(data: bytes) -> bool:

@@ -7,16 +7,7 @@ from PIL import Image
 
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.photo_file import encode_photo, open_photo
-
-RED, BLUE = (220, 20, 20), (20, 20, 220)
-
-
-def jpeg(colour, size=(160, 120), quality=95) -> bytes:
-    """A flat JPEG, made long by a comment as cameras' thumbnails are."""
-    out = io.BytesIO()
-    noise = np.random.default_rng(1).integers(-20, 20, (size[1], size[0], 3))
-    Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=quality)
-    return out.getvalue()
+from tests.helpers.thumbnails import BLUE, RED, jpeg, mean
 
 
 def exif_with_thumbnail(thumbnail: bytes, orientation: int = 1) -> bytes:
@@ -39,10 +30,6 @@ def thumbnail_of(exif: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(body[start : start + length]))
     image.load()
     return image
-
-
-def mean(image: Image.Image) -> np.ndarray:
-    return np.asarray(image).reshape(-1, 3).mean(axis=0)
 
 
 def test_exif_thumbnail_shows_the_new_picture_and_nothing_else_moves():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from moebius.photo.jpeg_metadata import keep_metadata
 from moebius.photo.jpeg_segments import Segment, read_segments
-from tests.moebius.photo.test_embedded_thumbnails import BLUE, RED, jpeg, mean
+from tests.helpers.thumbnails import BLUE, RED, jpeg, mean
 
 XMP, EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 PREVIEW = Image.new("RGB", (1600, 1200), BLUE)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from moebius.photo import trailer
-from moebius.photo.photo_file import encode_photo, open_photo
+from moebius.photo.photo_file import PhotoError, encode_photo, open_photo
 from moebius.photo.xmp import blank_descriptions
 
 W, H = 64, 48
@@ -109,3 +109,49 @@ def test_blanked_packets_keep_their_length_and_all_other_bytes():
 def test_notes(behind, metadata, note):
     found = trailer.describe(behind, metadata)
     assert found is None if note is None else found.startswith(note)
+
+
+# ---- no end marker ----
+
+
+def trailing(body: bytes, name: bytes = b"MotionPhoto_Data") -> bytes:
+    """A Samsung trailer, which stands at once behind the scan of a panorama."""
+    record = struct.pack("<HHI", 0, 0x0A30, len(name)) + name + body
+    directory = b"SEFH" + struct.pack("<IIHHII", 106, 1, 0, 0x0A30, len(record), len(record))
+    return record + directory + struct.pack("<I", len(directory)) + b"SEFT"
+
+
+BEHIND = {
+    "nothing": (b"", "what stood behind it"),
+    "a video": (trailing(video()), "a video behind it"),
+    "a picture": (trailing(jpeg(3), b"Panorama_Shot_Info"), "another picture behind it"),
+    "bytes like segments": (trailing(bytes(90) + b"\xff\xe1\x20\0" + bytes(9000)), "what stood behind it"),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+@pytest.mark.parametrize("kind", BEHIND)
+def test_a_jpeg_without_its_end_marker_is_filled_and_gets_one(kind, options):
+    out = io.BytesIO()
+    scene = np.random.default_rng(7).integers(80, 160, (H, W, 3)).astype(np.uint8)
+    Image.fromarray(scene).save(out, "JPEG", quality=95, **options)
+    whole, (behind, what) = out.getvalue(), BEHIND[kind]
+    if "progressive" in options and kind == "bytes like segments":
+        return  # between the scans of a progressive file an APP1 segment is allowed
+    data = whole[:-2] + behind
+    photo = open_photo(data)
+    np.testing.assert_array_equal(np.asarray(photo.raster), np.asarray(Image.open(io.BytesIO(whole))))
+    expected = filled(whole)
+    new = filled(data)
+    assert new.data == expected.data and expected.notes == ()
+    assert new.notes == (f"The JPEG had no end marker. It has one now, and {what} was left out.",)
+    assert filled(data, ".png").data == filled(whole, ".png").data
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("cut", [6, 200, 1500])
+def test_a_jpeg_whose_pixels_break_off_is_still_refused(options, cut):
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(7).integers(0, 256, (H, W, 3)).astype(np.uint8)).save(out, "JPEG", **options)
+    with pytest.raises(PhotoError, match="damaged or cut off"):
+        open_photo(out.getvalue()[:-cut])
