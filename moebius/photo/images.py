@@ -237,7 +237,7 @@ def mask_array(mask_image: Image.Image | np.ndarray) -> np.ndarray:
         if mask_image.dtype == bool:
             return mask_image
         return mask_image >= (np.iinfo(mask_image.dtype).max + 1) // 2
-    if (alpha := _alpha(mask_image)) is not None and (alpha < 255).any():
+    if (alpha := opacity(mask_image)) is not None and (alpha < 255).any():
         return alpha > 0
     if mask_image.mode in ("1", "L"):  # what most masks are; of 12 megapixels the way below takes a quarter of a second
         return np.asarray(mask_image.convert("L")) >= 128
@@ -264,8 +264,10 @@ def check_mask(mask: np.ndarray, size: tuple[int, int]) -> None:
         )
 
 
-def _alpha(image: Image.Image) -> np.ndarray | None:
+def opacity(image: Raster) -> np.ndarray | None:
     """Opacity (H, W) uint8, None where the picture has none."""
+    if isinstance(image, np.ndarray):
+        return (image[..., -1] >> 8).astype(np.uint8) if image.shape[2] in (2, 4) else None
     if image.mode in ("LA", "RGBA"):
         return np.asarray(image)[..., -1]
     if image.mode == "P":

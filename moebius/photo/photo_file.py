@@ -16,6 +16,7 @@ from moebius.photo import (
     file_kinds,
     images,
     jpeg,
+    mask_file,
     other_formats,
     png,
     tiff,
@@ -125,18 +126,18 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
 
 
 def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, name: str | None = None) -> np.ndarray:
-    """Open a mask, (H, W) bool, True = repaint (see `images.mask_array`).
+    """Open a mask, (H, W) bool, True = repaint (see `mask_file.read_mask`).
 
     Args:
         size: width and height of the photo as shown; None leaves that check to the caller.
         name: what messages call it; by default the file's name.
 
     Raises:
-        PhotoError: as `open_photo`; the size is another one; the mask is full.
+        PhotoError: as `open_photo`; the size is another one; the mask is full, or what is painted cannot be known.
     """
     photo = open_photo(source, name or ("the mask" if isinstance(source, bytes) else None))
     try:
-        mask = images.mask_array(photo.raster)
+        mask = mask_file.read_mask(photo.raster)
         if size is not None:
             images.check_mask(mask, (size[1], size[0]))
     except ValueError as error:
