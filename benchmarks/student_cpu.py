@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from moebius import devices
-from moebius.bench import modes, timing
+from moebius.bench import networks
+from moebius.bench.operations import count_operations
 from moebius.models.fused import lambda_layers, ops, unet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed steps, each after one that warms up")
     options = parser.parse_args()
     kind = devices.named_dtype(options.dtype)
-    trained = timing.network("moebius", "cpu", kind, tiny=False)
+    trained = networks.network("moebius", "cpu", kind, tiny=False)
     fast = trained.fuse()
     keep = devices.keep_freed
     ways = {  # name: network, samples for two conditions, context managers around a step
@@ -113,7 +114,7 @@ def main() -> None:
             return taken
 
     large = torch.ones(2048, 2048, dtype=kind)
-    gflop = {name: modes.count_operations(lambda way=way: step(*way, repeats=1)) / 1e9 for name, way in ways.items()}
+    gflop = {name: count_operations(lambda way=way: step(*way, repeats=1)) / 1e9 for name, way in ways.items()}
     seconds, rates = {name: [] for name in ways}, []
     for _ in range(options.rounds):
         for name, way in ways.items():

@@ -65,11 +65,11 @@ def run(options: argparse.Namespace) -> dict:
     if unknown := [name for name in options.models if name not in MODELS]:
         raise ValueError(f"cannot measure {unknown[0]!r}; choose from {', '.join(MODELS)}")
     with TerminalProgress() as progress:
-        from moebius.bench.timing import bench
+        from moebius.bench.fills import bench
 
         tiny = None if options.size is None else options.size == "tiny"
         if options.ways:
-            from moebius.bench.modes import ways
+            from moebius.bench.student import ways
 
             return ways(
                 options.device,
@@ -85,23 +85,41 @@ def run(options: argparse.Namespace) -> dict:
 
 def describe(report: dict) -> str:
     if "rows" in report:
-        from moebius.bench.modes import describe as describe_ways
+        from moebius.bench.student import describe as describe_ways
 
         return describe_ways(report)
-    lines = [
-        f"{report['device']}, {report['dtype']}, torch {report['torch']}; random weights, batch 1",
-        f"{'model':<14}{'M parameters':>14}{'side':>6}{'steps':>7}{'ms/step':>10}{'total s':>9}"
-        f"{'peak GiB':>10}   the paper: ms/step × steps = s",
-    ]
+    from moebius.report.table import NONE, Table
+
+    header = (
+        "model",
+        "M parameters",
+        "side",
+        "steps",
+        "ms/step",
+        "total s",
+        "peak GiB",
+        "the paper: ms/step × steps = s",
+    )
+    rows = []
     for row in report["results"]:
         peak = row["peak_gib"]["gpu"] if row["peak_gib"]["gpu"] is not None else row["peak_gib"]["memory"]
-        ours = "–" if row["step_ms"] is None else f"{row['step_ms']:.2f}"
-        paper = row["paper"]
-        lines.append(
-            f"{row['model']:<14}{row['parameters'] / 1e6:>14,.1f}{row['side']:>6}{row['steps']:>7}"
-            f"{ours:>10}{row['total_s']:>9.2f}{peak:>10.2f}"
-            f"   {paper['step_ms']:.2f} × {paper['steps']} = {paper['total_s']:.2f}"
+        published = row["paper"]
+        rows.append(
+            (
+                row["model"],
+                f"{row['parameters'] / 1e6:,.1f}",
+                str(row["side"]),
+                str(row["steps"]),
+                NONE if row["step_ms"] is None else f"{row['step_ms']:.2f}",
+                f"{row['total_s']:.2f}",
+                f"{peak:.2f}",
+                f"{published['step_ms']:.2f} × {published['steps']} = {published['total_s']:.2f}",
+            )
         )
+    lines = [
+        f"{report['device']}, {report['dtype']}, torch {report['torch']}; random weights, batch 1",
+        Table("Time of a fill", header, tuple(rows)).text(),
+    ]
     if report["tiny"]:
         lines.append("These networks are tiny, because there is no GPU: the figures say nothing about the real ones.")
     return "\n".join(lines)

@@ -40,9 +40,9 @@ def nothing_here(tmp_path, monkeypatch):
 def test_the_sizes_are_the_networks():
     import torch
 
-    from moebius.bench.timing import _REAL
+    from moebius.bench.networks import REAL
 
-    for name, (kind, config, _) in _REAL.items():
+    for name, (kind, config, _) in REAL.items():
         with torch.device("meta"):
             network = kind(**config)
         assert MODELS[name].parameters == sum(parameter.numel() for parameter in network.parameters()), name

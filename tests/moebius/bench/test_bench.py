@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from moebius.__main__ import main
-from moebius.bench import modes, timing, whole
+from moebius.bench import fills, networks, student
 from moebius.models.fused import local_kernel
 from moebius.models.fused import modes as network_modes
 from moebius.models.fused.unet import FusedMoebiusUNet
@@ -51,7 +51,7 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
 
 
 def test_a_whole_fill_has_a_process_of_its_own():
-    one, two = (whole.whole("fused", "bfloat16", batch, "cpu", tiny=True) for batch in (1, 2))
+    one, two = (student.whole_fill("fused", "bfloat16", batch, "cpu", tiny=True) for batch in (1, 2))
     for found in (one, two):
         assert 0 < 18 * found["step_s"] < found["total_s"] and found["decode_s"] > 0
         assert found["encode_s"] + found["decode_s"] < found["total_s"] and found["peak_gib"] > 0.2
@@ -59,25 +59,25 @@ def test_a_whole_fill_has_a_process_of_its_own():
 
 def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypatch):
     found = {"encode_s": 2.0, "step_s": 9.0, "decode_s": 3.0, "total_s": None, "peak_gib": 1.5}
-    monkeypatch.setattr(whole, "whole", lambda *way: dict(found))
-    report = modes.ways("cpu", (1,), rounds=1)
+    monkeypatch.setattr(student, "whole_fill", lambda *way: dict(found))
+    report = student.ways("cpu", (1,), rounds=1)
     assert [row["whole"] for row in report["rows"] if row["mode"] == "plain"] == [None, None]
     for row in [row for row in report["rows"] if row["mode"] != "plain"]:
         assert row["whole"]["computed"] and row["whole"]["total_s"] == 5 + 20 * row["step_s"]
     total = min(row["whole"]["total_s"] for row in report["rows"] if row["whole"])
-    assert f"~{total:.1f}" in modes.describe(report)
-    report = modes.ways("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
+    assert f"~{total:.1f}" in student.describe(report)
+    report = student.ways("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
     assert report["rounds"] == 1 and all(row["whole"] is None for row in report["rows"])
 
 
 def test_the_modes_for_a_gpu_are_timed_with_the_fused_ones_operations(monkeypatch):
     """On a CPU, by a backend that compiles nothing; the Triton kernel's place is taken by torch."""
-    monkeypatch.setitem(modes.MODES, "cpu", modes.MODES["cuda"])
+    monkeypatch.setitem(student.MODES, "cpu", student.MODES["cuda"])
     compile_graphs = FusedMoebiusUNet.compile_graphs
     monkeypatch.setattr(FusedMoebiusUNet, "compile_graphs", lambda self: compile_graphs(self, "eager"))
     asked = []
     monkeypatch.setattr(FusedMoebiusUNet, "set_local_kernel", lambda self, kernel: asked.append(kernel))
-    report = modes.ways("cpu", (1,), rounds=1, whole=False)
+    report = student.ways("cpu", (1,), rounds=1, whole=False)
     rows = {(row["mode"], row["dtype"]): row for row in report["rows"]}
     assert [mode for mode, dtype in rows if dtype == "float32"] == list(network_modes.MODES) and len(rows) == 10
     assert asked == ["triton"] * 4 and report["left_out"] == []
@@ -85,11 +85,11 @@ def test_the_modes_for_a_gpu_are_timed_with_the_fused_ones_operations(monkeypatc
 
 
 def test_a_mode_that_cannot_run_is_left_out_with_the_reason(monkeypatch):
-    monkeypatch.setitem(modes.MODES, "cpu", ("eager", "triton"))
+    monkeypatch.setitem(student.MODES, "cpu", ("eager", "triton"))
     monkeypatch.setattr(local_kernel, "triton", None)
-    report = modes.ways("cpu", (1,), rounds=1, whole=False)
+    report = student.ways("cpu", (1,), rounds=1, whole=False)
     assert [row["mode"] for row in report["rows"]] == ["eager"] * 2
-    assert 'Left out: triton: kernel "triton" needs Triton' in modes.describe(report)
+    assert 'Left out: triton: kernel "triton" needs Triton' in student.describe(report)
 
 
 def test_a_person_is_told_that_tiny_says_nothing(capfd):
@@ -99,7 +99,7 @@ def test_a_person_is_told_that_tiny_says_nothing(capfd):
 
 
 def test_the_models_own_steps_are_run(monkeypatch):
-    model = timing.build("flux-fill", "cpu", torch.float32, tiny=True)
+    model = networks.build("flux-fill", "cpu", torch.float32, tiny=True)
     asked = []
     real = model.fill_squares
 
@@ -108,13 +108,13 @@ def test_the_models_own_steps_are_run(monkeypatch):
         return real(tiles, masks, dataclasses.replace(config, num_inference_steps=1), *rest)
 
     monkeypatch.setattr(model, "fill_squares", one_step)
-    assert timing.measure(model)["steps"] == 50
+    assert fills.measure(model)["steps"] == 50
     assert [config.num_inference_steps for config in asked] == [2, 50]
 
 
 def test_parameters_are_made_in_the_type_and_the_random_state_is_left_alone():
     state = torch.get_rng_state()
-    model = timing.build("pixelhacker", "cpu", torch.bfloat16, tiny=True)
+    model = networks.build("pixelhacker", "cpu", torch.bfloat16, tiny=True)
     assert {p.dtype for p in model.pipeline.unet.parameters()} == {torch.bfloat16}
     assert torch.get_default_dtype() == torch.float32 and torch.equal(torch.get_rng_state(), state)
 
@@ -136,5 +136,5 @@ def test_mistakes_are_one_line(arguments, part, capfd):
 
 @pytest.mark.gpu
 def test_the_published_sizes_on_a_gpu():
-    report = timing.bench(["moebius", "pixelhacker"], device="cuda")
+    report = fills.bench(["moebius", "pixelhacker"], device="cuda")
     assert [row["parameters"] for row in report["results"]] == [226_041_531, 862_251_708]

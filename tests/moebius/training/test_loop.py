@@ -2,7 +2,8 @@
 
 import json
 import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from moebius.training import checkpoints, loop, metrics
 from moebius.training.config import ConfigError, Run, TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import Diverged, Smooth, positions
-from tests.helpers.tiny_training import start, table, toml
+from tests.helpers.tiny_training import ROOT, environment, start, table, toml
 
 
 def run(settings: dict, minutes: float | None = None) -> tuple[Distillation, dict]:
@@ -46,6 +47,25 @@ def test_processes_share_the_positions_of_a_step():
     assert parts == [list(range(12 + 6 * part, 18 + 6 * part)) for part in range(4)]
 
 
+KILLED = """
+import os, signal, sys
+from moebius.__main__ import main
+from moebius.training.metrics import Metrics
+
+scalars = Metrics.scalars
+
+
+def scalars_or_die(self, step, values):  # past the checkpoint at 3, before that at 6
+    scalars(self, step, values)
+    if step == 4 and "loss" in values:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+Metrics.scalars = scalars_or_die
+sys.exit(main(["train", sys.argv[1]]))
+"""
+
+
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     """SIGKILL in the middle, between checkpoints; the same command again; against a run that nobody disturbed."""
@@ -60,16 +80,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     assert (tmp_path / "straight" / "checkpoints").is_dir(), errors.decode()
     file = tmp_path / "killed.toml"
     file.write_text(toml(table(tmp_path, "killed", **changes)))
-    process = start("train", file)
-    try:
-        deadline = time.monotonic() + 240
-        while len(losses(tmp_path / "killed")) < 5:  # past the checkpoint at 3, before that at 6 or soon after
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(file)], cwd=ROOT, env=environment(), capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert [line["step"] for line in losses(tmp_path / "killed")] == list(range(5))
     before = checkpoints.checkpoints(tmp_path / "killed" / "checkpoints")
     assert before and checkpoints.facts(before[-1])["step"] < 14
     again = start("train", file, "--json")

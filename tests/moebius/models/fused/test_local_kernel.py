@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from moebius.bench import timing
+from moebius.bench import networks
 from moebius.models import lambda_layers
 from moebius.models.fused import lambda_layers as fused_lambda
 from moebius.models.fused import local_kernel
@@ -64,7 +64,7 @@ def test_it_compiles_for_a_gpu_at_the_published_depth(kind, precision, tmp_path,
 
 
 def test_without_triton_or_a_gpu_it_says_so(monkeypatch):
-    network = timing.network("moebius", "cpu", torch.float32, tiny=True).fuse()
+    network = networks.network("moebius", "cpu", torch.float32, tiny=True).fuse()
     sample, ids = normal(1, 1, 9, 8, 8), torch.arange(10)[None]
     before = network(sample, 500, ids).sample
     with pytest.raises(ValueError, match="unknown kernel 'cuda'; choose from torch, triton"):

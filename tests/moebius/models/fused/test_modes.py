@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from moebius.bench import timing
+from moebius.bench import networks
 from moebius.models.fused import local_kernel, modes
 from moebius.models.fused.lambda_layers import LocalLambda
 from moebius.registry import MODELS, LoadOptions
@@ -11,7 +11,7 @@ from tests.helpers.deterministic import normal
 
 
 def network():
-    return timing.network("moebius", "cpu", torch.float32, tiny=True)
+    return networks.network("moebius", "cpu", torch.float32, tiny=True)
 
 
 def test_each_mode_is_what_its_name_says(monkeypatch):

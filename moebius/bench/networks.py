@@ -1,22 +1,13 @@
-"""How long a model takes for a fill. Timing needs no trained weights: the networks are built with random ones, on the
-device itself, at their published sizes where there is a GPU, else at a tiny size."""
+"""Models with random weights, made on the device itself, at their published sizes or at tiny ones, to be timed."""
 
 from __future__ import annotations
 
-import platform
-import time
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxFillPipeline, FluxTransformer2DModel
-from PIL import Image
 
-from moebius import devices, paper
-from moebius.config import SamplingConfig
-from moebius.fill.scheduler import fill_photo
+from moebius import paper
 from moebius.inpainters.base import Inpainter
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.inpainters.flux.flux_fill import FluxFillInpainter
@@ -47,7 +38,7 @@ _FLUX_VAE = _VAE | {
     "use_quant_conv": False,
     "use_post_quant_conv": False,
 }
-_REAL = {
+REAL = {
     "moebius": (MoebiusUNet, {}, _VAE),
     "pixelhacker": (PixelHackerUNet, {}, _VAE),
     "flux-fill": (
@@ -56,17 +47,17 @@ _REAL = {
         _FLUX_VAE,
     ),
 }
-_TINY_SIDE = 64
-_TINY = {
+TINY_SIDE = 64
+TINY = {
     "moebius": (
         MoebiusUNet,
         {"sample_size": 8, "block_out_channels": (32, 64), "cross_attention_dim": 32, "encoder_hid_dim": 48},
-        _VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": _TINY_SIDE},
+        _VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": TINY_SIDE},
     ),
     "pixelhacker": (
         PixelHackerUNet,
         {"sample_size": 8, "block_out_channels": (32, 64, 64), "cross_attention_dim": 32, "encoder_hid_dim": 48},
-        _VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": _TINY_SIDE},
+        _VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": TINY_SIDE},
     ),
     "flux-fill": (
         FluxTransformer2DModel,
@@ -82,21 +73,21 @@ _TINY = {
             "pooled_projection_dim": 32,
             "axes_dims_rope": (4, 4, 8),
         },
-        _FLUX_VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": _TINY_SIDE},
+        _FLUX_VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": TINY_SIDE},
     ),
 }
 
 
 def network(name: str, device: str, dtype: torch.dtype, tiny: bool) -> torch.nn.Module:
     """A model's denoiser with random weights, in eager mode."""
-    kind, config, _ = (_TINY if tiny else _REAL)[name]
+    kind, config, _ = (TINY if tiny else REAL)[name]
     with _made_on(device, dtype):
         return kind(**config).requires_grad_(False).eval()
 
 
 def autoencoder(name: str, device: str, dtype: torch.dtype, tiny: bool) -> AutoencoderKL:
     """A model's autoencoder with random weights, in eager mode."""
-    _, _, config = (_TINY if tiny else _REAL)[name]
+    _, _, config = (TINY if tiny else REAL)[name]
     with _made_on(device, dtype):
         return AutoencoderKL(**config).requires_grad_(False).eval()
 
@@ -136,81 +127,6 @@ def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = 
     prompt = tuple(torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype) for shape in shapes)
     plan = PLANS["cpu" if device == "cpu" else "bf16"]
     return FluxFillInpainter(lambda plan: pipeline, lambda text: prompt, (plan,), device, "random numbers")
-
-
-def measure(inpainter: Inpainter, steps: int | None = None) -> dict[str, Any]:
-    """Fill one square twice, a short one to warm up, and time the second: at the model's own steps unless told."""
-    side = inpainter.size
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
-    mask = np.zeros((side, side), bool)
-    mask[side // 4 : side // 2, side // 4 : side // 2] = True
-    device = inpainter.facts()["device"]
-
-    def fill(config: SamplingConfig) -> tuple[float, float | None]:
-        devices.synchronize(device)
-        started = time.perf_counter()
-        filled = fill_photo(inpainter, image, mask, config, torch.Generator().manual_seed(0))
-        devices.synchronize(device)
-        return time.perf_counter() - started, filled.step_ms
-
-    fill(SamplingConfig(num_inference_steps=2))
-    config = SamplingConfig(num_inference_steps=steps).with_defaults(inpainter.defaults)
-    with devices.PeakMemory() as peak:
-        total_s, step_ms = fill(config)
-    return {
-        "side": side,
-        "batch": 1,
-        "steps": config.num_inference_steps,
-        "guidance_scale": config.guidance_scale,
-        "step_ms": None if step_ms is None else round(step_ms, 3),
-        "total_s": round(total_s, 3),
-        "peak_gib": peak.gib,
-    }
-
-
-def bench(
-    names: list[str],
-    device: str | None = None,
-    dtype: str | None = None,
-    steps: int | None = None,
-    tiny: bool | None = None,
-    kernel: str = "torch",
-    progress=lambda share, text: None,
-) -> dict[str, Any]:
-    """Measure models one after the other, beside the paper's figures.
-
-    Args:
-        dtype: None: bfloat16 on a GPU, float32 on a CPU.
-        steps: None: each model's own.
-        tiny: None: real sizes on a GPU, tiny ones elsewhere.
-    """
-    device = device or devices.best_device()
-    devices.check_device(device)
-    on_cpu = device == "cpu"
-    tiny = on_cpu if tiny is None else tiny
-    kind = devices.named_dtype(dtype, "float32" if on_cpu else "bfloat16")
-    rows = []
-    for index, name in enumerate(names):
-        progress(index / len(names), f"Building {name}")
-        inpainter = build(name, device, kind, tiny, kernel)
-        denoiser = inpainter.pipeline.transformer if name == "flux-fill" else inpainter.pipeline.unet
-        parameters = denoiser.num_parameters()
-        progress((index + 0.3) / len(names), f"Measuring {name}")
-        figures = measure(inpainter, steps)
-        rows.append({"model": name, "parameters": parameters, **figures, "paper": asdict(paper.TIMINGS[name])})
-        del inpainter, denoiser
-        devices.let_go()
-    return {
-        "tiny": tiny,
-        "device": torch.cuda.get_device_name(device)
-        if device.startswith("cuda")
-        else f"{device} ({platform.machine()})",
-        "threads": torch.get_num_threads(),
-        "dtype": str(kind).removeprefix("torch."),
-        "kernel": kernel,
-        "torch": torch.__version__,
-        "results": rows,
-    }
 
 
 @contextmanager

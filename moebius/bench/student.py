@@ -1,27 +1,32 @@
-"""Every way to run the student on this machine, interleaved: mode × type × batch, and how near each comes to the rate
-at which the machine multiplies. Random weights."""
+"""How long the student takes on this machine in every mode, type and batch size, interleaved; random weights.
+
+For every way the share of the rate at which the machine multiplies, and a whole fill in a process of its own, so that
+its peak memory is its own.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from moebius import devices
-from moebius.bench import timing
-from moebius.bench import whole as bench_whole
+from moebius.bench import networks
 from moebius.bench.operations import count_operations
-from moebius.models.fused import modes
+from moebius.models.fused import autoencoder, modes
 from moebius.models.fused.ops import product
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
-
-Progress = Callable[[float, str], None]
-
+from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
+from moebius.progress import Progress, no_progress
+from moebius.report.table import NONE, Table
 
 PLAIN = "plain"
 """The eager mode as any caller of a network runs it, without the pipeline: freed memory goes back to the system. The
@@ -29,6 +34,9 @@ yardstick on a CPU; on a GPU torch keeps its memory anyway."""
 
 MODES = {"cpu": (PLAIN, "eager", "fused"), "cuda": ("eager", "fused", "compiled", "triton", "triton-compiled")}
 """What can be timed on a kind of device."""
+
+STEPS = 20
+"""Of a whole fill."""
 
 
 def ways(
@@ -38,7 +46,7 @@ def ways(
     tiny: bool | None = None,
     whole: bool = True,
     minutes: float = 30.0,
-    progress: Progress = lambda share, text: None,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Time guided steps and whole fills of the student in every mode, in float32 and bfloat16.
 
@@ -53,7 +61,7 @@ def ways(
         `rows`, one per way: median, least and greatest seconds of a step; `times`, how many times as fast as the
         yardstick, the first of `MODES` in float32 with the same batch, that is (median over the rounds); GFLOP that it
         computes (counted in the eager and in the fused mode), GFLOP/s of a large product measured in the same rounds,
-        and the share of that rate that is reached; `whole`: what `bench_whole.whole` returns, None where there was no
+        and the share of that rate that is reached; `whole`: what `whole_fill` returns, None where there was no
         time; a total_s that was not measured is computed as encode + 20 steps + decode (`computed`). `rounds`: how
         many there was time for.
         `left_out`: why a mode could not run.
@@ -74,7 +82,7 @@ def ways(
         x, weight = (torch.ones(2048, 2048, dtype=kind, device=device) for _ in range(2))
         runs["product", name, 0] = lambda x=x, weight=weight: product(x, weight)
         operations["product", name, 0] = 2 * 2048**3
-        eager = timing.network("moebius", device, kind, tiny)
+        eager = networks.network("moebius", device, kind, tiny)
         for mode in MODES.get(kind_of_device, ("eager", "fused")):
             try:
                 network = eager if mode == PLAIN else modes.in_mode(eager, mode)
@@ -118,10 +126,10 @@ def ways(
         progress(index / len(rows), f"Whole fill {index + 1} of {len(rows)}: {mode}, {kind_name}, batch {batch}")
         row["whole"] = None
         if mode != PLAIN and time.monotonic() < end:
-            row["whole"] = found = bench_whole.whole(mode, kind_name, batch, device, tiny)
+            row["whole"] = found = whole_fill(mode, kind_name, batch, device, tiny)
             found["computed"] = found["total_s"] is None
             if found["computed"]:
-                found["total_s"] = found["encode_s"] + bench_whole.STEPS * row["step_s"] + found["decode_s"]
+                found["total_s"] = found["encode_s"] + STEPS * row["step_s"] + found["decode_s"]
     timed = min(map(len, seconds.values()))
     return {"tiny": tiny, "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__,
             "rounds": timed, "left_out": left_out, "rows": rows}  # fmt: skip
@@ -161,29 +169,113 @@ def _row(
     }
 
 
+def whole_fill(mode: str, dtype: str, batch: int, device: str, tiny: bool) -> dict[str, Any]:
+    """Encode, 20 steps of guided DDIM, decode, for `batch` square pictures with a hole in each; random weights.
+
+    Of the eager mode at its real size on a CPU only 2 steps are run, for encoding and decoding.
+
+    Returns:
+        encode_s, decode_s, step_s (median of all steps but the first), total_s (None where not all steps were run),
+        peak_gib: of the process's resident memory during the fill, imported libraries included; on CUDA of what torch
+        held on the GPU.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_measure, mode, dtype, batch, device, tiny, torch.get_num_threads()).result()
+
+
+def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads: int) -> dict[str, Any]:
+    torch.set_num_threads(threads)
+    kind, on_cpu = devices.named_dtype(dtype), device == "cpu"
+    unet = modes.in_mode(networks.network("moebius", device, kind, tiny), mode, release=True)
+    vae = networks.autoencoder("moebius", device, kind, tiny)
+    if on_cpu and mode != "eager":
+        vae = autoencoder.fuse(vae)
+    devices.let_go()
+    pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
+    pipeline.set_progress_bar_config(disable=True)
+    side = unet.config.sample_size * pipeline.vae_scale_factor
+    pictures = [np.random.default_rng(n).integers(0, 256, (side, side, 3), dtype=np.uint8) for n in range(batch)]
+    hole = np.zeros((side, side), bool)
+    hole[side // 4 : side // 2, side // 4 : side // 2] = True
+    ticks: list[float] = []
+
+    def fill(steps: int) -> None:
+        ticks.clear()
+        devices.synchronize(device)
+        ticks.append(time.perf_counter())
+
+        def tick(pipeline, step: int, timestep: int, tensors: dict) -> dict:
+            devices.synchronize(device)
+            ticks.append(time.perf_counter())
+            return tensors
+
+        pipeline(
+            image=pictures, mask_image=[hole] * batch, num_inference_steps=steps, strength=1.0, guidance_scale=2.0,
+            generator=torch.Generator().manual_seed(0), output_type="np", callback_on_step_end=tick,
+        )  # fmt: skip
+        devices.synchronize(device)
+        ticks.append(time.perf_counter())
+
+    if not on_cpu:
+        fill(2)  # kernels are compiled and chosen
+    all_steps = mode != "eager" or tiny or not on_cpu
+    with devices.PeakMemory() as peak:
+        fill(STEPS if all_steps else 2)
+    step = statistics.median(later - earlier for earlier, later in zip(ticks[1:-2], ticks[2:-1], strict=True))
+    return {
+        "encode_s": max(0.0, ticks[1] - ticks[0] - step),
+        "step_s": step,
+        "decode_s": ticks[-1] - ticks[-2],
+        "total_s": ticks[-1] - ticks[0] if all_steps else None,
+        "peak_gib": peak.gib["memory" if on_cpu else "gpu"],
+    }
+
+
+def table(report: dict[str, Any]) -> Table:
+    """One row a way; what was not measured is –."""
+    header = ("mode", "type", "batch", "s/step", "min", "max", "times", "GFLOP", "reached", "of GFLOP/s", "fill s",
+              "encode s", "decode s", "peak GiB")  # fmt: skip
+    rows = []
+    for row in report["rows"]:
+        fill = row.get("whole")
+        whole = (NONE,) * 4
+        if fill:
+            whole = (
+                f"{'~' if fill['computed'] else ''}{fill['total_s']:.1f}",
+                *(f"{fill[name]:.2f}" for name in ("encode_s", "decode_s", "peak_gib")),
+            )
+        rows.append(
+            (
+                row["mode"],
+                row["dtype"],
+                str(row["batch"]),
+                *(f"{row[name]:.3f}" for name in ("step_s", "least_s", "most_s")),
+                f"{row['times']:.2f}",
+                f"{row['gflop']:.1f}",
+                f"{row['share_of_product']:.0%}",
+                f"{row['product_gflops']:.0f}",
+                *whole,
+            )
+        )
+    note = (
+        f"Times: as fast as {report['rows'][0]['mode']} in float32, by the round. Reached: of a large product's rate. "
+        "Fill: encode, 20 steps, decode; ~ computed from 2 steps. Peak: of the fill's own process, libraries included; "
+        "on a GPU of what torch held there."
+    )
+    return Table("The student in every mode", header, tuple(rows), note)
+
+
 def describe(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """The report for a terminal."""
+    shown = table(report)
     lines = [
         f"the student on {report['device']}, {report['threads']} threads, torch {report['torch']}; random weights, "
         f"{report['rounds']} interleaved rounds",
-        f"{'mode':<16}{'type':<10}{'batch':>6}{'s/step':>9}{'least':>8}{'most':>8}{'times':>8}"
-        f"{'GFLOP':>8}{'reached':>9} of GFLOP/s{'fill s':>9}{'encode':>8}{'decode':>8}{'peak GiB':>10}",
+        shown.text(),
+        shown.note,
+        *(f"Left out: {text}" for text in report["left_out"]),
     ]
-    for row in report["rows"]:
-        line = (
-            f"{row['mode']:<16}{row['dtype']:<10}{row['batch']:>6}{row['step_s']:>9.3f}{row['least_s']:>8.3f}"
-            f"{row['most_s']:>8.3f}{row['times']:>8.2f}{row['gflop']:>8.1f}{row['share_of_product']:>9.0%}{row['product_gflops']:>11.0f}"
-        )
-        if found := row.get("whole"):
-            total = f"{'~' if found['computed'] else ''}{found['total_s']:.1f}"
-            line += f"{total:>9}{found['encode_s']:>8.2f}{found['decode_s']:>8.2f}{found['peak_gib']:>10.2f}"
-        lines.append(line)
-    lines.append(f"Times: as fast as {report['rows'][0]['mode']} in float32, by the round.")
-    lines.append(
-        "Reached: of a large product's rate. Fill: encode, 20 steps, decode; ~ computed from 2 steps. Peak: of the"
-    )
-    lines.append("fill's own process, libraries included; on a GPU of what torch held there.")
-    lines += [f"Left out: {text}" for text in report["left_out"]]
     if report["tiny"]:
         lines.append("The network is tiny: the figures say nothing about the real one. --size real times that.")
     return "\n".join(lines)
