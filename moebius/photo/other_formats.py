@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from moebius.photo import ai_mark, images, iptc, png, tiff_tags, trailer
+from moebius.photo import ai_mark, cicp, images, iptc, png, tiff_tags, trailer
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
 from moebius.photo.jpeg_segments import Segment, join_segments, read_segments, with_clean_end
@@ -70,6 +70,7 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     if "xmp" in options:
         options["xmp"] = blank_descriptions(options["xmp"])
     notes = _mark(options, mark)
+    colours = cicp.read_cicp(data, kind, info) if kind == "AVIF" else None  # a HEIC's go their own way, below
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
     notes = (f"{kind} cannot be edited in part: the whole photo was compressed anew, at high quality.", *notes)
@@ -78,7 +79,8 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
         encoding = encoding | {key: info[key] for key in ("chroma", "nclx_profile") if key in info}
         if info.get("depth_images") or info.get("aux"):
             notes += ("Its depth map and gain map were left out: they still show what was there.",)
-    return _save(raster, kind, options | encoding), notes
+    new = _save(raster, kind, options | encoding)
+    return (cicp.write_into_avif(new, colours) if colours else new), notes
 
 
 def _mark(options: dict, mark: str | None) -> tuple[str, ...]:
@@ -135,6 +137,11 @@ def convert(
         notes += _iptc_note(resources, kind)
         return _save(picture, kind, {"dpi": info["dpi"]} if kind == "BMP" and info.get("dpi") else {}), tuple(notes)
     options = {}
+    colours = cicp.read_cicp(data, old, info)
+    colours = None if colours is None or colours.is_srgb or _is_grey(picture) else colours
+    if colours and kind not in ("AVIF", "HEIF"):
+        profile = cicp.make_profile(colours)
+        notes += [] if profile or kind == "PNG" else [colours.note(kind)]
     if profile and _profile_fits(profile, picture):
         options["icc_profile"] = profile
     if exif:
@@ -149,7 +156,7 @@ def convert(
         options["dpi"] = info["dpi"]
     if isinstance(picture, np.ndarray):
         notes += _iptc_note(resources, kind)
-        return png.new_png(picture, _png_chunks(options)), tuple(notes)
+        return _with_png_colours(png.new_png(picture, _png_chunks(options)), colours), tuple(notes)
     if kind == "PNG" and "xmp" in options:
         options["pnginfo"] = PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace"))
@@ -163,12 +170,31 @@ def convert(
         options["exif"], more = _short_exif(options.get("exif", b""))
         notes += more
     options |= _LOSSLESS_WEBP if kind == "WEBP" and old in _LOSSLESS_FORMATS else _LOSSY.get(kind, {})
+    if kind == "HEIF" and colours:
+        options |= {"color_primaries": colours.primaries, "transfer_characteristics": colours.transfer}
+        options |= {"matrix_coefficients": 6, "full_range_flag": 1}
     new = _save(picture, kind, options)
+    if kind == "AVIF" and colours:
+        new = cicp.write_into_avif(new, colours)
+    if kind == "PNG":
+        new = _with_png_colours(new, colours)
     if kind == "JPEG" and resources:
         new = _with_segments(new, iptc.jpeg_segments(resources))
     elif kind != "JPEG":
         notes += _iptc_note(resources, kind)
     return new, tuple(notes)
+
+
+def _is_grey(picture: Image.Image | np.ndarray) -> bool:
+    return picture.shape[2] == 2 if isinstance(picture, np.ndarray) else picture.mode in ("1", "L", "LA", "I;16")
+
+
+def _with_png_colours(data: bytes, colours: cicp.Cicp | None) -> bytes:
+    """A PNG with a cICP chunk (RGB, full range) behind its header."""
+    if colours is None:
+        return data
+    chunks = png.read_chunks(data)
+    return png.join_chunks([chunks[0], (b"cICP", bytes((*colours, 0, 1))), *chunks[1:]])
 
 
 def _iptc_note(resources: bytes, kind: str) -> list[str]:

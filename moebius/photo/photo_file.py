@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from moebius.photo import (
     ai_mark,
+    cicp,
     file_kinds,
     images,
     jpeg,
@@ -119,6 +120,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
         notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
     if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
         notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
+    if kind == "AVIF" and cicp.avif_depth(data) > 8:
+        notes += (f"The photo has {cicp.avif_depth(data)} bits a channel, of which 8 are used.",)
     if kind == "TIFF" and image.mode.startswith("I;16") and (bits := tiff.grey_scale(data)[1]) != 16:
         notes += (f"The photo has {bits} bits a sample; it is edited and written with 16.",)
     raster = _raster(image, data, name, orientation)
