@@ -66,6 +66,8 @@ HOMES = {
     r"\bos\.(environ|getenv)\b": {"moebius.environment"},
     r"\bos\.replace\(|\bmkstemp\(|\bfsync\(": {"moebius.files", "moebius.models.export"},
     r"\bfcntl\b": set(),
+    r"\b(from|import) tqdm\b": {"moebius.progress", "moebius.weights.hub"},
+    r"/ (1e6|1e9|2\*\*20|2\*\*30)[^}]*\} (MB|GB|MiB|GiB)": {"moebius.units", "moebius.inpainters.flux.memory_plans"},
     r"\bfile_digest\(|\.read_bytes\(\)\)\.hexdigest": {"moebius.files"},
 }
 """What is done in one place: a pattern of the source, and the modules that may have it."""

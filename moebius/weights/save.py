@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moebius.files import replacing, replacing_folder
 from moebius.progress import Progress, no_progress
+from moebius.units import file_size
 from moebius.weights import WeightsError
 from moebius.weights.catalog import AUTOENCODER_REPO, NETWORKS
 from moebius.weights.denoiser import WeightFiles
@@ -71,7 +72,7 @@ def save(
         }
         size = sum(file["bytes"] for file in manifest["files"].values())
         if max_bytes is not None and size > max_bytes:
-            raise WeightsError(f"{target} would have {size / 1e6:.1f} MB, more than {max_bytes / 1e6:g}")
+            raise WeightsError(f"{target} would have {file_size(size)}, more than {file_size(max_bytes)}")
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if card is not None:
             (folder / CARD).write_text(card(manifest), encoding="utf-8")

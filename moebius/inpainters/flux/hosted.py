@@ -23,6 +23,7 @@ from moebius.config import FLUX_FILL_PRO_DEFAULTS, REMOVAL_PROMPT, SamplingConfi
 from moebius.fill.report import Report
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
+from moebius.units import memory_size
 
 if TYPE_CHECKING:
     import torch
@@ -190,7 +191,7 @@ class HostedFluxInpainter(Inpainter):
                 for part in answer.iter_raw():
                     body += part
                     if len(body) > MAX_BYTES:
-                        raise HostedError(f"the service's answer is larger than {MAX_BYTES // 2**20} MiB")
+                        raise HostedError(f"the service's answer is larger than {memory_size(MAX_BYTES)}")
                     if time.monotonic() > deadline:
                         raise self._too_late()
         except httpx.ConnectTimeout as error:
