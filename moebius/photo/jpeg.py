@@ -22,7 +22,9 @@ APP14 = 0xEE
 HUFFMAN, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1), (0xC2, 0xCA), (0xC9, 0xCA)
 
 
-def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
+def encode_jpeg(
+    data: bytes, picture: Image.Image, changed: np.ndarray, keeps_map: bool = False
+) -> tuple[bytes, tuple[str, ...]]:
     """The JPEG `data` with `picture` where `changed`; every block without a changed pixel keeps its coefficients.
 
     Tables, subsampling, coding and metadata stay. What does not: restart markers, which only serve broken
@@ -31,13 +33,14 @@ def encode_jpeg(data: bytes, picture: Image.Image, changed: np.ndarray) -> tuple
     Args:
         picture: as stored (not turned), L, RGB or CMYK like the file.
         changed: (H, W) bool, as stored.
+        keeps_map: the gain map behind the photo will be attached again, so its description stays.
 
     Returns:
-        The file, and notes on what could not be kept.
+        The file, without anything behind its end, and notes on what could not be kept.
     """
-    note, complete = trailer.describe_left_out(data), with_clean_end(data)
+    complete, note = with_clean_end(data), None if keeps_map else trailer.describe_left_out(data)
     segments, end = read_segments(complete or data)
-    has_trailer = complete is not None or end < len(data)
+    has_trailer = not keeps_map and (complete is not None or end < len(data))
     header, notes = keep_metadata(segments, images.preview(picture), has_trailer)
     notes += [note] if note else []
     why = _reason_to_recode(segments)

@@ -15,6 +15,7 @@ from moebius.photo import (
     ai_mark,
     cicp,
     file_kinds,
+    gain_map,
     images,
     jpeg,
     mask_file,
@@ -115,7 +116,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
         orientation, notes = _orientation(image, data)
     kind = "JPEG" if image.format == "MPO" else image.format
     if image.format == "MPO":
-        notes += ("The file holds several pictures; the first one is used.",)
+        if gain_map.read(data) is None:
+            notes += ("The file holds several pictures; the first one is used.",)
     elif image.format == "HEIF" and image.n_frames > 1:
         notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
     if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
@@ -329,12 +331,14 @@ def encode_photo(
     resized = size != photo.size  # the published recipe's picture: nothing of the original's coding fits it
     if kind == photo.format and not changed.any() and not resized:
         return Encoded(data=photo.data, format=kind)
+    hdr = gain_map.read(photo.data) if kind == photo.format == "JPEG" and not resized else None
     try:
         if kind != photo.format or resized:
             data, notes = other_formats.convert(photo.data, photo.format, kind, raster, mark)
         else:
             stored, where = as_stored(raster, photo.orientation), as_stored(changed, photo.orientation)
-            data, notes = _encode_stored(photo, stored, where, mark)
+            hdr = gain_map.fill(hdr, where) if hdr else None
+            data, notes = _encode_stored(photo, stored, where, mark, hdr is not None)
     except Exception as error:  # damaged metadata make Pillow's encoders, too, raise nearly everything
         raise PhotoError(
             f"{photo.name} cannot be written as {kind} ({_one_line(error)}); choose another format, e.g. .png"
@@ -344,6 +348,8 @@ def encode_photo(
         notes = (*notes, *more)
     elif mark and kind in ("BMP", "GIF"):
         notes = (*notes, ai_mark.cannot(kind))
+    if hdr:  # last, because it counts the photo's bytes
+        data = gain_map.attach(data, hdr)
     return Encoded(data=data, format=kind, notes=notes)
 
 
@@ -360,11 +366,11 @@ def format_of(suffix: str) -> str:
 
 
 def _encode_stored(
-    photo: Photo, stored: Raster, changed: np.ndarray, mark: str | None
+    photo: Photo, stored: Raster, changed: np.ndarray, mark: str | None, keeps_map: bool
 ) -> tuple[bytes, tuple[str, ...]]:
     """The edited photo in its own format; `stored` and `changed` are not turned."""
     if photo.format == "JPEG":
-        return jpeg.encode_jpeg(photo.data, stored, changed)
+        return jpeg.encode_jpeg(photo.data, stored, changed, keeps_map)
     if photo.format == "PNG":
         before = as_stored(photo.raster, photo.orientation)
         return png.encode_png(photo.data, before, stored, changed)
