@@ -49,7 +49,7 @@ class ModelDefaults:
     guidance_scale: float
 
 
-MOEBIUS_DEFAULTS = ModelDefaults(num_inference_steps=20, guidance_scale=2.0)
+STUDENT_DEFAULTS = ModelDefaults(num_inference_steps=20, guidance_scale=2.0)
 PIXELHACKER_DEFAULTS = ModelDefaults(num_inference_steps=20, guidance_scale=4.5)
 FLUX_FILL_DEFAULTS = ModelDefaults(num_inference_steps=50, guidance_scale=30.0)
 FLUX_FILL_PRO_DEFAULTS = ModelDefaults(num_inference_steps=50, guidance_scale=60.0)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from moebius.config import (
     FLUX_FILL_DEFAULTS,
     FLUX_FILL_PRO_DEFAULTS,
-    MOEBIUS_DEFAULTS,
     PIXELHACKER_DEFAULTS,
+    STUDENT_DEFAULTS,
     ModelDefaults,
 )
 from moebius.devices import Memory
@@ -68,7 +68,7 @@ class ModelCard:
     """Whether `auto` may take it. The teachers are only taken by name."""
     compared: bool = False
     """Whether a comparison has it where no models are named."""
-    comparison_order: int = 100
+    comparison_order: int
     """Its place in a comparison, lowest first: fast models, so that nobody waits for a slow one."""
     reference: bool = False
     """Whether the times of others are given as multiples of its time; of one model."""
@@ -165,7 +165,7 @@ MODELS = {
             parameters=226_041_531,
             license="Apache-2.0; its autoencoder, PixelHacker's, MIT",
             source="https://huggingface.co/hustvl/Moebius (arXiv:2606.19195)",
-            defaults=MOEBIUS_DEFAULTS,
+            defaults=STUDENT_DEFAULTS,
             automatic=True,
             reference=True,
             comparison_order=10,

@@ -116,7 +116,7 @@ def run(
     open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
     reading = read_ahead(
         jobs,
-        lambda job: _read(job, task, out, before, open_mask),
+        lambda job: _read_unless_finished(job, task, out, before, open_mask),
         lambda: max(workers, scheduler.batch_size),
         workers,
     )
@@ -162,7 +162,7 @@ def finished_before(job: Job, task: Task, before: Records) -> bool:
     return before.state(job.name, key, job.output) == "finished"
 
 
-def _read(job: Job, task: Task, out: Path, before: Records, open_mask: Callable) -> _Ready | Outcome:
+def _read_unless_finished(job: Job, task: Task, out: Path, before: Records, open_mask: Callable) -> _Ready | Outcome:
     """Open a photo and its mask, unless its result is there already or cannot be."""
     started = time.perf_counter()
     try:

@@ -16,7 +16,7 @@ from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embeddin
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
-from moebius.config import MOEBIUS_DEFAULTS
+from moebius.config import STUDENT_DEFAULTS
 from moebius.models.blocks import DownStage, ResidualBlock, SeparableConv, Transformer, Upsampler, UpStage
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class MoebiusUNet(ModelMixin, ConfigMixin):
     """
 
     model_name = "moebius"
-    defaults = MOEBIUS_DEFAULTS
+    defaults = STUDENT_DEFAULTS
     _supports_gradient_checkpointing = True
     _no_split_modules = ["ResidualBlock", "Transformer"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eval import contestants, generate
-from moebius.config import MOEBIUS_DEFAULTS, SamplingConfig
+from moebius.config import STUDENT_DEFAULTS, SamplingConfig
 from moebius.masks import make
 from tests.helpers.synthetic import picture
 
@@ -36,7 +36,7 @@ def student():
 
 @pytest.mark.parametrize("recipe", ["photo", "published"])
 def test_a_batch_fills_as_its_pictures_would_alone(student, recipe):
-    config = SamplingConfig(recipe=recipe, num_inference_steps=3).with_defaults(MOEBIUS_DEFAULTS)
+    config = SamplingConfig(recipe=recipe, num_inference_steps=3).with_defaults(STUDENT_DEFAULTS)
     together = generate.fill_chunk(student, PICTURES, MASKS, config, 11)
     for index, batched in enumerate(together):
         part = slice(index, index + 1)
@@ -46,7 +46,7 @@ def test_a_batch_fills_as_its_pictures_would_alone(student, recipe):
 
 
 def test_the_published_recipe_is_pasted_as_the_pipeline_does_it(student):
-    config = SamplingConfig(recipe="published", num_inference_steps=3).with_defaults(MOEBIUS_DEFAULTS)
+    config = SamplingConfig(recipe="published", num_inference_steps=3).with_defaults(STUDENT_DEFAULTS)
     (ours,) = generate.fill_chunk(student, PICTURES[:1], MASKS[:1], config, 11)
     theirs = student.pipeline(
         PICTURES[0],
@@ -60,7 +60,7 @@ def test_the_published_recipe_is_pasted_as_the_pipeline_does_it(student):
 
 def test_a_sampler_that_starts_from_the_picture_is_told_of(student):
     published, photo = (
-        contestants.of({"moebius": student}, SamplingConfig(recipe=recipe).with_defaults(MOEBIUS_DEFAULTS))[0]
+        contestants.of({"moebius": student}, SamplingConfig(recipe=recipe).with_defaults(STUDENT_DEFAULTS))[0]
         for recipe in ("published", "photo")
     )
     assert published.sees_truth() and not photo.sees_truth()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moebius.config import MOEBIUS_DEFAULTS, PIXELHACKER_DEFAULTS, SamplingConfig
+from moebius.config import PIXELHACKER_DEFAULTS, STUDENT_DEFAULTS, SamplingConfig
 from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.models.pixelhacker import PixelHackerUNet
@@ -110,7 +110,7 @@ def test_several_holes_in_one_call_are_filled_as_one_by_one(model, monkeypatch):
 
 
 def test_its_own_guidance_is_the_published_one(model):
-    assert (PIXELHACKER_DEFAULTS.guidance_scale, MOEBIUS_DEFAULTS.guidance_scale) == (4.5, 2.0)
+    assert (PIXELHACKER_DEFAULTS.guidance_scale, STUDENT_DEFAULTS.guidance_scale) == (4.5, 2.0)
 
     def latents(**settings):
         generator = torch.Generator().manual_seed(1)
