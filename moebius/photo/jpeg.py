@@ -38,8 +38,10 @@ def encode_jpeg(
     Returns:
         The file, without anything behind its end, and notes on what could not be kept.
     """
-    complete, note = with_clean_end(data), None if keeps_map else trailer.describe_left_out(data)
-    segments, end = read_segments(complete or data)
+    segments, end = read_segments(data)
+    note = None if keeps_map else trailer.describe_left_out(data, segments, end)
+    complete = with_clean_end(data, segments)
+    segments = read_segments(complete)[0] if complete else segments
     has_trailer = not keeps_map and (complete is not None or end < len(data))
     header, notes = keep_metadata(segments, images.preview(picture), has_trailer)
     notes += [note] if note else []

@@ -68,16 +68,19 @@ def join_segments(segments: list[Segment]) -> bytes:
     return bytes((0xFF, SOI)) + b"".join(s.raw for s in segments) + bytes((0xFF, EOI))
 
 
-def with_clean_end(data: bytes) -> bytes | None:
+def with_clean_end(data: bytes, segments: list[Segment] | None = None) -> bytes | None:
     """A JPEG that ends without its end marker, cut behind its scans and with one; None where its end is regular.
 
     Phones' panoramas have a trailer at once behind the scan. What of it stands before the first marker stays; decoders
     skip it. Whether the pixels are whole is left to the decoder.
 
+    Args:
+        segments: of `data`, where they have been read.
+
     Raises:
         ValueError: this is not a JPEG.
     """
-    segments, _ = read_segments(data)
+    segments = segments or read_segments(data)[0]
     frame = next((s for s in segments if s.marker in FRAMES), None)
     scan = next((i for i, s in enumerate(segments) if s.marker == SOS), None)
     if frame is None or scan is None or len(frame.payload) < 6 or not segments[scan].payload:

@@ -128,7 +128,7 @@ def convert(
     resources = hide_pictures(iptc.read_resources(data, old), images.preview(raster))
     notes += more
     if old == "JPEG":
-        note = trailer.describe_left_out(data)
+        note = trailer.describe_left_out(data, *read_segments(data))
         notes += [note] if note else []
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
     if kind in ("BMP", "GIF"):

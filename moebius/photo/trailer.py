@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from moebius.photo.jpeg_segments import SOS, read_segments, with_clean_end
+from moebius.photo.jpeg_segments import SOS, Segment, read_segments, with_clean_end
 
 _MIN_BYTES = 64
 """Fewer bytes are padding."""
 _GAIN_MAP = (b"hdr-gain-map", b"urn:iso:std:iso:ts:21496", b"HDRGainMap")
 
 
-def describe_left_out(data: bytes) -> str | None:
-    """A note on what stands behind the picture of a JPEG file, for a result without it; None where nothing does."""
-    segments, end = read_segments(data)
+def describe_left_out(data: bytes, segments: list[Segment], end: int) -> str | None:
+    """A note on what stands behind the picture of a JPEG file, for a result without it; None where nothing does.
+
+    Args:
+        segments, end: as `jpeg_segments.read_segments` gives them.
+    """
     metadata = b"".join(segment.raw for segment in segments if segment.is_metadata)
-    if with_clean_end(data):
+    if with_clean_end(data, segments):
         return describe_irregular(data[data.index(b"\xff\xda") :], metadata)
     return describe(data[end:], metadata)
 
