@@ -33,15 +33,15 @@ from moebius.commands import (
 COMMANDS = {
     "inpaint": inpaint,
     "batch": batch,
+    "select": select,
     "compare": compare,
     "models": models,
     "download": download,
-    "bench": bench,
-    "select": select,
     "export": export,
-    "make-fills": make_fills,
+    "bench": bench,
     "train": train,
     "train-vae": train_vae,
+    "make-fills": make_fills,
 }
 
 
@@ -80,9 +80,13 @@ def _fail(command: str, text: str) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog="moebius", description="Fill holes in photos.")
+    parser = OneLineParser(
+        prog="moebius",
+        description="Fill holes in photos. `python app.py` starts the page; these are the commands.",
+        epilog="`moebius COMMAND --help` lists the options of a command.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="name", required=True, metavar=" | ".join(COMMANDS))
+    commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND [OPTIONS]")
     for command in COMMANDS.values():
         command.add(commands)
     return parser

@@ -39,7 +39,7 @@ STEPS = 20
 """Of a whole fill."""
 
 
-def ways(
+def all_modes(
     device: str | None = None,
     batches: tuple[int, ...] | None = None,
     rounds: int = 5,

@@ -15,17 +15,28 @@ from moebius.weights import catalog
 _SAMPLING_FIELDS = tuple(field.name for field in dataclasses.fields(SamplingConfig))
 
 
-def add_variant(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", default=False, help="print the result as JSON")
+
+
+def add_device(parser: argparse._ActionsContainer, dtype: str = "the fastest that is accurate here") -> None:
+    """Device and number format, whose default the text `dtype` says."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best that is here)")
+    parser.add_argument("--dtype", choices=DTYPES, metavar="TYPE", help=f"{', '.join(DTYPES)} (default: {dtype})")
+
+
+def add_variant(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--variant",
         choices=catalog.VARIANTS,
+        metavar="NAME",
         default=argparse.SUPPRESS,
-        help=f"default: what --weights holds, else {catalog.DEFAULT_VARIANT}",
+        help=f"of the published weights: {', '.join(catalog.VARIANTS)} "
+        f"(default: what --weights holds, else {catalog.DEFAULT_VARIANT})",
     )
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    add_variant(parser)
+def add_weights(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--weights",
         type=Path,
@@ -33,76 +44,87 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="folder with the weights (default: MOEBIUS_WEIGHTS, else the Hugging Face cache)",
     )
+    add_variant(parser)
+
+
+def add_plan(parser: argparse._ActionsContainer) -> None:
+    """Not in --help: the plans have not run on a GPU yet, see benchmarks/waiting-for-gpu.md."""
+    parser.add_argument("--plan", help=argparse.SUPPRESS)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """Device, seed and every field of `SamplingConfig`; what is not given stays out of the parsed options."""
+    """Seed and every field of `SamplingConfig`; what is not given stays out of the parsed options."""
     sampling = SamplingConfig()
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--dtype", choices=DTYPES, help="default: the fastest that is accurate here, measured")
-    parser.add_argument("--plan", help="how FLUX is held in memory (default: the best that fits, and told)")
-    parser.add_argument("--seed", type=int, help="0 to 2**63 - 1 (default: random, and told)")
-    parser.add_argument("--prompt", help="for FLUX: what should be seen in the hole (default: plain background)")
-    parser.add_argument(
+    cards = {card.name: card.defaults for card in registry.MODELS.values() if card.defaults}
+    own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in cards.items())
+    own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in cards.items())
+    fill = parser.add_argument_group("how it fills")
+    fill.add_argument("--seed", type=int, metavar="N", help="0 to 2**63 - 1 (default: random; the result names it)")
+    fill.add_argument("--prompt", metavar="TEXT", help="for FLUX: what the hole should show (default: background)")
+    fine = parser.add_argument_group("fine tuning")
+    fine.add_argument(
         "--recipe",
         choices=RECIPES,
-        help=f"photo: for people; published: the paper's, at the model's size (default: {sampling.recipe})",
+        help=f"photo: for photos of any size; published: the paper's, at the model's size (default: {sampling.recipe})",
     )
-    here = {card.name: card.defaults for card in registry.MODELS.values() if card.defaults}
-    own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in here.items())
-    own_guidance = ", ".join(f"{name} {own.guidance_scale:g}" for name, own in here.items())
-    for flag, field, kind, text in (
-        ("--steps", "num_inference_steps", int, f"sampling steps (default: {own_steps})"),
-        ("--guidance", "guidance_scale", float, f"1 turns it off, but for FLUX (default: {own_guidance})"),
-        ("--guidance-share", "guidance_share", float, "share of the steps, the first ones, that are guided"),
-        ("--strength", "strength", float, "share of the noise schedule that is run (default: the recipe's)"),
-        ("--noise-offset", "noise_offset", float, "noise that is the same all over the picture"),
-        ("--feather", "feather_px", int, "width of the blend outside the hole in pixels"),
-        ("--context", "context", float, "side of the square around a hole, as a multiple of the hole's"),
-        ("--max-squares", "max_squares", int, "most squares that one long hole is filled in"),
+    fine.add_argument(
+        "--scheduler",
+        choices=SCHEDULERS,
+        metavar="NAME",
+        help=f"{', '.join(SCHEDULERS)} (default: {sampling.scheduler})",
+    )
+    for group, flag, field, kind, text in (
+        (fill, "--steps", "num_inference_steps", int, f"sampling steps (default: {own_steps})"),
+        (fill, "--guidance", "guidance_scale", float, f"guidance scale (default: {own_guidance})"),
+        (fill, "--feather", "feather_px", int, "width in pixels of the blend outside the mask"),
+        (fill, "--context", "context", float, "side of the square that the model sees, as a multiple of the hole's"),
+        (fine, "--max-squares", "max_squares", int, "largest number of squares for one long hole"),
+        (fine, "--guidance-share", "guidance_share", float, "share of the steps that are guided, from the first one"),
+        (fine, "--strength", "strength", float, "share of the noise schedule that is run (default: the recipe's)"),
+        (fine, "--noise-offset", "noise_offset", float, "standard deviation of a constant added to the noise"),
     ):
         default = getattr(sampling, field)
-        told = text if default is None else f"{text} (default: {default})"
-        parser.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=told)
-    parser.add_argument("--scheduler", choices=SCHEDULERS, help=f"default: {sampling.scheduler}")
+        help_text = text if default is None else f"{text} (default: {default})"
+        group.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=help_text)
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
-    """What a command has that fills photos and writes files: model, weights, sampling, mark, JSON."""
-    parser.add_argument(
-        "--model",
-        choices=(registry.AUTO, *registry.MODELS),
-        default=registry.AUTO,
-        help="auto: the best that can run here (default); a model by name may download its weights",
-    )
-    add_weights(parser)
-    add_sampling(parser)
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        metavar="N",
-        default=1,
-        help="holes, of one photo or of several, filled in one call of the model (default: 1)",
-    )
-    _add_mark(parser)
-    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
-
-
-def _add_mark(parser: argparse.ArgumentParser) -> None:
+    """What every command has that fills photos with one model and writes them."""
     parser.add_argument(
         "--mark",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="say in the files' XMP, in IPTC's words, that a model edited them (default: no, or MOEBIUS_MARK)",
+        help="write into the files' XMP, in IPTC's words, that a model edited them (default: no, or MOEBIUS_MARK)",
     )
+    add_json(parser)
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        choices=(registry.AUTO, *registry.MODELS),
+        metavar="NAME",
+        default=registry.AUTO,
+        help=f"{', '.join(registry.MODELS)}; or {registry.AUTO}: the best that can run here, without a download "
+        "(default)",
+    )
+    add_weights(model)
+    add_device(model)
+    add_plan(model)
+    model.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        default=1,
+        help="holes, of one photo or of several, that the model fills in one call (default: 1)",
+    )
+    add_sampling(parser)
 
 
 def mark(options: argparse.Namespace, learned: bool) -> str | None:
     """What to mark results with, if at all. ValueError if MOEBIUS_MARK is neither 0 nor 1."""
     from moebius.photo import ai_mark
 
-    wanted = environment.MARK.read() if options.mark is None else options.mark
-    return ai_mark.mark_of(learned) if wanted else None
+    requested = environment.MARK.read() if options.mark is None else options.mark
+    return ai_mark.mark_of(learned) if requested else None
 
 
 def sampling_config(options: argparse.Namespace) -> SamplingConfig:

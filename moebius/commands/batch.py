@@ -15,31 +15,39 @@ from moebius.units import duration
 from moebius.weights import WeightsError, locate
 
 SEED = 0
-"""Of a batch that names none: it must be the same when the batch goes on."""
-DESCRIPTION = """Fill the white part of each photo's mask. Size, format and metadata of every photo stay; results lie
-in OUT under the photos' relative paths. The same command goes on where it was stopped; photos, masks or settings that
-changed are done anew. Errors do not stop the rest: they are told at the end and in OUT/moebius-batch.report.json.
-Several GPUs: accelerate launch -m moebius batch …"""
+"""Of a batch that names none: it must be the same when the batch resumes."""
+DESCRIPTION = """Fill the white part of each photo's mask. Size, format and metadata of every photo stay. Results are
+written to OUT under the photos' relative paths. The same command resumes where it stopped; photos whose file, mask or
+settings changed are filled again. A photo that fails does not stop the others: errors are listed at the end and in
+OUT/moebius-batch.report.json. On several GPUs: accelerate launch -m moebius batch …"""
 
 
 def add(commands) -> None:
     parser = commands.add_parser(
         "batch", help="fill many photos", description=DESCRIPTION, argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder, with all folders in it, or one photo")
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder, searched in depth, or one photo")
     parser.add_argument(
         "--masks",
         type=Path,
         metavar="MASKS",
         default=None,
-        help="one mask for all, or a folder of masks with the photos' names, with or without _mask behind them; white "
-        "= repaint (default: name_mask.png beside each photo)",
+        help="one mask for all photos, or a folder of masks with the photos' names, with or without _mask behind them; "
+        "white = fill (default: name_mask.png beside each photo)",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="a folder; made if need be")
-    parser.add_argument("--overwrite", action="store_true", default=False, help="replace files that are not a batch's")
-    parser.add_argument("--dry-run", action="store_true", default=False, help="tell what would be done; write nothing")
     parser.add_argument(
-        "--workers", type=int, default=2, metavar="N", help="photos read ahead while the model works (default: 2)"
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder; created where it is missing"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", default=False, help="replace files that no batch has written"
+    )
+    parser.add_argument("--dry-run", action="store_true", default=False, help="list what would be done; write nothing")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="photos read ahead while the model works (default: 2)",
     )
     arguments.add_filling(parser)
     parser.set_defaults(command=run, describe=describe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from moebius import paper
-from moebius.devices import DTYPES
+from moebius.commands import arguments
 
 MODELS = tuple(paper.TIMINGS)
 
@@ -24,38 +24,32 @@ def add(commands) -> None:
         metavar="A,B,…",
         help=f"from {', '.join(MODELS)} (default: all)",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16 on a GPU, float32 on a CPU")
-    parser.add_argument("--steps", type=int, help="default: each model's own")
+    arguments.add_device(parser, dtype="bfloat16 on a GPU, float32 on a CPU")
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: each model's own)")
     parser.add_argument(
         "--size",
         choices=("real", "tiny"),
-        help="default: real on a GPU, tiny elsewhere",
+        help="real: the published sizes; tiny: to try the command (default: real on a GPU, tiny elsewhere)",
     )
-    parser.add_argument(
-        "--kernel",
-        choices=("torch", "fla", "triton"),
-        default="torch",
-        help="on CUDA: fla in PixelHacker's attention, triton in the student's local part",
-    )
-    parser.add_argument(
-        "--ways",
+    # not in --help: kernels for CUDA that have not run there yet, see benchmarks/waiting-for-gpu.md
+    parser.add_argument("--kernel", choices=("torch", "fla", "triton"), default="torch", help=argparse.SUPPRESS)
+    arguments.add_json(parser)
+    modes = parser.add_argument_group("the student alone")
+    modes.add_argument(
+        "--all-modes",
         action="store_true",
-        help="the student alone: a guided step in every form, type and batch that can run here, interleaved, then a "
-        "whole fill by each in a process of its own",
+        help="time a guided step in every mode, number format and batch that can run here, interleaved, then a whole "
+        "fill in each, in a process of its own",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="of --ways (default: 5)")
-    parser.add_argument(
+    modes.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds (default: 5)")
+    modes.add_argument(
         "--batches",
         type=lambda text: tuple(int(number) for number in text.split(",")),
         metavar="N,N,…",
-        help="of --ways: pictures in one step (default: 1,2; on a GPU 1,16)",
+        help="pictures in one step (default: 1,2; on a GPU 1,16)",
     )
-    parser.add_argument("--no-whole", action="store_true", help="of --ways: steps alone")
-    parser.add_argument(
-        "--minutes", type=float, default=30.0, help="of --ways: nothing new is begun after them (default: 30)"
-    )
-    parser.add_argument("--json", action="store_true")
+    modes.add_argument("--steps-only", action="store_true", help="no whole fills")
+    modes.add_argument("--minutes", type=float, default=30.0, metavar="M", help="start nothing after M (default: 30)")
     parser.set_defaults(command=run, describe=describe)
 
 
@@ -68,15 +62,15 @@ def run(options: argparse.Namespace) -> dict:
         from moebius.bench.fills import bench
 
         tiny = None if options.size is None else options.size == "tiny"
-        if options.ways:
-            from moebius.bench.student import ways
+        if options.all_modes:
+            from moebius.bench.student import all_modes
 
-            return ways(
+            return all_modes(
                 options.device,
                 options.batches,
                 options.rounds,
                 tiny,
-                whole=not options.no_whole,
+                whole=not options.steps_only,
                 minutes=options.minutes,
                 progress=progress,
             )
@@ -85,9 +79,9 @@ def run(options: argparse.Namespace) -> dict:
 
 def describe(report: dict) -> str:
     if "rows" in report:
-        from moebius.bench.student import describe as describe_ways
+        from moebius.bench.student import describe as describe_modes
 
-        return describe_ways(report)
+        return describe_modes(report)
     from moebius.report.table import NONE, Table
 
     header = (

@@ -20,13 +20,15 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "compare",
         help="several models on the same photo, hole and seed",
-        description="Fill the white part of MASK in PHOTO with several models, and put results, a labelled sheet "
-        "and the figures into a folder. Nothing is downloaded unless --download is given.",
+        description="Fill the white part of MASK in PHOTO with several models, and write the results, a labelled sheet "
+        "and their figures into a folder. Nothing is downloaded unless --download is given.",
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("photo", type=Path, metavar="PHOTO")
-    parser.add_argument("mask", type=Path, metavar="MASK", help="same size as PHOTO; white = repaint")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; made if need be")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
+    parser.add_argument("mask", type=Path, metavar="MASK", help="a picture of the same size; white = fill")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created where it is missing"
+    )
     parser.add_argument(
         "--models",
         type=lambda text: [name for name in text.split(",") if name],
@@ -34,16 +36,18 @@ def add(commands) -> None:
         metavar="A,B,…",
         help=f"from {', '.join(registry.MODELS)} (default: {','.join(registry.compared())})",
     )
-    parser.add_argument("--download", action="store_true", default=False, help="fetch weights that are lacking")
+    parser.add_argument("--download", action="store_true", default=False, help="download weights that are missing")
     parser.add_argument(
         "--weights",
         action="append",
         metavar="[MODEL=]DIR",
-        help="folder with the weights, of one model or of all; may be given several times",
+        help="folder with the weights, of one model or of all; repeatable",
     )
     arguments.add_variant(parser)
+    arguments.add_device(parser)
+    arguments.add_plan(parser)
+    arguments.add_json(parser)
     arguments.add_sampling(parser)
-    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
     parser.set_defaults(command=run, describe=describe)
 
 

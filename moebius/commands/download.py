@@ -6,14 +6,15 @@ import argparse
 import time
 from pathlib import Path
 
+from moebius.commands import arguments
 from moebius.weights import catalog, locate
 
 
 def add(commands) -> None:
     parser = commands.add_parser(
         "download",
-        help="fetch weights",
-        description="Fetch weights into the Hugging Face cache and, with --to, write them as safetensors.",
+        help="download weights",
+        description="Download weights into the Hugging Face cache and, with --to, write them as safetensors.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(
@@ -31,10 +32,12 @@ def add(commands) -> None:
         default="moebius",
         help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
     )
-    parser.add_argument("--to", type=Path, metavar="DIR", help="write a diffusers folder; all: one in DIR per variant")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="take them from this folder, download nothing")
-    parser.add_argument("--revision", help="branch, tag or commit of the repository (default: main)")
-    parser.add_argument("--json", action="store_true", default=False)
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="also write them as a diffusers folder; all: one in DIR for each variant"
+    )
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="take them from this folder instead of downloading")
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the repository (default: main)")
+    arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 
 

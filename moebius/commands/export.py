@@ -11,25 +11,28 @@ from moebius.commands import arguments
 from moebius.files import check_output_folder
 from moebius.units import file_size
 
-FORMATS = ("onnx",)
-"""OpenVINO, TensorRT and others read this one."""
-
 
 def add(commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="the student's network as an ONNX file",
-        description="Write one step of the student's network (float32, for its own grid of latents) as ONNX. It is "
-        "compared with torch first; if they differ, nothing is written. Encoding, steps and decoding stay yours.",
+        help="write the student's network as an ONNX file",
+        description="Write one step of the student's network (float32, for its own grid of latents) as an ONNX file, "
+        "which OpenVINO, TensorRT and others read. It is compared with torch first; if they differ, it is not written. "
+        "Encoding, the loop over steps and decoding are not part of it.",
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; made if need be")
     parser.add_argument(
-        "--batch", type=int, default=2, metavar="N", help="samples of a call (default: 2, both branches of guidance)"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created where it is missing"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=2,
+        metavar="N",
+        help="samples in one call (default: 2, guidance's two branches)",
     )
     arguments.add_weights(parser)
-    parser.add_argument("--json", action="store_true", default=False, help="tell what was done as JSON")
+    arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 
 
@@ -57,7 +60,7 @@ def run(options: argparse.Namespace) -> dict:
             difference = export.export(network, options.output, options.batch)
     return {
         "output": str(options.output),
-        "format": options.format,
+        "format": "onnx",
         "weights": files.where,
         "variant": files.variant,
         "files": list(export.FILES),

@@ -34,18 +34,18 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "inpaint",
         help="fill the white part of a mask in a photo",
-        description="Fill the white part of MASK in PHOTO. Size, format and metadata stay.",
+        description="Fill the white part of MASK in PHOTO. Size, format and metadata of the photo stay.",
         argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("photo", type=Path, metavar="PHOTO")
-    parser.add_argument("mask", type=Path, metavar="MASK", help="same size as PHOTO; white = repaint")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
+    parser.add_argument("mask", type=Path, metavar="MASK", help="a picture of the same size; white = fill")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
         metavar="OUT",
-        help="a file (its suffix sets the format) or a folder",
+        help="a file, whose suffix sets the format, or a folder",
     )
     parser.add_argument("--overwrite", action="store_true", default=False, help="OUT may be PHOTO or MASK itself")
     arguments.add_filling(parser)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from moebius import registry
-from moebius.weights import catalog
+from moebius.commands import arguments
 
 RIGHT = "--i-have-the-right-to"
 
@@ -18,26 +18,28 @@ def add(commands) -> None:
         description="Fill random holes in the pictures of DIR and keep picture, mask, fill, model and seed in FILLS, "
         "which training takes as its target. Fills that are there stay; the same command resumes where it stopped.",
     )
-    parser.add_argument("--model", choices=tuple(registry.MODELS), required=True)
+    parser.add_argument(
+        "--model", choices=tuple(registry.MODELS), required=True, metavar="NAME", help=", ".join(registry.MODELS)
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of pictures, or a list of them")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILLS")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILLS", help="folder of the data set")
     parser.add_argument("--count", type=int, metavar="N", help="fills in all (default: one a picture)")
     parser.add_argument("--size", type=int, default=512, metavar="PX", help="side of the squares (default: 512)")
-    parser.add_argument("--mask", action="append", metavar="KIND", help="kind of holes; repeat (default: the paper's)")
-    parser.add_argument("--seed", type=int, default=0, help="of squares, holes and fills (default: 0)")
+    parser.add_argument(
+        "--mask", action="append", metavar="KIND", help="kind of hole; repeatable (default: the paper's)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of squares, holes and fills (default: 0)")
     parser.add_argument("--steps", type=int, metavar="N", help="sampling steps")
-    parser.add_argument("--guidance", type=float, metavar="X")
-    parser.add_argument("--weights", type=Path, metavar="DIR")
-    parser.add_argument("--variant", choices=catalog.VARIANTS)
-    parser.add_argument("--device")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale")
+    arguments.add_weights(parser)
+    arguments.add_device(parser)
     parser.add_argument(
         RIGHT,
         action="store_true",
         dest="right",
         help="you hold a right to train on the outputs of a model whose licence forbids it (FLUX)",
     )
-    parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
+    arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 
 
@@ -63,13 +65,7 @@ def run(options: argparse.Namespace) -> dict:
     settings = SamplingConfig(**{name: value for name, value in chosen.items() if value is not None})
     source = {"kind": "pictures", "path": str(options.data)} | ({"masks": options.mask} if options.mask else {})
     data = build(Data, {"sources": [source], "size": options.size, "validation": 0})
-    load = registry.LoadOptions(
-        weights=options.weights,
-        variant=options.variant,
-        device=options.device,
-        dtype=options.dtype,
-        allow_download=True,
-    )
+    load = arguments.load_options(options, allow_download=True)
     with TerminalProgress() as progress:
         progress(0.0, "Looking through the pictures")
         samples = Samples(data, options.seed)
@@ -80,8 +76,8 @@ def run(options: argparse.Namespace) -> dict:
             "license": card.license,
             "fills_may_train": card.fills_may_train,
             "right_declared": bool(reason),
-            "weights": str(options.weights) if options.weights else None,
-            "variant": options.variant,
+            "weights": str(load.weights) if load.weights else None,
+            "variant": load.variant,
             "masks": list(data.sources[0].masks),
         }
         count = options.count or len(samples)

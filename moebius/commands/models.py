@@ -12,9 +12,13 @@ from moebius.weights import WeightsError, catalog, locate
 
 
 def add(commands) -> None:
-    parser = commands.add_parser("models", help="every model, and whether it can run here")
+    parser = commands.add_parser(
+        "models",
+        help="list every model, and whether it can run here",
+        description="List every model with its licence and size, and say whether it can run here, and if not, why.",
+    )
     arguments.add_weights(parser)
-    parser.add_argument("--json", action="store_true")
+    arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 
 

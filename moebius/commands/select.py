@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from moebius.commands import arguments
 from moebius.files import check_output_file, write_atomic
 from moebius.units import duration
 from moebius.weights import catalog, locate
@@ -14,11 +15,11 @@ from moebius.weights import catalog, locate
 def add(commands) -> None:
     parser = commands.add_parser(
         "select",
-        help="the mask of the objects under points of a photo",
-        description=f"Write a mask of the objects under points of PHOTO, white = repaint, found by "
+        help="write a mask of the objects at given pixels",
+        description=f"Write a mask of the objects at given pixels of PHOTO, white = object, found by "
         f"{catalog.SEGMENTER.title} ({catalog.SEGMENTER.license}). `{catalog.SEGMENTER.command}` fetches its weights.",
     )
-    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
     parser.add_argument(
         "--point",
         dest="points",
@@ -26,14 +27,14 @@ def add(commands) -> None:
         action="append",
         required=True,
         metavar="X,Y",
-        help="pixels from the upper left corner of the photo as shown; once for each object",
+        help="a pixel of an object, counted from the upper left corner of the photo as shown; repeatable",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MASK.png")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MASK.png", help="the mask's file")
     parser.add_argument(
         "--grow",
         type=int,
         metavar="N",
-        help="pixels that the mask reaches beyond the objects (default: 1/200 of the photo's shorter side)",
+        help="width in pixels by which the mask exceeds the objects (default: 1/200 of the photo's shorter side)",
     )
     parser.add_argument(
         "--weights",
@@ -42,8 +43,8 @@ def add(commands) -> None:
         help=f"folder with {' and '.join(catalog.SEGMENTER.files)} (default: {catalog.SEGMENTER.variable}, else the "
         "Hugging Face cache)",
     )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best that is here)")
+    arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 
 

@@ -7,9 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from moebius.commands import arguments
+
 
 def add(commands) -> None:
-    add_training(commands, "train", "train the student from its teachers", "A student, by the recipe in CONFIG.", run)
+    add_training(
+        commands, "train", "train a student", "Train a student as CONFIG says; docs/training.md explains how.", run
+    )
 
 
 def add_training(commands, name: str, summary: str, description: str, command: Callable) -> None:
@@ -20,10 +24,14 @@ def add_training(commands, name: str, summary: str, description: str, command: C
         description=f"{description} A run that was stopped resumes from its last checkpoint. On several GPUs: "
         f"`accelerate launch -m moebius {name} CONFIG`.",
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file, see configs/")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=100; repeat")
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long, see run.minutes")
-    parser.add_argument("--json", action="store_true", help="tell what was done as JSON")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file such as configs/tiny.toml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting such as run.steps=100; repeatable"
+    )
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="stop after M minutes, with a checkpoint and the result so far"
+    )
+    arguments.add_json(parser)
     parser.set_defaults(command=command, describe=describe)
 
 

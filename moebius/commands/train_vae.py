@@ -8,7 +8,13 @@ from moebius.commands.train import add_training, run_training
 
 
 def add(commands) -> None:
-    add_training(commands, "train-vae", "train a small autoencoder", "An autoencoder, by the recipe in CONFIG.", run)
+    add_training(
+        commands,
+        "train-vae",
+        "train an autoencoder",
+        "Train an autoencoder as CONFIG says; docs/training.md explains how.",
+        run,
+    )
 
 
 def run(options: argparse.Namespace) -> dict:

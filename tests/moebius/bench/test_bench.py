@@ -28,7 +28,7 @@ def test_tiny_models_are_timed_beside_the_papers_figures(capfd):
 
 
 def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
-    assert main(["bench", "--ways", "--no-whole", "--rounds", "2", "--device", "cpu", "--json"]) == 0
+    assert main(["bench", "--all-modes", "--steps-only", "--rounds", "2", "--device", "cpu", "--json"]) == 0
     report = json.loads(capfd.readouterr().out)
     rows = {(row["mode"], row["dtype"], row["batch"]): row for row in report["rows"]}
     assert set(rows) == {
@@ -47,7 +47,7 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
         assert (
             plain["times"] == 1 and plain["least_s"] / row["most_s"] <= row["times"] <= plain["most_s"] / row["least_s"]
         )
-    assert main(["bench", "--ways", "--rounds", "0", "--device", "cpu"]) == 2
+    assert main(["bench", "--all-modes", "--rounds", "0", "--device", "cpu"]) == 2
 
 
 def test_a_whole_fill_has_a_process_of_its_own():
@@ -60,13 +60,13 @@ def test_a_whole_fill_has_a_process_of_its_own():
 def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypatch):
     found = {"encode_s": 2.0, "step_s": 9.0, "decode_s": 3.0, "total_s": None, "peak_gib": 1.5}
     monkeypatch.setattr(student, "whole_fill", lambda *way: dict(found))
-    report = student.ways("cpu", (1,), rounds=1)
+    report = student.all_modes("cpu", (1,), rounds=1)
     assert [row["whole"] for row in report["rows"] if row["mode"] == "plain"] == [None, None]
     for row in [row for row in report["rows"] if row["mode"] != "plain"]:
         assert row["whole"]["computed"] and row["whole"]["total_s"] == 5 + 20 * row["step_s"]
     total = min(row["whole"]["total_s"] for row in report["rows"] if row["whole"])
     assert f"~{total:.1f}" in student.describe(report)
-    report = student.ways("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
+    report = student.all_modes("cpu", (1,), rounds=4, minutes=0)  # one round whatever it takes, and no fills
     assert report["rounds"] == 1 and all(row["whole"] is None for row in report["rows"])
 
 
@@ -77,7 +77,7 @@ def test_the_modes_for_a_gpu_are_timed_with_the_fused_ones_operations(monkeypatc
     monkeypatch.setattr(FusedMoebiusUNet, "compile_graphs", lambda self: compile_graphs(self, "eager"))
     asked = []
     monkeypatch.setattr(FusedMoebiusUNet, "set_local_kernel", lambda self, kernel: asked.append(kernel))
-    report = student.ways("cpu", (1,), rounds=1, whole=False)
+    report = student.all_modes("cpu", (1,), rounds=1, whole=False)
     rows = {(row["mode"], row["dtype"]): row for row in report["rows"]}
     assert [mode for mode, dtype in rows if dtype == "float32"] == list(network_modes.MODES) and len(rows) == 10
     assert asked == ["triton"] * 4 and report["left_out"] == []
@@ -87,7 +87,7 @@ def test_the_modes_for_a_gpu_are_timed_with_the_fused_ones_operations(monkeypatc
 def test_a_mode_that_cannot_run_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setitem(student.MODES, "cpu", ("eager", "triton"))
     monkeypatch.setattr(local_kernel, "triton", None)
-    report = student.ways("cpu", (1,), rounds=1, whole=False)
+    report = student.all_modes("cpu", (1,), rounds=1, whole=False)
     assert [row["mode"] for row in report["rows"]] == ["eager"] * 2
     assert 'Left out: triton: kernel "triton" needs Triton' in student.describe(report)
 

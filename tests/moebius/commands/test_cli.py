@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from moebius import model_cache, registry
-from moebius.__main__ import main
+from moebius.__main__ import COMMANDS, main
 from tests.helpers.deterministic import picture
 from tests.helpers.malformed import malformed_inputs
 from tests.helpers.standin_weights import write_published
@@ -313,6 +313,19 @@ def test_help_of_every_command_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_never_ran_here_is_not_in_help(capsys):
+    """It is described in benchmarks/waiting-for-gpu.md, and works all the same."""
+    said = ""
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        said += capsys.readouterr().out
+    assert said.count("usage: moebius") == len(COMMANDS)
+    described = (ROOT / "benchmarks" / "waiting-for-gpu.md").read_text()
+    for hidden in ("--plan", "--kernel", "triton", "mini"):
+        assert hidden not in said and hidden in described
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
