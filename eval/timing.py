@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -215,12 +214,3 @@ def _load_average() -> float:
         return os.getloadavg()[0]
     except OSError:
         return 0.0
-
-
-def seconds_per_fill(folder: Path) -> float | None:
-    """Median seconds of the fills that `generate` made, for a report without a timing step; None without any."""
-    path = folder / "seconds.tsv"
-    if not path.is_file():
-        return None
-    values = [float(line.split("\t")[1]) for line in path.read_text(encoding="utf-8").splitlines() if "\t" in line]
-    return float(np.median(values)) if values else None

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> dict:
     with TerminalProgress() as progress:
         progress(0.0, "Looking through the pictures")
         samples = Samples(data, options.seed)
-        _, why = registry.resolve(card.name, load)
+        registry.resolve(card.name, load)  # says now if it cannot run here
         model = model_cache.acquire(card.name, load, progress)
         facts = {
             "model": card.name,

@@ -22,7 +22,7 @@ from moebius.training import checkpoints, losses, networks, optimizers, perceptu
 from moebius.training.batchnorm import over_all_processes
 from moebius.training.config import TrainConfig
 from moebius.training.data.gpu_dataset import GpuDataset
-from moebius.training.data.latents import Batch, Cached, Encoder, Fresh, build_cache
+from moebius.training.data.latents import Batch, BatchSource, Cached, Encoder, Fresh, build_cache
 from moebius.training.data.samples import Samples, ahead
 from moebius.training.diffusion import Draws, Schedule, draw
 from moebius.training.loop import Diverged, Report, positions
@@ -59,7 +59,7 @@ class Distillation:
             for path, reason in self.samples.broken:
                 report(f"left out, cannot be read: {path} ({reason})")
             report(f"{len(self.samples)} pictures an epoch")
-        self.source = Fresh(self.samples, self.encoder)
+        self.source: BatchSource = Fresh(self.samples, self.encoder)
         if config.data.on_device:
             self.source = GpuDataset(self.samples, config.data, device, run.workers, self.encoder)
         elif config.data.cache:
