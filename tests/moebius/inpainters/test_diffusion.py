@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from moebius.config import PIXELHACKER_DEFAULTS, STUDENT_DEFAULTS, SamplingConfig
-from moebius.fill.scheduler import fill_photo
+from moebius.fill.scheduler import Scheduler, fill_photo
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.pipeline import MoebiusInpaintPipeline
@@ -163,3 +163,27 @@ def test_memory_that_runs_out_with_nothing_left_to_shrink_is_an_error(model, mon
     monkeypatch.setattr(model, "fill_squares", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         fill_photo(model, PHOTO, MASK)
+
+
+def test_the_published_recipe_takes_whole_photos_and_those_of_one_scaled_size_share_a_call(model, monkeypatch):
+    calls, real = [], DenoiserInpainter.fill_squares
+
+    def counted(self, tiles, *rest):
+        calls.append([tile.shape for tile in tiles])
+        return real(self, tiles, *rest)
+
+    monkeypatch.setattr(DenoiserInpainter, "fill_squares", counted)
+    config = SamplingConfig(recipe="published", num_inference_steps=3, guidance_scale=1.0)  # int(0.99 · 3): two are run
+    sizes = {"square": (160, 160), "wide": (256, 128), "smaller": (150, 150)}
+    photos = {name: PHOTO.resize(size) for name, size in sizes.items()}
+    masks = {name: MASK.resize(size, Image.Resampling.NEAREST) for name, size in sizes.items()}
+    scheduler, together = Scheduler(lambda: model, config, 3), {}
+    for name, photo in photos.items():
+        together |= dict(scheduler.add(name, photo, masks[name], torch.Generator().manual_seed(1)))
+    assert calls == [[(128, 128, 3)] * 2, [(128, 256, 3)]], "the short side becomes 128"
+    for name, photo in photos.items():
+        alone = fill_photo(model, photo, masks[name], config, torch.Generator().manual_seed(1))
+        difference = np.abs(np.asarray(together[name].raster).astype(int) - np.asarray(alone.raster))
+        assert difference.max() <= 1 and alone.changed.all() and alone.squares == ()
+        assert "published recipe works on the whole picture" in together[name].notes[0]
+        assert together[name].seconds["model"] > 0 and together[name].step_ms > 0
