@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     fetching = threading.Thread(target=fetch_weights, daemon=True)
     if environment.FETCH.read() and options.weights is None:
         fetching.start()
-    if zerogpu.wanted():  # there models are loaded before the page starts, or never
+    if zerogpu.is_available():  # there models are loaded before the page starts, or never
         if fetching.ident:
             fetching.join()
         zerogpu.start(LoadOptions(weights=options.weights))

@@ -23,7 +23,7 @@ from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import device
 from moebius.ui.gradio_internals import serve_agents, upload_folder
-from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.html import without_folders
 from moebius.ui.session import IDLE_S, Session
 from moebius.ui.settings import FillSettings
@@ -43,7 +43,7 @@ class Tools(Handlers):
         super().__init__(actions.options, actions.sessions)
         self._actions, self._comparison = actions, comparison
 
-    @plainly
+    @plain_errors
     def inpaint(
         self,
         image: str,
@@ -78,7 +78,7 @@ class Tools(Handlers):
         )
         return str(self._actions.run(None, model, chosen, visitor, progress).path)
 
-    @plainly
+    @plain_errors
     def compare_models(
         self,
         image: str,
@@ -112,7 +112,7 @@ class Tools(Handlers):
             raise ValueError("; ".join(f"{comparison.title(name)}: {why}" for name, why in comparison.reasons.items()))
         return str(comparison.sheet)
 
-    @plainly
+    @plain_errors
     def select_object(
         self,
         image: str,

@@ -37,7 +37,7 @@ class Handlers:
         self.options, self.sessions = options, sessions
 
     def _session(self, request: gr.Request) -> Session:
-        return self.sessions.get(key(request))
+        return self.sessions.get(session_key(request))
 
     def _photo(self, request: gr.Request) -> tuple[Session, photo_file.Photo]:
         session = self._session(request)
@@ -71,7 +71,7 @@ class TooLong(ValueError):
     """A visitor's time is up."""
 
 
-def key(request: gr.Request) -> str:
+def session_key(request: gr.Request) -> str:
     """The browser tab's. ValueError for a request that has none."""
     if not request.session_hash:
         raise ValueError("this needs a session; open the page, or use gradio_client")
@@ -118,7 +118,7 @@ class Stoppable:
 # ---- errors ----
 
 
-def plainly(action: Callable) -> Callable:
+def plain_errors(action: Callable) -> Callable:
     """Errors of the library become a message in the page; anything unexpected is logged, and reported without details.
 
     `action`: a function, or a generator function, whose errors may come at any step.
@@ -126,33 +126,33 @@ def plainly(action: Callable) -> Callable:
 
     @functools.wraps(action)
     def call(*args, **kwargs):
-        with _plain_errors(action.__name__):
+        with _reported(action.__name__):
             return action(*args, **kwargs)
 
     @functools.wraps(action)
     def step(*args, **kwargs):
-        with _plain_errors(action.__name__):
+        with _reported(action.__name__):
             yield from action(*args, **kwargs)
 
     return step if inspect.isgeneratorfunction(action) else call
 
 
 @contextmanager
-def _plain_errors(name: str) -> Iterator[None]:
+def _reported(name: str) -> Iterator[None]:
     try:
         yield
     except gr.Error:
         raise
     except ValueError as error:
-        raise _as_error(str(error)) from error
+        raise _error_message(str(error)) from error
     except MemoryError as error:
-        raise _as_error(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
+        raise _error_message(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
     except Exception as error:
         log.exception("%s failed", name)
-        raise _as_error("Something went wrong on the server. Please try again.") from error
+        raise _error_message("Something went wrong on the server. Please try again.") from error
 
 
-def _as_error(message: str) -> gr.Error:
+def _error_message(message: str) -> gr.Error:
     public = without_folders(message)
     if public != message:
         log.warning("%s", message)  # whoever runs the page may know the folder

@@ -35,7 +35,7 @@ OVERHEAD_S, MARGIN, MAX_S = 10, 4, 120
 may be, in float32; and what no visitor's quota should be asked for more than."""
 
 
-def wanted() -> bool:
+def is_available() -> bool:
     """Whether this is a Space with ZeroGPU."""
     return environment.SPACES_ZERO_GPU.read().lower() in ("1", "t", "true") and find_spec("spaces") is not None
 

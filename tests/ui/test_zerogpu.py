@@ -55,7 +55,7 @@ def lender(monkeypatch, options):
     monkeypatch.setitem(sys.modules, "spaces", package)
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     model_cache.release()
-    assert zerogpu.wanted()
+    assert zerogpu.is_available()
     zerogpu.start(options)
     yield package.GPU
     model_cache.lend_through(None)
@@ -67,10 +67,10 @@ def seeded() -> torch.Generator:
 
 
 def test_elsewhere_nothing_changes(monkeypatch):
-    assert not zerogpu.wanted()
+    assert not zerogpu.is_available()
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setattr(zerogpu, "find_spec", lambda name: None)
-    assert not zerogpu.wanted(), "the package is absent"
+    assert not zerogpu.is_available(), "the package is absent"
 
 
 def test_the_model_is_loaded_before_the_page_and_fills_as_ever(lender, options):

@@ -23,7 +23,7 @@ from moebius.ui.batch import html
 from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, PhotoBatch
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import upload_folder
-from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.session import Session
 from moebius.ui.settings import FillSettings
 from moebius.units import file_size
@@ -47,7 +47,7 @@ class BatchActions(Handlers):
 
     # ---- photos and masks in ----
 
-    @plainly
+    @plain_errors
     def add_photos(
         self,
         files: list[dict] | None,
@@ -88,7 +88,7 @@ class BatchActions(Handlers):
             opened = self._opened(session, batch, first)
         return None, *opened, *self._shown(session)
 
-    @plainly
+    @plain_errors
     def open_photo(self, name: str, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
         """Put one of the photos into the editor, with its mask; what was painted on the one before is kept.
 
@@ -110,7 +110,7 @@ class BatchActions(Handlers):
         listed = batch.listed() if batch else []
         return listed[event.index].name if isinstance(event.index, int) and 0 <= event.index < len(listed) else ""
 
-    @plainly
+    @plain_errors
     def choose_mask_for(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
         """One mask for all, or each its own: show what counts now."""
         session = self._session(request)
@@ -123,7 +123,7 @@ class BatchActions(Handlers):
             opened = self._opened(session, batch, entry)
         return *opened, *self._shown(session)
 
-    @plainly
+    @plain_errors
     def remove_photo(self, name: str, layers: list[str] | None, request: gr.Request) -> tuple:
         """Take one photo off the list, with its masks and its result; if it is in the editor, the next one comes there.
 
@@ -152,7 +152,7 @@ class BatchActions(Handlers):
                 opened = self._opened(session, batch, left)
         return "", *opened, *self._shown(session)
 
-    @plainly
+    @plain_errors
     def clear_photos(self, request: gr.Request) -> tuple:
         """Forget the many photos, their masks and results; the editor is emptied if it shows one of them."""
         session = self._session(request)
@@ -167,7 +167,7 @@ class BatchActions(Handlers):
 
     # ---- the run ----
 
-    @plainly
+    @plain_errors
     def fill_photos(
         self,
         layers: list[str] | None,
@@ -235,7 +235,7 @@ class BatchActions(Handlers):
         if not session.gone:
             yield self._shown(session, model_line)
 
-    @plainly
+    @plain_errors
     def stop_filling(self, request: gr.Request) -> list:
         """Make a running batch stop at its next step; what is finished stays and is put into the archive."""
         session = self._session(request)

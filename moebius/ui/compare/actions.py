@@ -15,7 +15,7 @@ from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Comparison
 from moebius.ui.fill.actions import Actions
-from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.html import can_fetch_weights
 from moebius.ui.settings import FillSettings, flux_visible
 from moebius.units import file_size
@@ -36,7 +36,7 @@ class CompareActions(Handlers):
         super().__init__(actions.options, actions.sessions)
         self._fetch_weights = actions.fetch_weights
 
-    @plainly
+    @plain_errors
     def compare(
         self,
         layers: list[str] | None,
@@ -106,7 +106,7 @@ class CompareActions(Handlers):
         session.comparison.running = False
         return self._shown(session.comparison, self._options(variant), session.comparison.waiting)
 
-    @plainly
+    @plain_errors
     def look(self, left: str, right: str, request: gr.Request) -> tuple:
         """Two of the pictures for the sliders: whole, and close up."""
         comparison = self._session(request).comparison
@@ -120,17 +120,17 @@ class CompareActions(Handlers):
 
     # ---- models ----
 
-    @plainly
+    @plain_errors
     def choices(self, variant: str) -> dict:
         """The list of models, with what can run here now."""
         return gr.update(choices=html.choices(self._options(variant)))
 
-    @plainly
+    @plain_errors
     def chosen(self, names: list[str]) -> tuple:
         """The terms of the chosen models; prompt and plan where FLUX is among them."""
         return html.notices(names or ()), *flux_visible(names or ())
 
-    @plainly
+    @plain_errors
     def fetch(
         self,
         name: str,

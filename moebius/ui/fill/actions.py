@@ -18,7 +18,7 @@ from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, queue, samples
 from moebius.ui.fill import html
-from moebius.ui.handlers import Handlers, Stoppable, key, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plain_errors, session_key
 from moebius.ui.html import can_fetch_weights
 from moebius.ui.pictures import save, shown, thumbnail
 from moebius.ui.session import Session, Sessions
@@ -52,7 +52,7 @@ class Actions(Handlers):
 
     # ---- photo and mask in ----
 
-    @plainly
+    @plain_errors
     def load_photo(self, upload: dict | None, request: gr.Request):
         """Take an uploaded photo, Gradio's record of a file whose path it has checked; see `_paint`."""
         if not upload or not upload.get("path"):
@@ -63,7 +63,7 @@ class Actions(Handlers):
         session.keep_photo(photo.data, photo.name, photo.size)
         return self._paint(session, photo)
 
-    @plainly
+    @plain_errors
     def load_sample(self, index: int, request: gr.Request):
         """Take one of the samples, with its mask as a first layer."""
         sample = samples.load()[int(index)]
@@ -77,7 +77,7 @@ class Actions(Handlers):
     def pick_sample(self, event: gr.SelectData, request: gr.Request):
         return self.load_sample(event.index, request)
 
-    @plainly
+    @plain_errors
     def load_mask(self, path: str | None, request: gr.Request):
         """Take a mask file of the photo's size; it becomes the editor's layer, in place of what was painted."""
         session, photo = self._photo(request)
@@ -86,7 +86,7 @@ class Actions(Handlers):
         session.keep_mask(photo_file.open_mask(Path(path), photo.size))
         return self._value(session, photo)
 
-    @plainly
+    @plain_errors
     def save_mask(self, layers: list[str] | None, request: gr.Request) -> str:
         """What is painted as a PNG of the photo's size, white where it is to be filled; `layers`: as for `fill`."""
         photo, mask = self._painted(layers, request)
@@ -94,7 +94,7 @@ class Actions(Handlers):
         Image.fromarray(mask.astype(np.uint8) * 255).save(path)
         return str(path)
 
-    @plainly
+    @plain_errors
     def use_result(self, request: gr.Request):
         """The result becomes the photo."""
         session = self._session(request)
@@ -108,7 +108,7 @@ class Actions(Handlers):
             session.go_to(step)
         return self._paint(session, photo)
 
-    @plainly
+    @plain_errors
     def go_to(self, index: int, request: gr.Request):
         """An earlier picture becomes the photo: 0 as it was sent, then its results, oldest first."""
         session = self._session(request)
@@ -120,7 +120,7 @@ class Actions(Handlers):
     def pick_step(self, event: gr.SelectData, request: gr.Request):
         return self.go_to(event.index, request)
 
-    @plainly
+    @plain_errors
     def steps(self, request: gr.Request):
         """Small pictures of what one can go back to; nothing before the first result."""
         session = self._session(request)
@@ -133,7 +133,7 @@ class Actions(Handlers):
 
     # ---- filling ----
 
-    @plainly
+    @plain_errors
     def fill(
         self,
         layers: list[str] | None,
@@ -210,7 +210,7 @@ class Actions(Handlers):
 
     # ---- models and weights ----
 
-    @plainly
+    @plain_errors
     def about(self, model: str, variant: str):
         """The line about the chosen model, and the button that gets its weights where they are missing."""
         options = self._options(variant)
@@ -218,7 +218,7 @@ class Actions(Handlers):
         label = f"Get the {card.title} weights ({file_size(card.download_bytes)})" if card else ""
         return html.model_line(model, options), gr.update(visible=card is not None, value=label)
 
-    @plainly
+    @plain_errors
     def own_settings(self, model: str, variant: str):
         """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
         card, _ = registry.resolve(model, self._options(variant))
@@ -232,7 +232,7 @@ class Actions(Handlers):
             *flux,
         )
 
-    @plainly
+    @plain_errors
     def fetch_weights(
         self,
         model: str,
@@ -264,7 +264,7 @@ class Actions(Handlers):
 
     def leave(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
-        self.sessions.close(key(request))
+        self.sessions.close(session_key(request))
 
     def _variant(self, card: registry.ModelCard, variant: str) -> str | None:
         """The variant that was used, by name."""

@@ -17,7 +17,7 @@ from moebius.ui.components import BUSY, IDLE
 from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import HIDE
-from moebius.ui.handlers import Handlers, Stoppable, plainly
+from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.session import Session
 from moebius.units import file_size
 from moebius.weights import catalog, hub, locate, segmenter
@@ -33,7 +33,7 @@ class SelectActions(Handlers):
         super().__init__(actions.options, actions.sessions)
         self._recent: list[weakref.ref[Session]] = []
 
-    @plainly
+    @plain_errors
     def select(
         self,
         x: float,
@@ -99,7 +99,7 @@ class SelectActions(Handlers):
             return html.select_line(why), gr.update(visible=not named)
         return html.select_line(""), gr.update(visible=False)
 
-    @plainly
+    @plain_errors
     def fetch(
         self,
         request: gr.Request,
@@ -118,7 +118,7 @@ class SelectActions(Handlers):
 
 def device() -> str | None:
     """None: the best there is. On ZeroGPU the page's own process has no GPU."""
-    return "cpu" if zerogpu.wanted() else None
+    return "cpu" if zerogpu.is_available() else None
 
 
 @dataclass(frozen=True)
