@@ -73,12 +73,12 @@ def bench(
     for index, name in enumerate(names):
         progress(index / len(names), f"Building {name}")
         inpainter = networks.build(name, device, kind, tiny, kernel)
-        denoiser = inpainter.pipeline.transformer if name == "flux-fill" else inpainter.pipeline.unet
-        parameters = denoiser.num_parameters()
+        parts = inpainter.pipeline.components
+        parameters = (parts.get("transformer") or parts["unet"]).num_parameters()
         progress((index + 0.3) / len(names), f"Measuring {name}")
         figures = measure(inpainter, steps)
         rows.append({"model": name, "parameters": parameters, **figures, "paper": asdict(paper.TIMINGS[name])})
-        del inpainter, denoiser
+        del inpainter, parts
         devices.let_go()
     return {
         "tiny": tiny,

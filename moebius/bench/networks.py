@@ -104,15 +104,23 @@ def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = 
     if kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}; choose from {', '.join(KERNELS)}")
     denoiser, vae = network(name, device, dtype, tiny), autoencoder(name, device, dtype, tiny)
-    if name != "flux-fill":
-        if name == "pixelhacker" and kernel != "triton":
-            denoiser.set_attention_kernel(kernel)
-        if name == "moebius" and kernel == "triton":
-            denoiser = in_mode(denoiser, "triton", release=True)
-        if device == "cpu":  # as `DenoiserInpainter.from_files` does
-            denoiser = in_mode(denoiser, "fused", release=True) if name == "moebius" else denoiser
-            vae = fused_autoencoder.fuse(vae)
-        return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
+    if isinstance(denoiser, FluxTransformer2DModel):
+        return _flux_inpainter(denoiser, vae, device, dtype)
+    is_student = isinstance(denoiser, MoebiusUNet)
+    if isinstance(denoiser, PixelHackerUNet) and kernel != "triton":
+        denoiser.set_attention_kernel(kernel)
+    if is_student and kernel == "triton":
+        denoiser = in_mode(denoiser, "triton", release=True)
+    if device == "cpu":  # as `DenoiserInpainter.from_files` does
+        denoiser = in_mode(denoiser, "fused", release=True) if is_student else denoiser
+        vae = fused_autoencoder.fuse(vae)
+    return DenoiserInpainter(MoebiusInpaintPipeline(unet=denoiser, vae=vae, scheduler=make_scheduler()))
+
+
+def _flux_inpainter(
+    denoiser: FluxTransformer2DModel, vae: AutoencoderKL, device: str, dtype: torch.dtype
+) -> FluxFillInpainter:
+    """FLUX.1 Fill without text encoders: its prompt is random numbers too."""
     pipeline = FluxFillPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae,
