@@ -297,7 +297,7 @@ def test_a_folder_in_half_precision_is_checked_for_size_and_range(published, tmp
     from tests.helpers.weight_folders import save_folder
 
     files = weight_files.locate(None, published)
-    with pytest.raises(WeightsError, match="more than 1$"):
+    with pytest.raises(WeightsError, match="more than 1 MB$"):
         save_folder(files, tmp_path / "a", dtype=torch.float16, max_bytes=1_000_000)
     load = weights.load_denoiser
 

@@ -350,7 +350,7 @@ def test_photos_that_share_a_call_come_out_as_they_do_alone(tmp_path, mask, capf
 def test_few_photos_are_open_at_a_time(tmp_path, mask, monkeypatch):
     jobs = plan.plan(folder_of(tmp_path, 20), mask, tmp_path / "out")
     open_now, most, lock = set(), [], threading.Lock()
-    real_open, real_write = batch_run._read, batch_run._write
+    real_open, real_write = batch_run._read_unless_finished, batch_run._write
 
     def opened(job, *rest):
         with lock:
@@ -365,7 +365,7 @@ def test_few_photos_are_open_at_a_time(tmp_path, mask, monkeypatch):
             with lock:
                 open_now.discard(job.name)
 
-    monkeypatch.setattr(batch_run, "_read", opened)
+    monkeypatch.setattr(batch_run, "_read_unless_finished", opened)
     monkeypatch.setattr(batch_run, "_write", written)
     assert len(run(jobs, task(Grey()), tmp_path / "out", workers=3)) == 20
     assert 3 <= max(most) <= 3 + 1 + 1  # ahead, in hand, behind

@@ -7,11 +7,11 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from moebius.files import read_json
 from moebius.models.fused import autoencoder
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS, MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.weights.load import convert_student
-from moebius.weights.locate import read_json
 from tests.helpers.deterministic import hole, picture
 from tests.helpers.standin_weights import DATA, SMALL_STUDENT, autoencoder_state, student_state
 
