@@ -32,6 +32,7 @@ LAYERS = (
     "devices",
     "masks",
     "photo",
+    "patchmatch",
     "report",
     "fill",
     "models",

@@ -1,0 +1,123 @@
+"""The eight bytes of a pixel that patches are compared by, and the loops that write a vote back into a picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numba import njit
+
+ENERGY_WINDOW = 9
+ENERGY_SCALE = 6
+LUMA_WINDOW = 9
+CLASSES = 40
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 to (h, w) uint8."""
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+
+
+def gradients(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Central differences along x and y, (h, w) uint8, times `scale`, 128 = none."""
+    return tuple(
+        cv2.filter2D(grey, cv2.CV_8U, scale * np.array(kernel, np.float32), delta=128, borderType=cv2.BORDER_REPLICATE)
+        for kernel in ([[-1, 0, 1]], [[-1], [0], [1]])
+    )
+
+
+def texture_energy(grey: np.ndarray) -> np.ndarray:
+    """How lively a picture is around each pixel: mean |luma - 5×5 mean| over 9×9, times 6, (h, w) uint8."""
+    lively = cv2.convertScaleAbs(cv2.absdiff(grey, cv2.blur(grey, (5, 5))), alpha=ENERGY_SCALE)
+    return cv2.blur(lively, (ENERGY_WINDOW, ENERGY_WINDOW))
+
+
+def energy_classes() -> np.ndarray:
+    """(256,) uint8: the class of each `texture_energy`, 0 to 39, four to a doubling."""
+    return np.minimum(4 * np.log2(1 + np.arange(256) / 3), CLASSES - 1).astype(np.uint8)
+
+
+def look_features(rgb: np.ndarray, gradient: float) -> np.ndarray:
+    """(h, w, 8) for finding where a photo looks alike: colour, gradients, texture energy."""
+    grey = luma(rgb)
+    out = np.zeros((*grey.shape, 8), np.uint8)
+    out[..., :3] = rgb
+    out[..., 3], out[..., 4] = gradients(grey, gradient)
+    out[..., 5] = texture_energy(grey)
+    out[..., 7] = 1
+    return out
+
+
+def texture_strength(rgb: np.ndarray, hole: np.ndarray, scale: float, window: int) -> np.ndarray:
+    """(h, w, 2) uint8: mean |dx| and |dy| of luma over window × window known pixels, times `scale`."""
+    grey, known = luma(rgb).astype(np.float32), (~hole).astype(np.float32)
+    strengths = []
+    for axis in (1, 0):
+        ahead = tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
+        here = tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))
+        step, both = np.zeros_like(grey), np.zeros_like(grey)
+        both[here] = known[ahead] * known[here]
+        step[here] = np.abs(grey[ahead] - grey[here]) * both[here]
+        mean, share = (cv2.blur(a, (window, window), borderType=cv2.BORDER_REPLICATE) for a in (step, both))
+        strengths.append(mean / np.maximum(share, 1e-4))
+    return np.rint(np.stack(strengths, axis=2) * scale).clip(0, 255).astype(np.uint8)
+
+
+@njit(nogil=True, cache=True)
+def band_features(image, base, grey, blurred, energy, out, first, last):
+    """(h, w, 8) rows first..last: quarter luma and chroma of `base`, its energy, `image` - `base`, three times its
+    luma over the mean around it. All uint8; image and base (h, w, 3)."""
+    for y in range(first, last):
+        for x in range(image.shape[1]):
+            shade = np.int32(grey[y, x])
+            out[y, x, 0] = np.uint8(shade >> 2)
+            out[y, x, 1] = np.uint8(128 + ((np.int32(base[y, x, 0]) - np.int32(base[y, x, 2])) >> 3))
+            out[y, x, 2] = energy[y, x]
+            for c in range(3):
+                high = np.int32(image[y, x, c]) - np.int32(base[y, x, c])
+                out[y, x, 3 + c] = np.uint8(min(max(128 + high, 0), 255))
+            out[y, x, 6] = np.uint8(min(max(128 + 3 * (shade - np.int32(blurred[y, x])), 0), 255))
+            out[y, x, 7] = 1
+
+
+@njit(nogil=True, cache=True)
+def write_high(sums, hole, out, first):
+    """Into `out` (H, W, 8) uint8 from row `first` on, under `hole`: the mean high band of a vote's `sums`."""
+    for row in range(sums.shape[0]):
+        y = first + row
+        for x in range(hole.shape[1]):
+            if hole[y, x]:
+                weight = sums[row, x, 7]
+                for c in range(3, 6):
+                    mean = sums[row, x, c] / weight if weight > 0 else np.float32(128)
+                    out[y, x, c] = np.uint8(mean + np.float32(0.5))
+
+
+@njit(nogil=True, cache=True)
+def add_high(base, energy, gain, hole, target, out, first, last):
+    """The high band in `target` (H, W, 8) times its class's gain, there and added to `base` into `out` (H, W, 3).
+
+    base and out uint8, energy (H, W) uint8, gain (256,) float32 by energy.
+    """
+    for y in range(first, last):
+        for x in range(hole.shape[1]):
+            if hole[y, x]:
+                factor = gain[energy[y, x]]
+                for c in range(3):
+                    high = (np.float32(target[y, x, 3 + c]) - np.float32(128)) * factor
+                    high = min(max(high, np.float32(-128)), np.float32(127))
+                    target[y, x, 3 + c] = np.uint8(high + np.float32(128.5))
+                    value = np.float32(base[y, x, c]) + high + np.float32(0.5)
+                    out[y, x, c] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
+
+
+@njit(nogil=True, cache=True)
+def write_mean(sums, hole, out, first):
+    """Into `out` (H, W, 8) uint8 from row `first` on, under `hole`: the mean of a vote's `sums`, all channels."""
+    for row in range(sums.shape[0]):
+        y = first + row
+        for x in range(hole.shape[1]):
+            weight = sums[row, x, 7]
+            if hole[y, x] and weight > 0:
+                for c in range(7):
+                    out[y, x, c] = np.uint8(sums[row, x, c] / weight + np.float32(0.5))
+                out[y, x, 7] = 1

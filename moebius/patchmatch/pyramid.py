@@ -1,0 +1,131 @@
+"""Sizes of pyramid levels, pictures made smaller without the pixels under the hole, and a smooth first fill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+UNDER_HOLE = 128
+"""Stands under the hole before anything is computed, so that nothing of what lay there has any influence."""
+MAX_STEP = 2.01
+"""A level is at most this many times as wide as the one below."""
+SMOOTHING = 20
+MIN_MARGIN, MAX_MARGIN = 256, 1024
+
+
+def as_bytes(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 or uint16, or grey (H, W), as (H, W, 3) uint8 with grey under `hole` (H, W) bool."""
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+    elif image.dtype != np.uint8:
+        raise ValueError(f"image must be uint8 or uint16, got {image.dtype}")
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if image.shape != (*hole.shape, 3) or hole.dtype != bool:
+        raise ValueError(
+            f"image {image.shape} and hole {hole.shape} {hole.dtype} do not fit: (H, W, 3) and (H, W) bool"
+        )
+    known = image.copy()
+    known[hole] = UNDER_HOLE
+    return known
+
+
+def reductions(
+    photo: np.ndarray,
+    hole: np.ndarray,
+    sizes: list[tuple[int, int]],
+    tick: Callable[[float], None] = lambda portion: None,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """`photo` (H, W, 3) uint8 and `hole` (H, W) bool at every size, coarse to fine; the last size is their own.
+
+    A pixel of a smaller hole is True wherever any part of it lies in the hole. `tick` is called between the steps, and
+    may raise.
+    """
+    photos, holes, coverage = [photo], [hole], hole.astype(np.float32)
+    for size in sizes[-2::-1]:
+        tick(0.0)
+        coverage = resize(coverage, size, cv2.INTER_AREA)
+        tick(0.0)
+        photos.append(resize(photos[-1], size, cv2.INTER_AREA))
+        holes.append(touched(coverage))
+    return photos[::-1], holes[::-1]
+
+
+def surroundings(hole: np.ndarray) -> tuple[slice, slice]:
+    """The part of a photo that is looked at to fill `hole` (H, W) bool, not empty: its box and a margin around it.
+
+    The margin is half the box's longer side, at least 256 pixels and at most 1,024, so that memory stays bounded.
+    """
+    spans = []
+    for axis in (1, 0):
+        inside = np.flatnonzero(hole.any(axis=axis))
+        spans.append((int(inside[0]), int(inside[-1]) + 1))
+    margin = min(max(max(high - low for low, high in spans) // 2, MIN_MARGIN), MAX_MARGIN)
+    return tuple(
+        slice(max(low - margin, 0), min(high + margin, length))
+        for (low, high), length in zip(spans, hole.shape, strict=True)
+    )
+
+
+def level_sizes(coarse: tuple[int, int], full: tuple[int, int]) -> list[tuple[int, int]]:
+    """(h, w) of all levels from `coarse` to `full`, in equal steps of at most `MAX_STEP`."""
+    ratio = max(full[0] / coarse[0], full[1] / coarse[1])
+    steps = math.ceil(math.log(ratio) / math.log(MAX_STEP)) if ratio > 1 else 0
+    if steps == 0 and coarse != full:
+        steps = 1
+    return [
+        tuple(round(low * (high / low) ** (k / max(steps, 1))) for low, high in zip(coarse, full, strict=True))
+        for k in range(steps + 1)
+    ]
+
+
+def resize(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+    """`picture` at size (h, w)."""
+    return cv2.resize(picture, size[::-1], interpolation=interpolation)
+
+
+def touched(coverage: np.ndarray) -> np.ndarray:
+    """Pixels of a reduced picture with any part of the hole in them; `coverage` must be float: bytes round it to 0."""
+    return coverage > 1e-6
+
+
+def halve(picture: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half the size, means over the known pixels: (h, w, c) uint8, (h, w) bool to the same at (h/2, w/2).
+
+    A pixel belongs to the hole if more than half of it did.
+    """
+    size = tuple((side + 1) // 2 for side in hole.shape)
+    known = (~hole).astype(np.float32)
+    share = resize(known, size, cv2.INTER_AREA)
+    mean = resize(picture * known[..., None], size, cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+    small = share < 0.5
+    mean[small] = UNDER_HOLE
+    return np.rint(mean).clip(0, 255).astype(np.uint8), small
+
+
+def smooth_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """`image` (H, W, 3) with smooth colours in `hole`, float32: means pushed down a pyramid and pulled up again.
+
+    Gortler et al. 1996 (doi:10.1145/237170.237200), section 3.4, with box filters and a few smoothing sweeps.
+    """
+    weight = (~hole).astype(np.float32)
+    total = image * weight[..., None]
+    stack = []
+    while weight.min() <= 0 and min(weight.shape) > 1:
+        stack.append((total, weight))
+        size = tuple((side + 1) // 2 for side in weight.shape)
+        total, weight = resize(total, size, cv2.INTER_AREA), resize(weight, size, cv2.INTER_AREA)
+        total = total.reshape(*size, 3)
+    filled = total / np.maximum(weight, 1e-6)[..., None]
+    if weight.min() <= 0:
+        filled[weight <= 0] = total.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+    for total, weight in reversed(stack):
+        filled = resize(filled, weight.shape, cv2.INTER_LINEAR)
+        seen = weight > 0
+        filled[seen] = total[seen] / weight[seen][:, None]
+    for _ in range(SMOOTHING):
+        filled[hole] = cv2.blur(filled, (3, 3))[hole]
+    return filled

@@ -1,0 +1,94 @@
+"""Colours of a model's fill at the rim of the hole: a smooth correction of its low band.
+
+A model paints all of a tile anew; where the photo is known, the low band of photo minus fill says how far its colours
+are off. A membrane (harmonic function) carries that difference into the hole: the correction of Poisson cloning
+(Pérez et al. 2003, doi:10.1145/882262.882269) in the form of Farbman et al. 2009 (doi:10.1145/1531326.1531373), here of
+the low band only and solved on a pyramid. Where the rim is textured, a difference says nothing about colours: the rim
+counts there in proportion to how calm it is, and where nearly all of it is textured the correction fades out.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from moebius.patchmatch import pyramid
+
+RING_PX = 12
+"""Width of the rim that is compared, at the fill's size."""
+SIGMA_PX = 3.0
+"""Of the low band, a Gaussian over known pixels."""
+CALM = 6.0
+"""Mean |luma - low band| in grey levels at which a rim pixel counts half."""
+SURE = 0.15
+"""Mean weight of the rim from which the correction is applied in full."""
+SWEEPS = 60
+"""Of relaxation at each level of the pyramid."""
+
+
+def match_seam(image: np.ndarray, hole: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """`fill` with its colours corrected in the hole; the hole's pixels of `image` have no influence.
+
+    Args:
+        image: (H, W, 3) uint8 or uint16, the photo at the fill's size.
+        hole: (H, W) bool.
+        fill: (H, W, 3) float32 in [0, 255], what a model painted, outside the hole too. A fill that keeps the photo's
+            pixels outside the hole has no difference there and comes back as it was.
+
+    Returns:
+        (H, W, 3) float32 in [0, 255]; outside the hole `fill` itself.
+    """
+    known = pyramid.as_bytes(image, hole).astype(np.float32)
+    fill = fill.astype(np.float32, copy=True)
+    near = cv2.dilate(hole.view(np.uint8), np.ones((2 * RING_PX + 1,) * 2, np.uint8)) > 0
+    rim = near & ~hole
+    if not rim.any():
+        return fill
+    difference, calm = _difference(known, fill, ~hole)
+    weight = np.where(rim, calm, 0).astype(np.float32)
+    sure = min(float(weight[rim].mean()) / SURE, 1.0)
+    border = rim & (cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    steady = _weighted_mean(difference, weight, RING_PX / 2)
+    correction = membrane(steady, ~border) * sure
+    fill[hole] = (fill[hole] + correction[hole]).clip(0, 255)
+    return fill
+
+
+def membrane(values: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """`values` (H, W, 3) float32 with `free` (H, W) bool replaced by the harmonic function that meets the others.
+
+    Solved coarse to fine: means of the given values on a pyramid, then Jacobi sweeps at every level.
+    """
+    given = (~free).astype(np.float32)
+    stack = [(values * given[..., None], given)]
+    while min(stack[-1][1].shape) > 4:
+        size = tuple((side + 1) // 2 for side in stack[-1][1].shape)
+        stack.append(tuple(pyramid.resize(a, size, cv2.INTER_AREA) for a in stack[-1]))
+    total, share = stack[-1]
+    solution = np.broadcast_to(total.sum(axis=(0, 1)) / max(float(share.sum()), 1e-6), total.shape).astype(np.float32)
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+    for total, share in reversed(stack):
+        solution = pyramid.resize(solution, share.shape, cv2.INTER_LINEAR)
+        fixed = pyramid.touched(share)
+        rim = total[fixed] / share[fixed][:, None]
+        solution[fixed] = rim
+        for _ in range(SWEEPS):
+            solution = cv2.filter2D(solution, cv2.CV_32F, cross, borderType=cv2.BORDER_REPLICATE)
+            solution[fixed] = rim
+    return solution
+
+
+def _difference(known: np.ndarray, fill: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low band of known - fill, (H, W, 3), over the pixels `where`, and how calm both are, (H, W) in (0, 1]."""
+    weight = where.astype(np.float32)
+    low_known, low_fill = (_weighted_mean(picture, weight, SIGMA_PX) for picture in (known, fill))
+    restless = np.abs(known - low_known).mean(axis=2) + np.abs(fill - low_fill).mean(axis=2)
+    restless = _weighted_mean(restless[..., None], weight, SIGMA_PX)[..., 0] / 2
+    return low_known - low_fill, 1 / (1 + (restless / CALM) ** 4)
+
+
+def _weighted_mean(picture: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean over the pixels of `weight`, (H, W, c)."""
+    blur = {"ksize": (0, 0), "sigmaX": sigma, "borderType": cv2.BORDER_REPLICATE}
+    total = cv2.GaussianBlur(picture * weight[..., None], **blur).reshape(picture.shape)
+    return total / np.maximum(cv2.GaussianBlur(weight, **blur), 1e-6)[..., None]
