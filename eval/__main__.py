@@ -123,20 +123,34 @@ def _add_models(parser: argparse.ArgumentParser, kept: str) -> None:
     models.add_argument("--scheduler", choices=SCHEDULERS)
     models.add_argument("--feather", type=int, metavar="PX")
     models.add_argument("--prompt", metavar="TEXT")
-    models.add_argument("--set", action="append", metavar="MODEL.OPTION=VALUE", help="one of these for one model, "
-                        "e.g. flux-fill.steps=50; repeatable")  # fmt: skip
+    models.add_argument(
+        "--set",
+        action="append",
+        metavar="MODEL.OPTION=VALUE",
+        help="one of these for one model, e.g. flux-fill.steps=50; repeatable",
+    )
 
 
 def _add_metrics(parser: argparse.ArgumentParser, kept: str) -> None:
     metrics = parser.add_argument_group("metrics" + kept)
-    metrics.add_argument("--features", choices=FEATURES, help="inception: FID and KID (default); efficientnet-lite0: "
-                         "stand-ins with names of their own, without a download")  # fmt: skip
+    metrics.add_argument(
+        "--features",
+        choices=FEATURES,
+        help="inception: FID and KID (default); efficientnet-lite0: "
+        "stand-ins with names of their own, without a download",
+    )
     metrics.add_argument("--perceptual", choices=PERCEPTUAL, help="LPIPS network (default: alex)")
-    metrics.add_argument("--removal", choices=REMOVAL, help="network of the removal scores (default: "
-                         "efficientnet-lite2, without a download)")  # fmt: skip
+    metrics.add_argument(
+        "--removal",
+        choices=REMOVAL,
+        help="network of the removal scores (default: efficientnet-lite2, without a download)",
+    )
     metrics.add_argument("--dinov2", metavar="DIR", help="with --removal dinov2-giant: its weights")
-    metrics.add_argument("--antialias", action=argparse.BooleanOptionalAction, help="resize before Inception "
-                         "(default: off, as in published figures)")  # fmt: skip
+    metrics.add_argument(
+        "--antialias",
+        action=argparse.BooleanOptionalAction,
+        help="resize before Inception (default: off, as in published figures)",
+    )
     metrics.add_argument("--download", action=argparse.BooleanOptionalAction, help="fetch the metrics' networks")
 
 

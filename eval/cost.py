@@ -10,9 +10,19 @@ from eval.contestants import ROOT
 from moebius import devices
 
 LIBRARIES = (
-    "torch", "torchvision", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "lpips", "scikit-learn",
-    "numpy", "scipy", "Pillow", "opencv-python-headless",
-)  # fmt: skip
+    "torch",
+    "torchvision",
+    "diffusers",
+    "accelerate",
+    "torchmetrics",
+    "torch-fidelity",
+    "lpips",
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "Pillow",
+    "opencv-python-headless",
+)
 
 
 def hardware(device: str) -> dict:

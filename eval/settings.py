@@ -66,8 +66,9 @@ class Settings:
     def request(self) -> Request:
         if not self.data:
             raise ValueError("say with --data what to fill: a folder, a list file or a protocol")
-        return Request(data=self.data, folder=self.folder, masks=self.masks, size=self.size, seed=self.seed,
-                       limit=self.limit)  # fmt: skip
+        return Request(
+            data=self.data, folder=self.folder, masks=self.masks, size=self.size, seed=self.seed, limit=self.limit
+        )
 
     @property
     def options(self) -> Options:

@@ -173,8 +173,14 @@ def _share(pair: tuple[str, str], ordered: list[bool]) -> dict:
     count = len(ordered)
     share = sum(ordered) / count if count else None
     low, high = wilson(sum(ordered), count) if count else (None, None)
-    return {"better": pair[0], "worse": pair[1], "pictures": count, "share": rounded(share), "low": rounded(low),
-            "high": rounded(high)}  # fmt: skip
+    return {
+        "better": pair[0],
+        "worse": pair[1],
+        "pictures": count,
+        "share": rounded(share),
+        "low": rounded(low),
+        "high": rounded(high),
+    }
 
 
 def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:

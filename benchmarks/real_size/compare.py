@@ -175,9 +175,12 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(line + "\n")
     rows = [row for row in records.rows.values() if (row["photo"], row["size"]) in plan]
     facts = {
-        "set": arguments.set, "machine": report.machine(), "left_out": left_out,
-        "cases": len({(row["photo"], row["size"]) for row in rows}), "photos": len({row["group"] for row in rows}),
-    }  # fmt: skip
+        "set": arguments.set,
+        "machine": report.machine(),
+        "left_out": left_out,
+        "cases": len({(row["photo"], row["size"]) for row in rows}),
+        "photos": len({row["group"] for row in rows}),
+    }
     table = report.summary(rows, list(methods.METHODS))
     changes = report.differences(rows, methods.PAIRS)
     out.mkdir(parents=True, exist_ok=True)

@@ -66,9 +66,11 @@ def fine_energy(luma: np.ndarray, region: np.ndarray, block: int) -> tuple[float
     if not (len(ys) and len(xs)):
         return 0.0, 0
     inside = (
-        known[np.ix_(ys + block, xs + block)] - known[np.ix_(ys, xs + block)]
-        - known[np.ix_(ys + block, xs)] + known[np.ix_(ys, xs)]
-    )  # fmt: skip
+        known[np.ix_(ys + block, xs + block)]
+        - known[np.ix_(ys, xs + block)]
+        - known[np.ix_(ys + block, xs)]
+        + known[np.ix_(ys, xs)]
+    )
     found = np.argwhere(inside == block * block)
     if not len(found):
         return 0.0, 0

@@ -42,19 +42,20 @@ def _figures(part: list[Row]) -> Row:
     return {
         "cases": len(part),
         "photos": len({row["group"] for row in part}),
-        **{f"{key}_median": of(key, np.median) for key in
-           ("gradient_truth", "gradient_around", "truth_gradient_around", "fine_truth", "fine_around")},
+        **{
+            f"{key}_median": of(key, np.median)
+            for key in ("gradient_truth", "gradient_around", "truth_gradient_around", "fine_truth", "fine_around")
+        },
         "gradient_around_p10": of("gradient_around", np.quantile, 0.1),
         "gradient_around_p90": of("gradient_around", np.quantile, 0.9),
         **{key: of(key, np.mean) for key in ("lite0", "lite2", "psnr")},
         "seconds_median": of("seconds", np.median),
         "seconds_p90": of("seconds", np.quantile, 0.9),
         "cpu_seconds_median": of("cpu_seconds", np.median),
-        "cpu_seconds_a_million": round(
-            float(values("cpu_seconds").sum() / values("hole_pixels").sum() * 1e6), 3),
+        "cpu_seconds_a_million": round(float(values("cpu_seconds").sum() / values("hole_pixels").sum() * 1e6), 3),
         "peak_mib_max": of("peak_mib", np.max),
         "load_median": of("load", np.median),
-    }  # fmt: skip
+    }
 
 
 def differences(rows: Iterable[Row], pairs: Iterable[tuple[str, str]]) -> list[Row]:
@@ -67,9 +68,8 @@ def differences(rows: Iterable[Row], pairs: Iterable[tuple[str, str]]) -> list[R
             both = [
                 (row, by_key[row["photo"], row["size"], other])
                 for row in rows
-                if row["method"] == one and size in (row["size"], ALL)
-                and (row["photo"], row["size"], other) in by_key
-            ]  # fmt: skip
+                if row["method"] == one and size in (row["size"], ALL) and (row["photo"], row["size"], other) in by_key
+            ]
             for key in DIFFERENCES:
                 known = [(a, b) for a, b in both if a.get(key) is not None and b.get(key) is not None]
                 if not known:
@@ -77,11 +77,19 @@ def differences(rows: Iterable[Row], pairs: Iterable[tuple[str, str]]) -> list[R
                 ours, theirs = ([row[key] for row in side] for side in zip(*known, strict=True))
                 interval = measure.paired(ours, theirs, [a["group"] for a, _ in known])
                 change = np.subtract(ours, theirs)
-                found.append({
-                    "one": one, "other": other, "size": size, "figure": key, "cases": len(known),
-                    "mean": interval.mean, "low": interval.low, "high": interval.high,
-                    "better": int((change < 0).sum() if key in LOWER_IS_BETTER else (change > 0).sum()),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "one": one,
+                        "other": other,
+                        "size": size,
+                        "figure": key,
+                        "cases": len(known),
+                        "mean": interval.mean,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "better": int((change < 0).sum() if key in LOWER_IS_BETTER else (change > 0).sum()),
+                    }
+                )
     return found
 
 
@@ -94,13 +102,29 @@ def markdown(table: list[Row], changes: list[Row], facts: Row) -> str:
         "|---" * 14 + "|",
     ]
     for row in table:
-        lines.append("| " + " | ".join((
-            row["size"], f"`{row['method']}`", str(row["cases"]), _n(row["gradient_truth_median"]),
-            f"{_n(row['gradient_around_median'])} ({_n(row['gradient_around_p10'])}-{_n(row['gradient_around_p90'])})",
-            _n(row["fine_truth_median"]), _n(row["fine_around_median"]), _n(row["lite0"], 4), _n(row["lite2"], 4),
-            _n(row["psnr"]), f"{_n(row['seconds_median'])} ({_n(row['seconds_p90'])})", _n(row["cpu_seconds_median"]),
-            _n(row["cpu_seconds_a_million"]), _n(row["peak_mib_max"], 0),
-        )) + " |")  # fmt: skip
+        around = [_n(row[f"gradient_around_{key}"]) for key in ("median", "p10", "p90")]
+        lines.append(
+            "| "
+            + " | ".join(
+                (
+                    row["size"],
+                    f"`{row['method']}`",
+                    str(row["cases"]),
+                    _n(row["gradient_truth_median"]),
+                    f"{around[0]} ({around[1]}-{around[2]})",
+                    _n(row["fine_truth_median"]),
+                    _n(row["fine_around_median"]),
+                    _n(row["lite0"], 4),
+                    _n(row["lite2"], 4),
+                    _n(row["psnr"]),
+                    f"{_n(row['seconds_median'])} ({_n(row['seconds_p90'])})",
+                    _n(row["cpu_seconds_median"]),
+                    _n(row["cpu_seconds_a_million"]),
+                    _n(row["peak_mib_max"], 0),
+                )
+            )
+            + " |"
+        )
     lines += [
         "",
         "| difference | hole | N | figure | mean [95 % over photos] | better in |",

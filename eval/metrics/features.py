@@ -38,16 +38,22 @@ class InceptionFeatures(Extractor):
     """
 
     def __init__(
-        self, antialias: bool = False, weights: Path | None = None, layer: int = 2048, device: str = "cpu",
+        self,
+        antialias: bool = False,
+        weights: Path | None = None,
+        layer: int = 2048,
+        device: str = "cpu",
         allow_download: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         path = weights or backbones.require(backbones.INCEPTION, allow_download)
         self.network = NoTrainInceptionV3(
-            name="inception-v3-compat", features_list=[str(layer)], feature_extractor_weights_path=str(path),
+            name="inception-v3-compat",
+            features_list=[str(layer)],
+            feature_extractor_weights_path=str(path),
             antialias=antialias,
-        ).to(device)  # fmt: skip
+        ).to(device)
         self.dims, self.device = layer, device
         resize = (
             "antialiased bilinear (torchmetrics' default)" if antialias else "bilinear as TensorFlow 1, antialias=False"

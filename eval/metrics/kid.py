@@ -25,7 +25,9 @@ def kernel_distance(
     values = []
     for _ in range(subsets if max(len(real), len(fake)) > size else 1):
         chosen = [np.sort(random.choice(len(each), size, replace=False)) for each in (real, fake)]
-        a, b = (torch.from_numpy(np.asarray(each[rows], np.float64))
-                for each, rows in zip((real, fake), chosen, strict=True))  # fmt: skip
+        a, b = (
+            torch.from_numpy(np.asarray(each[rows], np.float64))
+            for each, rows in zip((real, fake), chosen, strict=True)
+        )
         values.append(float(poly_mmd(a, b)))
     return float(np.mean(values)), float(np.std(values))

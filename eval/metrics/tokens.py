@@ -72,8 +72,10 @@ class Dinov2Tokens(Tokens):
         self.cell_px, self.device = network.config.patch_size, device
 
     def of(self, picture: Tensor) -> Tensor:
-        mean, deviation = (torch.tensor(values, device=self.device)[:, None, None]
-                           for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
+        mean, deviation = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        )
         scaled = (picture.to(self.device).float() / 255 - mean) / deviation
         tokens = self.network(pixel_values=scaled).last_hidden_state[0, 1:]  # without the class token: (h·w, C)
         height, width = (side // self.cell_px for side in picture.shape[-2:])

@@ -43,15 +43,22 @@ def scatter(title: str, x_title: str, y_title: str, points: dict[str, Point], lo
         while any(abs(label_y - other_y) < 13 and abs(x - other_x) < 150 for other_x, other_y in placed):
             label_y -= 13
         placed.append((x, label_y))
-        body.append(f'<text x="{x + offset:.1f}" y="{label_y:.1f}" text-anchor="{anchor}" fill="{tint}">'
-                    f"{escape(name)}</text>")  # fmt: skip
+        body.append(
+            f'<text x="{x + offset:.1f}" y="{label_y:.1f}" text-anchor="{anchor}" fill="{tint}">{escape(name)}</text>'
+        )
     return frame.svg(title, x_title, y_title, body)
 
 
 def lines(title: str, x_title: str, y_title: str, names: list[str], series: dict[str, list[Point | None]]) -> Markup:
     """One line per model over named places; intervals as bars, slightly apart so that they can be told apart."""
-    ys = [y for points in series.values() for point in points if point for y in (point.y, point.low, point.high)
-          if y is not None]  # fmt: skip
+    ys = [
+        y
+        for points in series.values()
+        for point in points
+        if point
+        for y in (point.y, point.low, point.high)
+        if y is not None
+    ]
     legend_rows = -(-len(series) // LEGEND_COLUMNS)
     frame = _Frame([-0.35, len(names) - 0.65], ys, log_x=False, x_names=names, headroom_px=15 * legend_rows + 4)
     body = []
@@ -117,20 +124,27 @@ class _Frame:
         ]
         for value in _ticks(self.y_low, self.y_high):
             y = self.y(value)
-            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" '
-                         f'opacity="0.13"/><text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" fill="currentColor" '
-                         f'opacity="0.75">{value:.3g}</text>')  # fmt: skip
+            parts.append(
+                f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" '
+                f'opacity="0.13"/><text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" fill="currentColor" '
+                f'opacity="0.75">{value:.3g}</text>'
+            )
         for x, name in self._x_ticks():
             for row, line in enumerate(name.split("\n")):
-                parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 17 + 14 * row}" text-anchor="middle" '
-                             f'fill="currentColor" opacity="0.75">{escape(line)}</text>')  # fmt: skip
+                parts.append(
+                    f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 17 + 14 * row}" text-anchor="middle" '
+                    f'fill="currentColor" opacity="0.75">{escape(line)}</text>'
+                )
         parts += body
         centre = (LEFT + WIDTH - RIGHT) / 2
-        parts.append(f'<text x="{centre}" y="{HEIGHT - 12}" text-anchor="middle" fill="currentColor">'
-                     f"{escape(x_title)}</text>")  # fmt: skip
+        parts.append(
+            f'<text x="{centre}" y="{HEIGHT - 12}" text-anchor="middle" fill="currentColor">{escape(x_title)}</text>'
+        )
         middle = (TOP + HEIGHT - BOTTOM) / 2
-        parts.append(f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" '
-                     f'fill="currentColor">{escape(y_title)}</text></svg>')  # fmt: skip
+        parts.append(
+            f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" '
+            f'fill="currentColor">{escape(y_title)}</text></svg>'
+        )
         return Markup("".join(parts))
 
     def _x_ticks(self) -> list[tuple[float, str]]:

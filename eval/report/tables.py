@@ -74,8 +74,20 @@ def bin_difference_table(results: dict) -> Table | None:
 
 def timing_table(times: dict) -> Table:
     """Medians and 90th percentiles, in milliseconds."""
-    header = ("Model", "Batch", "Load s", "Encode", "Per step", "Decode", "Total", "A picture", "Peak GiB",
-              "TMAC a fill", "TFLOP a fill", "Settings")  # fmt: skip
+    header = (
+        "Model",
+        "Batch",
+        "Load s",
+        "Encode",
+        "Per step",
+        "Decode",
+        "Total",
+        "A picture",
+        "Peak GiB",
+        "TMAC a fill",
+        "TFLOP a fill",
+        "Settings",
+    )
     rows = []
     for name, model in times["models"].items():
         operations = model["flops"] or {}

@@ -131,8 +131,15 @@ def all_modes(
             if found["computed"]:
                 found["total_s"] = found["encode_s"] + STEPS * row["step_s"] + found["decode_s"]
     timed = min(map(len, seconds.values()))
-    return {"tiny": tiny, "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__,
-            "rounds": timed, "left_out": left_out, "rows": rows}  # fmt: skip
+    return {
+        "tiny": tiny,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "rounds": timed,
+        "left_out": left_out,
+        "rows": rows,
+    }
 
 
 def _step(network: torch.nn.Module, mode: str, batch: int) -> Callable[[], Tensor]:
@@ -211,9 +218,15 @@ def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads
             return tensors
 
         pipeline(
-            image=pictures, mask_image=[hole] * batch, num_inference_steps=steps, strength=1.0, guidance_scale=2.0,
-            generator=torch.Generator().manual_seed(0), output_type="np", callback_on_step_end=tick,
-        )  # fmt: skip
+            image=pictures,
+            mask_image=[hole] * batch,
+            num_inference_steps=steps,
+            strength=1.0,
+            guidance_scale=2.0,
+            generator=torch.Generator().manual_seed(0),
+            output_type="np",
+            callback_on_step_end=tick,
+        )
         devices.synchronize(device)
         ticks.append(time.perf_counter())
 
@@ -234,8 +247,22 @@ def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads
 
 def table(report: dict[str, Any]) -> Table:
     """One row a way; what was not measured is –."""
-    header = ("mode", "type", "batch", "s/step", "min", "max", "times", "GFLOP", "reached", "of GFLOP/s", "fill s",
-              "encode s", "decode s", "peak GiB")  # fmt: skip
+    header = (
+        "mode",
+        "type",
+        "batch",
+        "s/step",
+        "min",
+        "max",
+        "times",
+        "GFLOP",
+        "reached",
+        "of GFLOP/s",
+        "fill s",
+        "encode s",
+        "decode s",
+        "peak GiB",
+    )
     rows = []
     for row in report["rows"]:
         fill = row.get("whole")

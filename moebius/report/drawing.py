@@ -85,8 +85,9 @@ def paste_scaled(sheet: Image.Image, photo: np.ndarray, box: tuple[int, int, int
     sheet.paste(scaled, (x + (width - size[0]) // 2, y + (height - size[1]) // 2))
 
 
-def panel(pen: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int], font: ImageFont.FreeTypeFont,
-          line_px: int) -> None:  # fmt: skip
+def panel(
+    pen: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int], font: ImageFont.FreeTypeFont, line_px: int
+) -> None:
     """A grey panel with a text on it in a box (x, y, width, height); what has no room is left out."""
     x, y, width, height = box
     pen.rectangle((x, y, x + width - 1, y + height - 1), PANEL)

@@ -22,8 +22,9 @@ def main_table(results: dict, times: dict | None, names: Literal["name", "title"
         ValueError: the results have another schema.
     """
     if results["schema"] != SCHEMA:
-        raise ValueError(f"the results have schema {results['schema']}, only {SCHEMA} can be read; "
-                         "run python -m eval report")  # fmt: skip
+        raise ValueError(
+            f"the results have schema {results['schema']}, only {SCHEMA} can be read; run python -m eval report"
+        )
     pictures, sets = results["figures"]["pictures"][:3], results["figures"]["sets"][:2]
     count = results["features"]["pictures"]
     header = (

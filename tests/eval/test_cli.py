@@ -64,13 +64,38 @@ def test_every_option_reaches_the_settings():
     ).split()
     settings = Settings(**_given(vars(build_parser().parse_args(words))))
     assert settings == Settings(
-        models=("a", "b"), data="d", folder="f", masks="m", size=256, seed=3, limit=9, weights={"": "W", "b": "X"},
-        variant="v", device="cpu", dtype="bfloat16", batch=4, features="efficientnet-lite0", perceptual="vgg",
-        removal="dinov2-giant", dinov2="D", antialias=True, download=True, reference="b", rounds=7, time_batches=(1, 4),
+        models=("a", "b"),
+        data="d",
+        folder="f",
+        masks="m",
+        size=256,
+        seed=3,
+        limit=9,
+        weights={"": "W", "b": "X"},
+        variant="v",
+        device="cpu",
+        dtype="bfloat16",
+        batch=4,
+        features="efficientnet-lite0",
+        perceptual="vgg",
+        removal="dinov2-giant",
+        dinov2="D",
+        antialias=True,
+        download=True,
+        reference="b",
+        rounds=7,
+        time_batches=(1, 4),
         overrides={"b": {"num_inference_steps": 50}},
-        sampling={"recipe": "published", "num_inference_steps": 8, "guidance_scale": 1.5, "strength": 0.9,
-                  "noise_offset": 0.0, "scheduler": "euler", "feather_px": 2},
-    )  # fmt: skip
+        sampling={
+            "recipe": "published",
+            "num_inference_steps": 8,
+            "guidance_scale": 1.5,
+            "strength": 0.9,
+            "noise_offset": 0.0,
+            "scheduler": "euler",
+            "feather_px": 2,
+        },
+    )
 
 
 def test_settings_survive_their_file(tmp_path):

@@ -171,8 +171,21 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
 def test_killed_twice_and_continued_gives_the_same_results(pictures, tmp_path):
     """SIGKILL while fills are written, then while scores are; against a run that nobody disturbed."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
-               "efficientnet-lite0", "--device", "cpu", "--no-time", "-o"]  # fmt: skip
+    options = [
+        "run",
+        "--models",
+        "telea,truth-blurred",
+        "--data",
+        str(pictures),
+        "--masks",
+        "object",
+        "--features",
+        "efficientnet-lite0",
+        "--device",
+        "cpu",
+        "--no-time",
+        "-o",
+    ]
     runs = []
     for out, kill_at in ((whole, 0), (parts, 10), (parts, 17), (parts, 0)):
         runs.append({"arguments": [*options, str(out)], "kill_at": kill_at})

@@ -42,8 +42,9 @@ def test_controls_are_what_they_say(made):
     disc = (controls["object invented"] != truth).any(axis=2)
     assert disc.sum() == pytest.approx(np.pi * 32**2, rel=0.03)
     swapped = controls["patches swapped"]
-    patches = [photo[64:192, 64:192].reshape(4, 32, 4, 32, 3).swapaxes(1, 2).reshape(16, -1)
-               for photo in (truth, swapped)]  # fmt: skip
+    patches = [
+        photo[64:192, 64:192].reshape(4, 32, 4, 32, 3).swapaxes(1, 2).reshape(16, -1) for photo in (truth, swapped)
+    ]
     assert sorted(map(bytes, patches[0])) == sorted(map(bytes, patches[1]))
     assert not (patches[0] == patches[1]).all(axis=1).any(), "no patch stays"
 
@@ -74,8 +75,11 @@ def test_shares_are_counted_per_metric_and_pair(pictures, tmp_path, monkeypatch)
     result = validate.validate(settings, tmp_path, quiet=True)
     assert calls == [8] * 7 and (tmp_path / "validation.json").is_file()
     by_key = {one["key"]: one["pairs"] for one in result["metrics"]}
-    for key, pictures_, right in (("effnet_lite0_distance_hole", 7, True), ("rc_s_effnet_lite2", 6, False),
-                                  ("rc_s_spread_effnet_lite2", 7, True)):  # fmt: skip
+    for key, pictures_, right in (
+        ("effnet_lite0_distance_hole", 7, True),
+        ("rc_s_effnet_lite2", 6, False),
+        ("rc_s_spread_effnet_lite2", 7, True),
+    ):
         for pair, (better, worse) in zip(by_key[key], PAIRS, strict=True):
             expected = (worst_last[better] < worst_last[worse]) == right
             assert (pair["better"], pair["worse"], pair["pictures"]) == (better, worse, pictures_)

@@ -15,14 +15,28 @@ ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run([*launcher, *words], cwd=ROOT, env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True,
-                          text=True)  # fmt: skip
+    return subprocess.run(
+        [*launcher, *words], cwd=ROOT, env={**ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
 
 
 def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
     """In chunks of two, seven pictures are four chunks: uneven over two and over three processes."""
-    options = ["run", "--models", "telea,truth-blurred", "--data", str(pictures), "--masks", "object", "--features",
-               "efficientnet-lite0", "--device", "cpu", "--no-time", "-o"]  # fmt: skip
+    options = [
+        "run",
+        "--models",
+        "telea,truth-blurred",
+        "--data",
+        str(pictures),
+        "--masks",
+        "object",
+        "--features",
+        "efficientnet-lite0",
+        "--device",
+        "cpu",
+        "--no-time",
+        "-o",
+    ]
     runs = [
         {"arguments": [*options, str(tmp_path / str(count))], "processes": count, "chunk": 2} for count in (1, 2, 3)
     ]

@@ -45,9 +45,13 @@ def _lut8(inputs: int, outputs: int, grid: int, table: np.ndarray) -> bytes:
     identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     ramp = bytes(range(256))
     return (
-        b"mft1\0\0\0\0" + bytes((inputs, outputs, grid, 0)) + identity
-        + ramp * inputs + table.tobytes() + ramp * outputs
-    )  # fmt: skip
+        b"mft1\0\0\0\0"
+        + bytes((inputs, outputs, grid, 0))
+        + identity
+        + ramp * inputs
+        + table.tobytes()
+        + ramp * outputs
+    )
 
 
 def _ink_to_rgb(cmyk: np.ndarray) -> np.ndarray:

@@ -22,9 +22,13 @@ ROOT = Path(__file__).parents[2]
 def statuses(runs: list[dict]) -> list[list[int]]:
     """The exit statuses of every run's processes, one run after the other; -9: killed."""
     done = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(runs), cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, __file__],
+        input=json.dumps(runs),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -181,8 +181,12 @@ def test_the_command_writes_results_sheet_and_figures(weights, tmp_path, capfd):
     said, complaint = capfd.readouterr()
     assert complaint == "" and "PixelHacker" in said and "cannot run here" in said and "Non-commercial" in said
     assert {path.name for path in out.iterdir()} == {
-        "moebius.jpg", "flux-fill.jpg", "classical.jpg", "comparison.png", "comparison.json"
-    }  # fmt: skip
+        "moebius.jpg",
+        "flux-fill.jpg",
+        "classical.jpg",
+        "comparison.png",
+        "comparison.json",
+    }
     report = json.loads((out / "comparison.json").read_text())
     rows = {row["model"]: row for row in report["results"]}
     assert rows["moebius"]["file"] == "moebius.jpg" and rows["pixelhacker"]["file"] is None and report["seed"] == 5

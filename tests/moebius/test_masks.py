@@ -100,8 +100,13 @@ def test_a_seed_gives_the_same_mask_in_another_process_with_other_hashing():
     sides = {kind: (masks.KINDS[kind].sides or (512,))[0] for kind in masks.KINDS}
     made = [masks.make(kind, masks.seed_of(0, "a/b_01"), side) for kind, side in sides.items()]
     here = [sha256(mask.tobytes()).hexdigest() for mask in made]
-    there = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-                           env={**os.environ, "PYTHONHASHSEED": "12345"})  # fmt: skip
+    there = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+    )
     assert there.stdout.strip() == str(here), there.stderr
 
 

@@ -65,9 +65,7 @@ def test_published_recipe_gives_the_published_latents_and_pictures(pipe):
 
 
 def test_published_recipe_unpasted_without_noise_offset(pipe):
-    settings = dict(
-        recipe="published", num_inference_steps=5, guidance_scale=4.5, noise_offset=0.0, paste=False
-    )  # fmt: skip
+    settings = dict(recipe="published", num_inference_steps=5, guidance_scale=4.5, noise_offset=0.0, paste=False)
     latents = pipe(PICTURES[0], MASKS[0], generator=seeded(), output_type="latent", **settings).images
     assert relative_error(latents, VECTORS["latents_b"]) < 1e-4
     image = pipe(PICTURES[0], MASKS[0], generator=seeded(), **settings).images[0]
@@ -80,10 +78,11 @@ def test_photo_recipe_never_sees_what_lies_under_the_hole(pipe, strength):
     other = np.asarray(PICTURES[0]).copy()
     other[mask] = 255 - other[mask]
     fills = [
-        pipe(image, MASKS[0], num_inference_steps=2, strength=strength, generator=seeded(), paste=False,
-             output_type="np").images
+        pipe(
+            image, MASKS[0], num_inference_steps=2, strength=strength, generator=seeded(), paste=False, output_type="np"
+        ).images
         for image in (PICTURES[0], Image.fromarray(other))
-    ]  # fmt: skip
+    ]
     np.testing.assert_array_equal(*fills)
 
 
@@ -92,10 +91,18 @@ def test_published_recipe_does_see_it(pipe):
     other = np.asarray(PICTURES[0]).copy()
     other[hole(11, 512) > 0] = 255
     fills = [
-        pipe(image, MASKS[0], num_inference_steps=2, strength=0.5, recipe="published", generator=seeded(), paste=False,
-             output_type="np").images
+        pipe(
+            image,
+            MASKS[0],
+            num_inference_steps=2,
+            strength=0.5,
+            recipe="published",
+            generator=seeded(),
+            paste=False,
+            output_type="np",
+        ).images
         for image in (PICTURES[0], Image.fromarray(other))
-    ]  # fmt: skip
+    ]
     assert np.abs(fills[0] - fills[1]).max() > 0.01
 
 
@@ -123,8 +130,15 @@ def test_every_scheduler_runs_the_steps_it_should(pipe, name, strength):
         steps.append(timestep)
         return tensors
 
-    latents = pipe(PICTURES[0], MASKS[0], num_inference_steps=5, strength=strength, generator=seeded(),
-                   output_type="latent", callback_on_step_end=note).images  # fmt: skip
+    latents = pipe(
+        PICTURES[0],
+        MASKS[0],
+        num_inference_steps=5,
+        strength=strength,
+        generator=seeded(),
+        output_type="latent",
+        callback_on_step_end=note,
+    ).images
     assert len(steps) == int(5 * strength) and steps == sorted(steps, reverse=True)
     assert torch.isfinite(latents).all() and latents.shape == (1, 4, 64, 64)
 
@@ -141,8 +155,15 @@ def test_a_ddim_step_is_the_closed_form(pipe):
     eps = torch.full((1, 4, 64, 64), 0.25)
     real, pipe.unet.forward = pipe.unet.forward, lambda *args, **kwargs: (eps,)
     try:
-        latents = pipe(PICTURES[0], MASKS[0], num_inference_steps=1, guidance_scale=1.0, noise_offset=0.0,
-                       generator=seeded(3), output_type="latent").images  # fmt: skip
+        latents = pipe(
+            PICTURES[0],
+            MASKS[0],
+            num_inference_steps=1,
+            guidance_scale=1.0,
+            noise_offset=0.0,
+            generator=seeded(3),
+            output_type="latent",
+        ).images
     finally:
         pipe.unet.forward = real
     generator = seeded(3)
@@ -317,12 +338,13 @@ def test_bfloat16_stays_near_float32(pipe, tmp_path):
         (dict(image=torch.full((1, 3, 512, 512), 2.0)), r"must be in \[0, 1\], got \[2, 2\]"),
         (dict(callback_on_step_end_tensor_inputs=["noise"]), r"can be \['latents'\], got {'noise'}"),
         (
-            dict(image=[PICTURES[0], PICTURES[0].resize((800, 512))],
-                 mask_image=[MASKS[0], MASKS[0].resize((800, 512))]),
+            dict(
+                image=[PICTURES[0], PICTURES[0].resize((800, 512))], mask_image=[MASKS[0], MASKS[0].resize((800, 512))]
+            ),
             "must scale to one size",
         ),
     ],
-)  # fmt: skip
+)
 def test_wrong_arguments_are_named(pipe, change, message):
     arguments = dict(image=PICTURES[0], mask_image=MASKS[0]) | change
     with pytest.raises(ValueError, match=message):

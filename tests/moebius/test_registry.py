@@ -276,9 +276,11 @@ def listed(folder: Path, code: str, **environment: str) -> str:
     """What another process, with `folder` as its working folder, finds."""
     done = subprocess.run(
         [sys.executable, "-c", f"from moebius import registry as r; o = r.LoadOptions(); {code}"],
-        cwd=folder, capture_output=True, text=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin", "HF_HUB_CACHE": str(folder / "none")} | environment,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -42,11 +42,21 @@ def test_fid_and_kid_equal_torch_fidelitys_on_the_same_inception(random_inceptio
         for index, rgb in enumerate(members):
             Image.fromarray(rgb).save(tmp_path / name / f"{index:02d}.png")
     theirs = torch_fidelity.calculate_metrics(
-        input1=str(tmp_path / "real"), input2=str(tmp_path / "fake"), fid=True, kid=True, cuda=False, verbose=False,
-        feature_extractor_weights_path=str(random_inception), feature_layer_fid="64", feature_layer_kid="64",
-        kid_subset_size=72, kid_subsets=1, cache=False, batch_size=24,
+        input1=str(tmp_path / "real"),
+        input2=str(tmp_path / "fake"),
+        fid=True,
+        kid=True,
+        cuda=False,
+        verbose=False,
+        feature_extractor_weights_path=str(random_inception),
+        feature_layer_fid="64",
+        feature_layer_kid="64",
+        kid_subset_size=72,
+        kid_subsets=1,
+        cache=False,
+        batch_size=24,
         save_cpu_ram=True,
-    )  # fmt: skip
+    )
     extractor = InceptionFeatures(antialias=False, weights=random_inception, layer=64)
     real, fake = (extractor(pixels.to_bytes(members)).numpy() for members in sets.values())
     (mean_a, root_a), (mean_b, root_b) = gaussian(real), gaussian(fake)

@@ -27,12 +27,13 @@ def transformer(side: int, width: int, shared: int, batch: int) -> int:
     span = (TILE + WINDOW - 1) * WINDOW
     local = before * (
         width * width  # into the block
-        + width * width + width * 2 * depth  # queries; keys and values
+        + width * width
+        + width * 2 * depth  # queries; keys and values
         + depth * depth  # content lambda
         + HEADS * depth * WINDOW**2  # queries with the relative positions
         + HEADS * span * depth  # a window's weights with its values, zeros of a tile included
         + HEADS * depth * depth  # queries with the content lambda
-    )  # fmt: skip
+    )
     interactive = after * (width * width + 3 * HEADS * TOKENS * depth)  # queries; with keys, with table, with values
     hidden = int(2.5 * width)
     feed_forward = after * (width * 2 * hidden + 9 * 2 * hidden + hidden * width)
@@ -66,9 +67,13 @@ def fused_student(shared: int, batch: int) -> int:
 @pytest.mark.parametrize(("shared", "batch"), [(1, 1), (1, 2), (2, 4)])
 def test_the_fused_student_is_counted_as_by_hand(shared, batch):
     network = MoebiusUNet(
-        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, encoder_hid_dim=48,
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        cross_attention_dim=32,
+        encoder_hid_dim=48,
         local_window=WINDOW,
-    )  # fmt: skip
+    )
     fast = network.requires_grad_(False).eval().fuse()
     conditions = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS]).repeat_interleave(shared, 0)[:batch]
 

@@ -45,8 +45,10 @@ def test_inputs_and_comparison(network):
         "token_ids": (2, 10),
     }
     assert export.compare(network, lambda inputs: torchs(network, inputs), 2) == 0.0
-    expected = [np.abs(torchs(network, export.make_inputs(network, 2, s, t))).max()
-                for s, t in ((1, 999.0), (2, 500.0), (3, 1.0))]  # fmt: skip
+    expected = [
+        np.abs(torchs(network, export.make_inputs(network, 2, s, t))).max()
+        for s, t in ((1, 999.0), (2, 500.0), (3, 1.0))
+    ]
     shifted = export.compare(network, lambda inputs: torchs(network, inputs) + np.float32(0.5), 2)
     assert math.isclose(shifted, 0.5 / min(expected), rel_tol=1e-4)
 

@@ -320,11 +320,22 @@ def test_cmyk_jpeg_with_profile():
 
 CONVERSIONS = [
     (kind, mode, suffix)
-    for kind, mode in (("PNG", "1"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "RGB"), ("PNG", "RGBA"),
-                       ("TIFF", "CMYK"), ("JPEG", "RGB"), ("JPEG", "L"), ("HEIF", "RGB"), ("HEIF", "RGBA"))
+    for kind, mode in (
+        ("PNG", "1"),
+        ("PNG", "L"),
+        ("PNG", "LA"),
+        ("PNG", "P"),
+        ("PNG", "RGB"),
+        ("PNG", "RGBA"),
+        ("TIFF", "CMYK"),
+        ("JPEG", "RGB"),
+        ("JPEG", "L"),
+        ("HEIF", "RGB"),
+        ("HEIF", "RGBA"),
+    )
     for suffix in (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif", ".heic")
     if photo_file.format_of(suffix) != kind and not (suffix == ".gif" and mode in ("LA", "RGBA"))
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "mode", "suffix"), CONVERSIONS)

@@ -42,14 +42,17 @@ def test_a_picture_in_any_wrapping_is_blanked(kind, wrapping):
     assert digits[8:-8] not in blank and blank.count(b" ") > 500
 
 
-@pytest.mark.parametrize("digits", [
-    np.random.default_rng(3).bytes(400).hex().encode(),
-    b"gz12" + base64.b64encode(np.random.default_rng(4).bytes(450)),
-    base64.b64encode(zlib.compress(np.random.default_rng(5).bytes(900))),
-    base64.b64encode(b"BM and text, which begins like a picture. " * 30),
-    base64.b64encode(b"\xff\xd8\xff but no picture" * 30),
-    b"A" * 4000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "digits",
+    [
+        np.random.default_rng(3).bytes(400).hex().encode(),
+        b"gz12" + base64.b64encode(np.random.default_rng(4).bytes(450)),
+        base64.b64encode(zlib.compress(np.random.default_rng(5).bytes(900))),
+        base64.b64encode(b"BM and text, which begins like a picture. " * 30),
+        base64.b64encode(b"\xff\xd8\xff but no picture" * 30),
+        b"A" * 4000,
+    ],
+)
 def test_what_is_no_picture_stays(digits):
     text = b'<rdf:li darktable:params="%b"/>' % digits
     assert len(digits) >= 512 and blank_text_pictures(text) == text

@@ -35,9 +35,13 @@ CLAIMS = (
 def packet(claims: bytes, elements: bytes) -> bytes:
     return (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        b'<rdf:Description rdf:about="" ' + NAMESPACES + claims + b' GCamera:PortraitVersion="1">'
-        + elements + b"<dc:title>stay</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"
-    )  # fmt: skip
+        b'<rdf:Description rdf:about="" '
+        + NAMESPACES
+        + claims
+        + b' GCamera:PortraitVersion="1">'
+        + elements
+        + b"<dc:title>stay</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
 
 
 def jpeg(seed: int = 1, head: bytes = b"") -> bytes:

@@ -47,9 +47,16 @@ def test_a_row_of_another_length_is_refused():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.12345, "0.1235"), (12.345, "12.35"), (-3.0, "-3.0000"), ("inf", "∞"), (-math.inf, "-∞"), (None, "–"),
-     (math.nan, "–")],
-)  # fmt: skip
+    [
+        (0.12345, "0.1235"),
+        (12.345, "12.35"),
+        (-3.0, "-3.0000"),
+        ("inf", "∞"),
+        (-math.inf, "-∞"),
+        (None, "–"),
+        (math.nan, "–"),
+    ],
+)
 def test_a_figure_has_as_many_digits_as_it_deserves(value, text):
     assert table.figure(value) == text
 
