@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def replacing(path: Path | str, *, sync: bool = True) -> Iterator[Path]:
         if sync:
             _sync(temporary)
         if path.exists():
-            os.chmod(temporary, path.stat().st_mode & 0o777)
+            with suppress(OSError):  # some network shares have no permissions
+                os.chmod(temporary, path.stat().st_mode & 0o777)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from moebius.batch.records import PREFIX
 from moebius.files import check_output_folder
 from moebius.photo.photo_file import suffixes
 
 MASK_ENDING = "_mask"
 _KNOWN = frozenset(suffixes())
+_NOT_PHOTOS = {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "__macosx"}
+"""Folders, in lower case, in which storage systems keep thumbnails, waste and copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,8 @@ class Job:
     output: Path
     problem: str = ""
     """Why it cannot be done, known before anything is opened; empty if it can."""
+    turns: bool = False
+    """Whether the mask, one for all, is turned for a photo that the camera held otherwise."""
     fitting: tuple[Path, ...] = ()
     """The masks that have this photo's name, where masks go by names: one if all is well."""
 
@@ -33,10 +40,12 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
     """Pair every photo with its mask, sorted by name.
 
     Args:
-        photos: a folder, searched through with everything below it, or one photo. Hidden files and files without a
-            photo's suffix are passed over, and so are `masks` and `out` where they lie inside.
-        masks: one mask for all; or a folder of masks with the photos' relative paths, their suffix aside, `_mask`
-            behind the name or not; or None: `name_mask.png` (or another suffix) beside each photo.
+        photos: a folder, searched through with everything below it, or one photo. Hidden files, files without a
+            photo's suffix, storage systems' folders and results of batches are passed over, and so are `masks` and
+            `out` where they lie inside.
+        masks: one mask for all; or a folder of masks with the photos' relative paths, their suffix kept or not, `_mask`
+            behind the name or not; or None: `name_mask.png` (or another suffix) beside each photo. Names may differ in
+            case and in how accents are encoded where only one photo is called so.
         out: the folder of results, which have the photos' relative paths.
 
     Raises:
@@ -55,11 +64,13 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
     aside = {path.resolve() for path in (masks, out) if path is not None}
     found = [photos] if photos.is_file() else find_photos(photos, aside)
     if masks is None:
-        found = [path for path in found if not _is_mask_beside(path, found)]
+        owned = _Stems(found)
+        found = [path for path in found if not _is_mask_beside(path, owned)]
     if not found:
         raise ValueError(f"there is no photo in {photos} ({', '.join(sorted(_KNOWN))})")
     listings: dict[Path, dict[str, list[Path]]] = {}
-    return [_job(path, root, masks, out, listings) for path in found]
+    stems = _Stems(found)
+    return [_job(path, root, masks, out, listings, stems) for path in found]
 
 
 def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
@@ -71,7 +82,8 @@ def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
     found = []
     for where, folders, files in os.walk(folder):
         here = Path(where)
-        folders[:] = [name for name in folders if name[0] != "." and (here / name).resolve() not in aside]
+        below = (here / name for name in folders)
+        folders[:] = [one.name for one in below if _may_hold_photos(one) and one.resolve() not in aside]
         paths = [here / name for name in files if name[0] != "." and Path(name).suffix.lower() in _KNOWN]
         found.extend(path for path in paths if path.resolve() not in aside)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
@@ -87,22 +99,81 @@ def stays_inside(output: Path, out: Path) -> bool:
     return output.resolve().is_relative_to(out.resolve())
 
 
-def _job(photo: Path, root: Path, masks: Path | None, out: Path, listings: dict[Path, dict[str, list[Path]]]) -> Job:
+def loose(name: str) -> str:
+    """A name for comparing: accents in one encoding (NFC), without case."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def mask_owner(stem: str) -> str | None:
+    """The stem of the photo that a file of this stem is a mask for, by its name alone; None: it is no mask."""
+    return stem[: -len(MASK_ENDING)] if loose(stem).endswith(MASK_ENDING) else None
+
+
+class _Stems:
+    """The stems of photos, by folder, as they are written and for comparing."""
+
+    def __init__(self, photos: Iterable[Path]) -> None:
+        self._written: dict[tuple[Path, str], set[str]] = {}
+        for path in photos:
+            for name in (path.stem, path.name):
+                self._written.setdefault((path.parent, loose(name)), set()).add(path.stem)
+
+    def __contains__(self, path: Path) -> bool:
+        """Whether there is a photo of this folder and stem."""
+        return (path.parent, loose(path.name)) in self._written
+
+    def is_unique(self, path: Path) -> bool:
+        """Whether all photos that are called like this one, case aside, have one stem."""
+        return len(self._written[path.parent, loose(path.stem)]) == 1
+
+
+def _may_hold_photos(folder: Path) -> bool:
+    name = folder.name
+    return name[0] != "." and name.lower() not in _NOT_PHOTOS and not any(folder.glob(f"{PREFIX}*.jsonl"))
+
+
+def _job(
+    photo: Path, root: Path, masks: Path | None, out: Path, listings: dict[Path, dict[str, list[Path]]], stems: _Stems
+) -> Job:
     relative = photo.relative_to(root)
     mask, problem, fitting = masks, "", []
-    if masks is None or masks.is_dir():
-        folder = photo.parent if masks is None else masks / relative.parent
-        stems = (photo.stem + MASK_ENDING,) if masks is None else (photo.stem, photo.stem + MASK_ENDING)
+    by_name = masks is None or masks.is_dir()
+    if by_name:
+        folder = photo.parent if masks is None else _below(masks, relative.parent)
+        endings = ("", MASK_ENDING) if masks else (MASK_ENDING,)
+        names = [name + ending for name in (photo.stem, photo.name) for ending in endings]
         if folder not in listings:
             listings[folder] = _by_stem(folder)
-        fitting = [path for stem in stems for path in listings[folder].get(stem, ())]
+        fitting = [path for name in names for path in listings[folder].get(name, ())]
+        if not fitting and stems.is_unique(photo):
+            wanted = {loose(name) for name in names}
+            fitting = [path for stem, paths in listings[folder].items() if loose(stem) in wanted for path in paths]
         mask = fitting[0] if len(fitting) == 1 else None
         if not fitting:
-            problem = f"it has no mask; put {stems[0]}.png into {folder}"
+            problem = f"it has no mask; put {names[0]}.png into {folder}"
         elif mask is None:
             problem = f"it has several masks ({', '.join(path.name for path in fitting)}); keep one of them"
     name = relative.as_posix().encode("utf-8", "backslashreplace").decode()  # some names are no text
-    return Job(name=name, photo=photo, mask=mask, output=out / relative, problem=problem, fitting=tuple(fitting))
+    return Job(
+        name=name,
+        photo=photo,
+        mask=mask,
+        output=out / relative,
+        problem=problem,
+        turns=not by_name,
+        fitting=tuple(fitting),
+    )
+
+
+def _below(masks: Path, relative: Path) -> Path:
+    """The folder of masks for a folder of photos; its parts' accents may be encoded otherwise."""
+    folder = masks
+    for part in relative.parts:
+        if not (folder / part).is_dir() and folder.is_dir():
+            alike = [one for one in folder.iterdir() if one.is_dir() and loose(one.name) == loose(part)]
+            part = alike[0].name if len(alike) == 1 else part
+        folder /= part
+    return folder
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
@@ -114,8 +185,6 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _is_mask_beside(path: Path, found: list[Path]) -> bool:
-    if not path.stem.endswith(MASK_ENDING):
-        return False
-    owner = path.with_name(path.stem.removesuffix(MASK_ENDING))
-    return any(other.parent == owner.parent and other.stem == owner.name for other in found)
+def _is_mask_beside(path: Path, photos: _Stems) -> bool:
+    owner = mask_owner(path.stem)
+    return bool(owner) and path.with_name(owner) in photos

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from moebius.files import append_line, delete_abandoned, sha256
 
 PREFIX = "moebius-batch"
+_NO_LOCKS = "{} has no file locks: nothing keeps a second batch from writing into it meanwhile."
 
 
 def key_of(photo: bytes, mask: bytes, configuration: dict) -> str:
@@ -70,9 +72,13 @@ class Records:
 class RecordsFile:
     """A process's own part: rows are added to it, and nobody else may do so meanwhile. Use it as a context manager.
 
+    Some network shares have no locks; then `note` says that nothing keeps others out.
+
     Raises:
         ValueError: another run is at work on it.
     """
+
+    note = ""
 
     def __init__(self, folder: Path, rank: int = 0, processes: int = 1) -> None:
         self.path, self._alone = folder / part_name("jsonl", rank, processes), processes == 1
@@ -83,11 +89,15 @@ class RecordsFile:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise ValueError(f"another batch is writing into {folder}; wait for it, or give another -o") from error
+            if _has_locks(folder):
+                raise ValueError(f"another batch is writing into {folder}; wait for it, or give another -o") from error
+            self.note = _NO_LOCKS.format(folder)
+        except OSError:  # whatever is wrong with the folder beside that, writing into it says
+            self.note = _NO_LOCKS.format(folder)
         with self.path.open("ab+") as file:
             if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read() != b"\n":
                 file.write(b"\n")  # ends the line that a kill tore
-        if self._alone:
+        if self._alone and not self.note:  # else they may be another run's
             delete_abandoned(folder, deep=True)
         return self
 
@@ -97,3 +107,17 @@ class RecordsFile:
     def append(self, row: dict) -> None:
         """One line, on the disk when this returns."""
         append_line(self.path, row)
+
+
+def _has_locks(folder: Path) -> bool:
+    """Whether a file that nobody else knows can be locked there."""
+    path = folder / f".{PREFIX}.{secrets.token_hex(8)}.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except OSError:  # Timeout is one
+        return False
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
+    return True

@@ -28,6 +28,7 @@ from moebius.fill import seeds
 from moebius.fill.result import Fill
 from moebius.fill.scheduler import Result, Scheduler
 from moebius.photo import images, photo_file
+from moebius.photo.orientation import as_photo
 from moebius.progress import Cancelled
 from moebius.read_ahead import read_ahead
 
@@ -180,6 +181,8 @@ def _read_unless_finished(job: Job, task: Task, out: Path, before: Records, open
                 f"{job.output} exists and is not what a batch has written there; move it away, or say --overwrite"
             )
         photo = photo_file.open_photo(data, job.photo.name)
+        if job.turns:
+            mask = as_photo(mask, photo.orientation, photo.size)
         images.check_mask(mask, photo.size[::-1])
         rgb = images.to_rgb(photo.raster)
     except Exception as error:  # whatever it is, the other photos go on

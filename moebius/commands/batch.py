@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> dict:
             "process": [rank, processes],
             **tally.report(),
             "peak_gib": devices.peak_gib(),
-            "notes": inpaint.remarks(card, vars(options)),
+            "notes": [*([records.note] if records.note else []), *inpaint.remarks(card, vars(options))],
             "report": part_name("report.json", rank, processes),
         }
         write_atomic(out / report["report"], (json.dumps(report, indent=2) + "\n").encode())

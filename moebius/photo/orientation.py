@@ -44,6 +44,17 @@ def as_stored(raster: Raster, orientation: int) -> Raster:
     return _turn(raster, _STORE[orientation])
 
 
+def as_photo(mask: np.ndarray, orientation: int, size: tuple[int, int]) -> np.ndarray:
+    """A mask (H, W) bool for photos as they are stored, turned for one that the camera held otherwise.
+
+    Args:
+        orientation, size: of the photo; its width and height as shown. Where the turned mask has another size, or
+            the mask fits as it is, it comes back as it is.
+    """
+    turned = as_shown(mask, orientation)
+    return turned if mask.shape != size[::-1] == turned.shape else mask
+
+
 def _turn(raster: Raster, how: Image.Transpose | None) -> Raster:
     if isinstance(raster, np.ndarray):
         return np.ascontiguousarray(_ARRAY[how](raster))

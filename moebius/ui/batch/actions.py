@@ -20,7 +20,8 @@ from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, queue
 from moebius.ui.batch import html
-from moebius.ui.batch.photo_batch import MASKS_FOR, Entry, MaskFor, PhotoBatch
+from moebius.ui.batch.entry import Entry
+from moebius.ui.batch.photo_batch import MASKS_FOR, MaskFor, PhotoBatch
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors
@@ -70,14 +71,12 @@ class BatchActions(Handlers):
         batch = self._batch(session, mask_for)
         _not_while_running(batch)
         self._keep(session, layers)
-        report, passed_over = Stoppable(progress, session, "add"), []
-        for index, file in enumerate(files):
-            path, given = Path(file["path"]), file.get("orig_name")
-            given = given if isinstance(given, str) and given else path.name
-            report(index / len(files), f"Reading photo {index + 1} of {len(files)}")
-            if why := batch.add(path, given):
-                passed_over.append(why)
-        batch.pair()
+        report = Stoppable(progress, session, "add")
+        named = [(Path(file["path"]), file.get("orig_name")) for file in files]
+        named = [(path, name if isinstance(name, str) and name else path.name) for path, name in named]
+        passed_over = batch.add(
+            named, lambda index: report(index / len(named), f"Reading photo {index + 1} of {len(named)}")
+        )
         if passed_over:
             more = f", and {len(passed_over) - 3} more" if len(passed_over) > 3 else ""
             gr.Warning(escape("; ".join(passed_over[:3]) + more), title="Not taken")

@@ -6,7 +6,8 @@ from html import escape
 
 from moebius import environment
 from moebius.photo import photo_file
-from moebius.ui.batch.photo_batch import Entry, PhotoBatch, why_missing
+from moebius.ui.batch.entry import Entry
+from moebius.ui.batch.photo_batch import PhotoBatch, why_missing
 from moebius.ui.html import without_folders
 from moebius.units import memory_size
 

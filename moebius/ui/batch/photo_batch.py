@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,6 +23,8 @@ from moebius.batch.tally import Tally
 from moebius.photo import filenames, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
+from moebius.ui.batch import pairing
+from moebius.ui.batch.entry import Entry, Shared, is_mask, short_name
 from moebius.ui.batch.thumbnails import Thumbnails, small_picture
 from moebius.units import memory_size
 
@@ -36,35 +38,8 @@ MaskFor = Literal["all", "each"]
 MASKS_FOR: tuple[MaskFor, ...] = get_args(MaskFor)
 
 
-@dataclass
-class Entry:
-    """One photo, or a file that could not be taken as one."""
-
-    name: str
-    """Safe, unique, and that of its file in the folder of photos."""
-    output: str
-    """File name of its result."""
-    size: tuple[int, int] = (0, 0)
-    """Width and height as shown."""
-    orientation: int = 1
-    refused: str = ""
-    """Why it was not taken; then there is no file."""
-    painted: Path | None = None
-    """A mask of its own that was painted here, in place of a mask file."""
-    outcome: Outcome | None = None
-    """Of the last run."""
-    plain: Path | None = None
-    """A small picture of the photo."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The mask painted for all photos."""
-
-    path: Path
-    size: tuple[int, int]
-    orientation: int
-    """Of the photo that it was painted on."""
+class _PassedOver(Exception):
+    """Why a file was not taken."""
 
 
 @dataclass
@@ -122,47 +97,96 @@ class PhotoBatch:
 
     # ---- files in ----
 
-    def add(self, path: Path, given: str) -> str:
-        """Take a photo, or a mask `name_mask.png` of one; returns why it was passed over, or "".
+    def add(self, files: list[tuple[Path, str]], report: Callable[[int], None] = lambda index: None) -> list[str]:
+        """Take photos and masks `name_mask.png` that came together; returns what was passed over and why.
 
         A file that is no photo is listed with its reason. The same file again is passed over without a word, and a
-        mask takes the place of an older one of its name.
+        mask takes the place of an older one of its name. For whom a mask is says `pairing`.
 
         Args:
-            path: where it lies; it is linked, or copied, so nobody may write into that very file any more.
-            given: what the visitor calls it.
+            files: where each lies, and what the visitor calls it; it is linked, or copied, so nobody may write into
+                that very file any more.
+            report: called with the number of the file that is read.
         """
-        stem = filenames.safe_stem(given, MASK_ENDING)
-        is_mask = stem.endswith(MASK_ENDING)
+        before, came, passed_over = list(self.entries.values()), [], []
+        masks: dict[str, list[Entry | None]] = {}
+        files = sorted(files, key=lambda file: is_mask(file[1]))  # stable
+        for index, (path, given) in enumerate(files):
+            report(index)
+            try:
+                if is_mask(given):
+                    self._add_mask(path, given, came, before, masks)
+                elif entry := self._add_photo(path, given, before):
+                    came.append(entry)
+            except (_PassedOver, pairing.Ambiguous) as why:
+                passed_over.append(f"{short_name(given)}: {why}")
+        self.pair()
+        return passed_over
+
+    def _add_photo(self, path: Path, given: str, before: list[Entry]) -> Entry | None:
+        photo = self._read(path, given)
+        if photo is None:
+            return None
+        stem = filenames.safe_stem(given)
+        for entry in self.entries.values():
+            if entry.given == stem and self._is_same(entry, photo.data):
+                return entry
+        # an older photo of this stem, of any format, has masks of its own
+        old = {f"{Path(entry.name).stem}{photo.suffix}".lower() for entry in before if not is_mask(entry.name)}
+        name = filenames.unique(stem, photo.suffix, self._taken() | old)
+        return self._keep_file(path, name, stem, photo)
+
+    def _add_mask(
+        self, path: Path, given: str, came: list[Entry], before: list[Entry], masks: dict[str, list[Entry | None]]
+    ) -> None:
+        """`masks`: of the same drop, by the stem of their photo."""
+        photo = self._read(path, given)
+        if photo is None:
+            return
+        given_stem = filenames.safe_stem(given, MASK_ENDING)
+        others = [entry for entry in before if not is_mask(entry.name)]
+        stem = pairing.stem_for_mask(plan.mask_owner(given_stem), came, others)
+        name = f"{stem}{MASK_ENDING}{photo.suffix}"
+        if (old := self.entries.get(name)) and self._is_same(old, photo.data):
+            masks.setdefault(stem, []).append(old)
+            return
+        if stem in masks:
+            for one in masks[stem]:
+                if one and one.name in self.entries:
+                    self._forget(one)
+            masks[stem] = [None]
+            raise pairing.Ambiguous(f"several masks are called so, for {stem}; drop the right one alone")
+        if old and not old.refused:
+            self._forget(old)
+        masks[stem] = [self._keep_file(path, name, given_stem, photo)]
+
+    def _read(self, path: Path, given: str) -> photo_file.Photo | None:
+        """The file as a photo; None where it is none, and is listed with the reason. Raises _PassedOver."""
         max_photos, max_bytes = environment.MAX_BATCH.read(), environment.MAX_BATCH_BYTES.read()
-        if self._count(masks=is_mask) >= max_photos:
-            return f"{_short(given)}: {max_photos} {'masks' if is_mask else 'photos'} are the most at once here"
+        kind = "masks" if is_mask(given) else "photos"
+        if sum(is_mask(entry.name) == is_mask(given) for entry in self.entries.values()) >= max_photos:
+            raise _PassedOver(f"{max_photos} {kind} are the most at once here")
         try:
-            size = path.stat().st_size
-            if self._bytes + size > max_bytes:
-                return f"{_short(given)}: all photos together may have {memory_size(max_bytes)} here"
-            photo = photo_file.open_photo(path, _short(given))
+            if self._bytes + path.stat().st_size > max_bytes:
+                raise _PassedOver(f"all photos together may have {memory_size(max_bytes)} here")
+            return photo_file.open_photo(path, short_name(given))
         except (ValueError, OSError) as error:
-            suffix = Path(given).suffix.lower()
+            stem, suffix = filenames.safe_stem(given, MASK_ENDING), Path(given).suffix.lower()
             name = filenames.unique(stem, suffix if suffix in photo_file.suffixes() else "", self._taken())
             self.entries[name] = Entry(name, name, refused=str(error))
-            return ""
-        with_same_name = self.entries.get(f"{stem}{photo.suffix}")
-        if with_same_name and self._is_same(with_same_name, photo.data):
-            return ""
-        if is_mask and with_same_name and not with_same_name.refused:
-            self._forget(with_same_name)
-        name = filenames.unique(stem, photo.suffix, self._taken())
+            return None
+
+    def _keep_file(self, path: Path, name: str, given: str, photo: photo_file.Photo) -> Entry:
         outputs = {entry.output.lower() for entry in self.entries.values()}
         stem = name.removesuffix(photo.suffix)
         output = filenames.unique(stem if stem.endswith("_filled") else f"{stem}_filled", photo.suffix, outputs)
         _link(path, self.photos / name)
-        self._bytes += size
-        entry = Entry(name, output, photo.size, photo.orientation)
+        self._bytes += len(photo.data)
+        entry = Entry(name, output, photo.size, photo.orientation, given=given)
         entry.plain = self._next_file(self.folder / "small", ".jpg")
         small_picture(photo).save(entry.plain, quality=85)
         self.entries[name] = entry
-        return ""
+        return entry
 
     def pair(self) -> None:
         """Find the masks by name, as the command line does; to be called when files have come."""
@@ -186,9 +210,6 @@ class PhotoBatch:
                 path.unlink(missing_ok=True)
         self.pair()
         self.end()  # what is filled is put into an archive again
-
-    def _count(self, masks: bool) -> int:
-        return sum(entry.name.rpartition(".")[0].endswith(MASK_ENDING) == masks for entry in self.entries.values())
 
     def _taken(self) -> set[str]:
         return {name.lower() for name in self.entries}
@@ -259,8 +280,7 @@ class PhotoBatch:
             )
         turned = shared.path.with_stem(f"{shared.path.stem}-{entry.orientation}")
         if not turned.exists():
-            with Image.open(shared.path) as image:
-                mask = as_stored(np.array(image, bool), shared.orientation)
+            mask = as_stored(photo_file.open_mask(shared.path), shared.orientation)
             Image.fromarray(as_shown(mask, entry.orientation)).save(turned)
         return turned, ""
 
@@ -355,13 +375,6 @@ def why_missing(entry: Entry) -> str:
 
 def _stored(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size if orientation < 5 else size[::-1]
-
-
-def _short(given: str) -> str:
-    """A visitor's name for a file, as messages have it."""
-    stem = filenames.safe_stem(given)
-    suffix = Path(given.replace("\\", "/")).suffix
-    return f"{stem}{suffix if suffix.isascii() and suffix.isprintable() and len(suffix) < 9 else ''}"
 
 
 def _link(source: Path, target: Path) -> None:

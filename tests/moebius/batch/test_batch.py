@@ -1,5 +1,6 @@
 """Many photos: who is paired with whom, what is done once, and that a killed run loses nothing that was finished."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +147,45 @@ def test_a_folder_of_masks_and_one_mask_for_all(tmp_path):
     jobs = plan.plan(tmp_path / "in" / "sub", one, tmp_path / "out")
     assert {job.mask for job in jobs} == {one} and [job.name for job in jobs] == ["a.jpg", "b.png", "c.png"]
     assert [job.name for job in plan.plan(tmp_path / "in" / "a.jpg", one, tmp_path / "out")] == ["a.jpg"]
+
+
+def test_names_are_compared_without_case_and_encoding_where_one_photo_is_called_so(tmp_path):
+    accent, split = unicodedata.normalize("NFC", "Café"), unicodedata.normalize("NFD", "Café")
+    for name in (f"{accent}/{accent}.jpg", "IMG_1.JPG", "IMG_2.JPG", "IMG_3.JPG", "x.jpg", "X.jpg"):
+        save_photo(tmp_path / "in" / name)
+    for name in (f"{split}/{split}.png", "img_1.png", "IMG_2_MASK.PNG", "IMG_3.JPG.png", "x.png"):
+        save_mask(tmp_path / "m" / name)
+    jobs = plan.plan(tmp_path / "in", tmp_path / "m", tmp_path / "out")
+    assert pairs(jobs, tmp_path / "m") == {
+        f"{accent}/{accent}.jpg": f"{split}/{split}.png",
+        "IMG_1.JPG": "img_1.png",
+        "IMG_2.JPG": "IMG_2_MASK.PNG",
+        "IMG_3.JPG": "IMG_3.JPG.png",
+        "X.jpg": None,  # the mask x.png is that of x.jpg
+        "x.jpg": "x.png",
+    }
+
+
+def test_what_storage_systems_and_batches_leave_is_no_photo(tmp_path):
+    save_photo(tmp_path / "x.jpg")
+    for folder in ("@eaDir/x.jpg", "#recycle", "old results"):
+        save_photo(tmp_path / folder / "y.jpg")
+    (tmp_path / "old results" / "moebius-batch.jsonl").write_text("")
+    jobs = plan.plan(tmp_path, save_mask(tmp_path / "masks" / "m.png"), tmp_path / "out")
+    assert [job.name for job in jobs if job.name != "masks/m.png"] == ["x.jpg"]
+
+
+def test_one_mask_is_turned_for_photos_that_the_camera_turned(tmp_path):
+    pixels, exif = Image.fromarray(picture(1, 64)).crop((0, 0, 64, 48)), Image.Exif()
+    exif[274] = 6
+    (tmp_path / "in").mkdir()
+    pixels.save(tmp_path / "in" / "lying.png")
+    pixels.save(tmp_path / "in" / "upright.png", exif=exif)
+    mask = save_mask(tmp_path / "mask.png", pixels.size)
+    jobs = plan.plan(tmp_path / "in", mask, tmp_path / "out")
+    assert [outcome.state for outcome in run(jobs, task(Grey()), tmp_path / "out")] == ["done", "done"]
+    lying, upright = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("lying.png", "upright.png"))
+    np.testing.assert_array_equal(lying, upright)  # as stored
 
 
 def test_a_mistake_in_the_call_is_one_line_and_writes_nothing(tmp_path, mask, capfd):
@@ -434,6 +475,21 @@ def test_a_second_run_is_refused_also_without_fcntl_as_on_windows(tmp_path, monk
         RecordsFile(tmp_path).__enter__()
     with RecordsFile(tmp_path), RecordsFile(tmp_path, 1, 2):  # another process's part is another file
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS])
+def test_a_share_without_locks_is_written_to_and_it_is_said(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with RecordsFile(tmp_path) as records:
+        records.append({"photo": "a"})
+        assert records.path.read_bytes() == b'{"photo": "a"}\n'
+        assert ("no file locks" in records.note) == (number != errno.ENOSYS), "filelock has its own way for that one"
+    assert not list(tmp_path.glob("*.lock.*"))
 
 
 def test_the_page_may_end_a_batch_in_another_thread_than_it_began_in(tmp_path):

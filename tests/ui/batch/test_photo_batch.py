@@ -44,9 +44,7 @@ def hole(size: tuple[int, int] = SIZE, box=(10, 5, 20, 15)) -> np.ndarray:
 
 
 def take(batch: PhotoBatch, *paths: Path, names: list[str] | None = None) -> list[str]:
-    passed_over = [batch.add(path, name) for path, name in zip(paths, names or [p.name for p in paths], strict=True)]
-    batch.pair()
-    return [why for why in passed_over if why]
+    return batch.add(list(zip(paths, names or [path.name for path in paths], strict=True)))
 
 
 def mask_of(batch: PhotoBatch, name: str) -> np.ndarray | str:
@@ -86,6 +84,51 @@ def test_the_same_photo_is_taken_once_and_another_of_its_name_beside_it(batch, t
         ("a (2).jpg", "a (2)_filled.jpg"),
         ("a.jpg", "a_filled.jpg"),
     ]
+
+
+BOXES = ((1, 1, 5, 5), (20, 10, 30, 20))
+
+
+def of_one_name(tmp_path, number: int) -> tuple[Path, Path]:
+    """A photo and its mask, called like others of that camera."""
+    photo = save(tmp_path / str(number) / "IMG_0001.jpg", number)
+    return photo, save_mask(photo.with_name("IMG_0001_mask.png"), box=BOXES[number - 1])
+
+
+def test_a_mask_goes_with_the_photo_it_came_with(batch, tmp_path):
+    first, second = of_one_name(tmp_path, 1), of_one_name(tmp_path, 2)
+    assert take(batch, *first) == take(batch, *reversed(second)) == []
+    np.testing.assert_array_equal(mask_of(batch, "IMG_0001.jpg"), hole(box=BOXES[0]))
+    np.testing.assert_array_equal(mask_of(batch, "IMG_0001 (2).jpg"), hole(box=BOXES[1]))
+    (why,) = take(batch, save_mask(tmp_path / "IMG_0001_mask.png", box=(0, 0, 9, 9)))
+    assert why.startswith("IMG_0001_mask.png: 2 photos are called IMG_0001")
+    assert take(batch, *second, *first[:1]) == [], "the same files again"
+    np.testing.assert_array_equal(mask_of(batch, "IMG_0001.jpg"), hole(box=BOXES[0]))
+    new = save_mask(tmp_path / "IMG_0001 (2)_mask.png", box=(0, 0, 9, 9))
+    assert take(batch, new) == [], "by the name in the list"
+    np.testing.assert_array_equal(mask_of(batch, "IMG_0001 (2).jpg"), hole(box=(0, 0, 9, 9)))
+
+
+def test_masks_of_one_name_in_one_drop_are_refused_in_words(batch, tmp_path):
+    whys = take(batch, *of_one_name(tmp_path, 1), *of_one_name(tmp_path, 2))
+    assert len(whys) == 2 and all(
+        "2 photos are called IMG_0001 (IMG_0001.jpg, IMG_0001 (2).jpg)" in why for why in whys
+    )
+    assert mask_of(batch, "IMG_0001.jpg") == mask_of(batch, "IMG_0001 (2).jpg") == "nothing is painted yet"
+    batch.remove("IMG_0001 (2).jpg")
+    masks = (of_one_name(tmp_path, number)[1] for number in (1, 2))
+    (why,) = take(batch, *masks)
+    assert "several masks are called so" in why and mask_of(batch, "IMG_0001.jpg") == "nothing is painted yet"
+
+
+def test_photos_of_one_stem_in_other_formats_or_case_do_not_share_a_mask(batch, tmp_path):
+    take(batch, *of_one_name(tmp_path, 1))
+    take(batch, save(tmp_path / "b" / "IMG_0001.png", 2), save(tmp_path / "c" / "img_0001.JPG", 3))
+    assert sorted(batch.entries) == ["IMG_0001 (2).png", "IMG_0001.jpg", "IMG_0001_mask.png", "img_0001 (2).jpg"]
+    assert mask_of(batch, "IMG_0001 (2).png") == mask_of(batch, "img_0001 (2).jpg") == "nothing is painted yet"
+    take(batch, save_mask(tmp_path / "img_0001_mask.png", box=BOXES[1]))
+    np.testing.assert_array_equal(mask_of(batch, "img_0001 (2).jpg"), hole(box=BOXES[1]))
+    np.testing.assert_array_equal(mask_of(batch, "IMG_0001.jpg"), hole(box=BOXES[0]))
 
 
 def test_names_stay_in_their_folder_and_the_content_decides_the_suffix(batch, tmp_path):
