@@ -77,10 +77,10 @@ def patchmatch_cython(**options: object) -> Method:
 
 def ours(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     from moebius.config import SamplingConfig
-    from moebius.fill.report import Report
+    from moebius.fill.call_progress import CallProgress
     from moebius.inpainters.classical import ClassicalInpainter
 
-    (filled,) = ClassicalInpainter().fill_squares([image], [hole], SamplingConfig(), [None], Report())
+    (filled,) = ClassicalInpainter().fill_squares([image], [hole], SamplingConfig(), [None], CallProgress())
     return filled.round().astype(np.uint8)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moebius.config import SamplingConfig
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.fill.result import Fill
 from moebius.inpainters.base import Inpainter, PhotoInpainter
 from moebius.photo import images
@@ -32,7 +32,7 @@ class OpenCvInpainter(Inpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         """See `Inpainter.fill_squares`; `config` and `generators` are not used."""
         import cv2
@@ -64,7 +64,7 @@ class TruthInpainter(Inpainter, PhotoInpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[Fill]:
         """What stands under the holes."""
         return [self._fill(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
@@ -81,7 +81,7 @@ class TruthInpainter(Inpainter, PhotoInpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         raise AssertionError("tiles do not show what stands under the holes; see fill_photos")
 

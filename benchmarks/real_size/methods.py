@@ -90,13 +90,13 @@ def classical(case: Case) -> np.ndarray:
     """Today's filler, which fills large holes at a smaller size and enlarges."""
     try:
         from moebius.config import SamplingConfig
-        from moebius.fill.report import Report
+        from moebius.fill.call_progress import CallProgress
         from moebius.inpainters.classical import ClassicalInpainter
         from moebius.progress import no_progress
     except ImportError as error:
         raise MissingMethod(f"this tree has no moebius.inpainters.classical ({error})") from None
     model = ClassicalInpainter()
-    (filled,) = model.fill_squares([case.damaged], [case.mask], SamplingConfig(), [None], Report(no_progress))
+    (filled,) = model.fill_squares([case.damaged], [case.mask], SamplingConfig(), [None], CallProgress(no_progress))
     return filled.round().astype(np.uint8)
 
 

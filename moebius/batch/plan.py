@@ -19,7 +19,7 @@ _NOT_PHOTOS = {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class BatchItem:
     """One photo of a batch."""
 
     name: str
@@ -36,7 +36,7 @@ class Job:
     """The masks that have this photo's name, where masks go by names: one if all is well."""
 
 
-def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
+def plan(photos: Path, masks: Path | None, out: Path) -> list[BatchItem]:
     """Pair every photo with its mask, sorted by name.
 
     Args:
@@ -70,7 +70,7 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[Job]:
         raise ValueError(f"there is no photo in {photos} ({', '.join(sorted(_KNOWN))})")
     listings: dict[Path, dict[str, list[Path]]] = {}
     stems = _Stems(found)
-    return [_job(path, root, masks, out, listings, stems) for path in found]
+    return [_item(path, root, masks, out, listings, stems) for path in found]
 
 
 def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
@@ -89,9 +89,9 @@ def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def share(jobs: list[Job], rank: int, processes: int) -> list[Job]:
-    """The jobs of one of several processes; together they have every job once."""
-    return jobs[rank::processes]
+def share(items: list[BatchItem], rank: int, processes: int) -> list[BatchItem]:
+    """The items of one of several processes; together they have every item once."""
+    return items[rank::processes]
 
 
 def stays_inside(output: Path, out: Path) -> bool:
@@ -132,9 +132,9 @@ def _may_hold_photos(folder: Path) -> bool:
     return name[0] != "." and name.lower() not in _NOT_PHOTOS and not any(folder.glob(f"{PREFIX}*.jsonl"))
 
 
-def _job(
+def _item(
     photo: Path, root: Path, masks: Path | None, out: Path, listings: dict[Path, dict[str, list[Path]]], stems: _Stems
-) -> Job:
+) -> BatchItem:
     relative = photo.relative_to(root)
     mask, problem, fitting = masks, "", []
     by_name = masks is None or masks.is_dir()
@@ -154,7 +154,7 @@ def _job(
         elif mask is None:
             problem = f"it has several masks ({', '.join(path.name for path in fitting)}); keep one of them"
     name = relative.as_posix().encode("utf-8", "backslashreplace").decode()  # some names are no text
-    return Job(
+    return BatchItem(
         name=name,
         photo=photo,
         mask=mask,

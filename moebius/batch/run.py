@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from moebius.batch.plan import Job, stays_inside
+from moebius.batch.plan import BatchItem, stays_inside
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.config import SamplingConfig
 from moebius.files import sha256, write_atomic
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a full or read-only disk, which every further photo would meet as well."""
 
-Told = Callable[[Job, float, str], None]
+ReportItem = Callable[[BatchItem, float, str], None]
 """Called while a photo is filled, with the share of it that is done and a few words. It ends the batch by raising
 `Cancelled`; any other error is that of the photo."""
 
@@ -68,7 +68,7 @@ class Task:
 class Outcome:
     """What became of one photo."""
 
-    job: Job
+    item: BatchItem
     state: Literal["done", "finished", "failed"]
     """`finished`: it was there already."""
     error: str = ""
@@ -89,25 +89,25 @@ class _Ready:
 
 
 def run(
-    jobs: list[Job],
+    items: list[BatchItem],
     task: Task,
     out: Path,
     records: RecordsFile,
     workers: int,
-    told: Told = lambda job, share, text: None,
+    report_item: ReportItem = lambda item, share, text: None,
     batch_size: int = 1,
 ) -> Iterator[Outcome]:
-    """Do the jobs in order; each outcome comes when its file is on the disk.
+    """Do the items in order; each outcome comes when its file is on the disk.
 
     A photo that fails is an outcome like any other, also one that shares a call of the model with others. Stopping the
-    iteration waits for what is being written; `Cancelled`, from `told` or thrown into the iteration, also gives the
-    outcomes of that first.
+    iteration waits for what is being written; `Cancelled`, from `report_item` or thrown into the iteration, also gives
+    the outcomes of that first.
 
     Args:
         batch_size: squares of one photo or of several that fill a call of the model.
 
     Raises:
-        Cancelled: `told` raised it.
+        Cancelled: `report_item` raised it.
         OSError: the disk is full or read-only.
         ValueError, MemoryError: the model cannot be loaded.
     """
@@ -116,8 +116,8 @@ def run(
     writing: deque[Future[Outcome]] = deque()
     open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
     reading = read_ahead(
-        jobs,
-        lambda job: _read_unless_finished(job, task, out, before, open_mask),
+        items,
+        lambda item: _read_unless_finished(item, task, out, before, open_mask),
         lambda: max(workers, scheduler.batch_size),
         workers,
     )
@@ -125,23 +125,23 @@ def run(
 
         def written(results: Iterator[Result]) -> Iterator[Outcome]:
             """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
-            for (job, ready), fill in results:
+            for (item, ready), fill in results:
                 if isinstance(fill, Exception):
-                    outcome = _failed(job, fill)
+                    outcome = _failed(item, fill)
                     del ready, fill
                     yield outcome
                     continue
                 if len(writing) >= scheduler.batch_size:
                     yield writing.popleft().result()
-                writing.append(writers.submit(_write, job, ready, fill, task, records))
+                writing.append(writers.submit(_write, item, ready, fill, task, records))
                 del ready, fill  # or a photo more is held than need be
 
         try:
-            for job, ready in reading:
+            for item, ready in reading:
                 if isinstance(ready, Outcome):
                     yield ready
                     continue
-                name, report = (job, ready), partial(told, job)
+                name, report = (item, ready), partial(report_item, item)
                 photo, mask, rgb, ready.rgb = ready.photo.raster, ready.mask, ready.rgb, None
                 del ready
                 yield from written(scheduler.add(name, photo, mask, seeds.generator(task.seed), report, rgb))
@@ -155,38 +155,40 @@ def run(
             raise
 
 
-def finished_before(job: Job, task: Task, before: Records) -> bool:
+def finished_before(item: BatchItem, task: Task, before: Records) -> bool:
     """Whether a photo needs nothing more. Raises ValueError or OSError where its files cannot be read."""
-    if job.problem or not job.output.exists():
+    if item.problem or not item.output.exists():
         return False
-    key = task.key(photo_file.read_file(job.photo), photo_file.read_file(job.mask))
-    return before.state(job.name, key, job.output) == "finished"
+    key = task.key(photo_file.read_file(item.photo), photo_file.read_file(item.mask))
+    return before.state(item.name, key, item.output) == "finished"
 
 
-def _read_unless_finished(job: Job, task: Task, out: Path, before: Records, open_mask: Callable) -> _Ready | Outcome:
+def _read_unless_finished(
+    item: BatchItem, task: Task, out: Path, before: Records, open_mask: Callable
+) -> _Ready | Outcome:
     """Open a photo and its mask, unless its result is there already or cannot be."""
     started = time.perf_counter()
     try:
-        if job.problem:
-            raise ValueError(job.problem)
-        if not stays_inside(job.output, out):
-            raise ValueError(f"{job.output} is a link that leads out of {out}; remove it")
-        data, (mask_data, mask) = photo_file.read_file(job.photo), open_mask(job.mask)
+        if item.problem:
+            raise ValueError(item.problem)
+        if not stays_inside(item.output, out):
+            raise ValueError(f"{item.output} is a link that leads out of {out}; remove it")
+        data, (mask_data, mask) = photo_file.read_file(item.photo), open_mask(item.mask)
         key = task.key(data, mask_data)
-        state = before.state(job.name, key, job.output)
+        state = before.state(item.name, key, item.output)
         if state == "finished":
-            return Outcome(job=job, state="finished")
+            return Outcome(item=item, state="finished")
         if state == "foreign" and not task.overwrite:
             raise ValueError(
-                f"{job.output} exists and is not what a batch has written there; move it away, or say --overwrite"
+                f"{item.output} exists and is not what a batch has written there; move it away, or say --overwrite"
             )
-        photo = photo_file.open_photo(data, job.photo.name)
-        if job.turns:
+        photo = photo_file.open_photo(data, item.photo.name)
+        if item.turns:
             mask = as_photo(mask, photo.orientation, photo.size)
         images.check_mask(mask, photo.size[::-1])
         rgb = images.to_rgb(photo.raster)
     except Exception as error:  # whatever it is, the other photos go on
-        return _failed(job, error)
+        return _failed(item, error)
     return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
 
 
@@ -195,14 +197,14 @@ def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:
     return data, photo_file.open_mask(data, name=path.name)
 
 
-def _write(job: Job, ready: _Ready, fill: Fill, task: Task, records: RecordsFile) -> Outcome:
+def _write(item: BatchItem, ready: _Ready, fill: Fill, task: Task, records: RecordsFile) -> Outcome:
     """Encode; then the record, then the file: see `moebius.batch.records`."""
     started = time.perf_counter()
     try:
         encoded = photo_file.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
         notes = (*ready.photo.notes, *fill.notes, *encoded.notes)
         row = {
-            "photo": job.name,
+            "photo": item.name,
             "key": ready.key,
             "sha256": sha256(encoded.data),
             "seed": task.seed,
@@ -212,16 +214,16 @@ def _write(job: Job, ready: _Ready, fill: Fill, task: Task, records: RecordsFile
             "notes": notes,
         }
         records.append(row)
-        write_atomic(job.output, encoded.data, make_folder=True)
+        write_atomic(item.output, encoded.data, make_folder=True)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
-        return _failed(job, error)
+        return _failed(item, error)
     seconds = {"read": ready.seconds, **fill.seconds, "write": time.perf_counter() - started}
-    return Outcome(job=job, state="done", notes=notes, seconds=seconds)
+    return Outcome(item=item, state="done", notes=notes, seconds=seconds)
 
 
-def _failed(job: Job, error: Exception) -> Outcome:
+def _failed(item: BatchItem, error: Exception) -> Outcome:
     text = " ".join(str(error).split())
     plain = isinstance(error, (ValueError, OSError)) and text
-    return Outcome(job=job, state="failed", error=text if plain else f"{type(error).__name__}: {text}")
+    return Outcome(item=item, state="failed", error=text if plain else f"{type(error).__name__}: {text}")

@@ -41,9 +41,9 @@ class Tally:
             self._first = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
-        self._in_hand.pop(outcome.job.name, None)
+        self._in_hand.pop(outcome.item.name, None)
         if outcome.state == "failed":
-            self.failed.append({"photo": outcome.job.name, "error": outcome.error})
+            self.failed.append({"photo": outcome.item.name, "error": outcome.error})
         elif outcome.state == "finished":
             self.finished += 1
         else:
@@ -51,7 +51,7 @@ class Tally:
             for part, seconds in outcome.seconds.items():
                 self.seconds[part] += seconds
             if outcome.notes:
-                self.notes[outcome.job.name] = list(outcome.notes)
+                self.notes[outcome.item.name] = list(outcome.notes)
 
     def left(self) -> str:
         """How long the rest takes if it goes on like this."""

@@ -67,10 +67,10 @@ def run(options: argparse.Namespace) -> dict:
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
     load_options = _own_device(load_options, processes, process.local_rank)
     out = options.output
-    jobs = plan.share(plan.plan(options.photos, options.masks, out), rank, processes)
+    items = plan.share(plan.plan(options.photos, options.masks, out), rank, processes)
     card, reason = registry.resolve(options.model, load_options)
     if options.dry_run:
-        return _dry(jobs, _task(options, card, load_options, seed, lambda share, text: None), out)
+        return _dry(items, _task(options, card, load_options, seed, lambda share, text: None), out)
 
     from moebius.batch import run as batch_run
     from moebius.batch.records import RecordsFile, part_name
@@ -81,16 +81,16 @@ def run(options: argparse.Namespace) -> dict:
         task = _task(options, card, load_options, seed, terminal)
         out.mkdir(parents=True, exist_ok=True)
         records = stack.enter_context(RecordsFile(out, rank, processes))
-        tally = Tally(len(jobs))
+        tally = Tally(len(items))
 
-        def filling(job, share: float, text: str) -> None:
-            tally.filling(job.name, share)
-            terminal(tally.share, f"{job.name}: {text}, {tally.left()}")
+        def filling(item, share: float, text: str) -> None:
+            tally.filling(item.name, share)
+            terminal(tally.share, f"{item.name}: {text}, {tally.left()}")
 
         try:
-            for outcome in batch_run.run(jobs, task, out, records, options.workers, filling, batch_size):
+            for outcome in batch_run.run(items, task, out, records, options.workers, filling, batch_size):
                 tally.add(outcome)
-                terminal.line(f"{tally.place} of {tally.total}, {tally.left()}: {outcome.job.name} {_became(outcome)}")
+                terminal.line(f"{tally.place} of {tally.total}, {tally.left()}: {outcome.item.name} {_became(outcome)}")
                 terminal(tally.share, f"{tally.place} of {tally.total} photos, {tally.left()}")
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
@@ -138,22 +138,22 @@ def describe(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _dry(jobs: list, task, out: Path) -> dict:
+def _dry(items: list, task, out: Path) -> dict:
     """What would be done, by names, hashes of files, and nothing decoded."""
     from moebius.batch.records import Records
     from moebius.batch.run import finished_before
 
     before, to_fill, finished, failing = Records.read(out), [], [], []
-    for job in jobs:
+    for item in items:
         try:
-            if job.problem:
-                raise ValueError(job.problem)
-            if finished_before(job, task, before):
-                finished.append(job.name)
+            if item.problem:
+                raise ValueError(item.problem)
+            if finished_before(item, task, before):
+                finished.append(item.name)
             else:
-                to_fill.append((job.name, str(job.mask), str(job.output)))
+                to_fill.append((item.name, str(item.mask), str(item.output)))
         except (ValueError, OSError) as error:
-            failing.append({"photo": job.name, "error": str(error)})
+            failing.append({"photo": item.name, "error": str(error)})
     return {
         "would_fill": to_fill,
         "finished_before": finished,

@@ -15,8 +15,8 @@ import numpy as np
 
 from moebius import devices
 from moebius.config import SamplingConfig
+from moebius.fill.call_progress import CallProgress
 from moebius.fill.job import Job, SquaresJob, Tile, WholePhotoJob, unchanged
-from moebius.fill.report import Report
 from moebius.fill.result import Fill
 from moebius.photo import images
 from moebius.photo.raster import Raster, shape_of
@@ -237,7 +237,7 @@ class Scheduler:
                 job.report(own, share, text)
 
         tell(0.0, "Starting")
-        report, started = Report(tell), time.perf_counter()
+        report, started = CallProgress(tell), time.perf_counter()
         whole = self._model.whole_photos(self._config)
         filled = (self._model.fill_squares if whole is None else whole.fill_photos)(
             [tile.image for tile in tiles],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moebius.config import MODEL_SIZE, ModelDefaults, SamplingConfig
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.fill.result import Fill
 from moebius.photo.raster import Raster
 
@@ -29,7 +29,7 @@ class PhotoInpainter(ABC):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[Fill]:
         """Fill photos, each as if it were alone.
 
@@ -61,7 +61,7 @@ class Inpainter(ABC):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         """Fill tiles, each as if it were alone.
 
@@ -100,12 +100,12 @@ class Inpainter(ABC):
 
 
 def one_by_one(
-    fill_square: Callable[[np.ndarray, np.ndarray, SamplingConfig, torch.Generator | None, Report], np.ndarray],
+    fill_square: Callable[[np.ndarray, np.ndarray, SamplingConfig, torch.Generator | None, CallProgress], np.ndarray],
     tiles: Sequence[np.ndarray],
     masks: Sequence[np.ndarray],
     config: SamplingConfig,
     generators: Sequence[torch.Generator | None],
-    progress: Report,
+    progress: CallProgress,
 ) -> list[np.ndarray]:
     """`fill_squares` of a model that takes one tile a call."""
     return [

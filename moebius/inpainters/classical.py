@@ -17,7 +17,7 @@ import numpy as np
 
 from moebius.config import SamplingConfig
 from moebius.fill import geometry
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
 
@@ -51,7 +51,7 @@ class ClassicalInpainter(Inpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         """See `Inpainter.fill_squares`; `config` and `generators` are not used.
 

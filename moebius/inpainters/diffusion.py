@@ -12,7 +12,7 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import RECIPES, SamplingConfig
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.fill.result import Fill
 from moebius.inpainters import networks, precision
 from moebius.inpainters.base import Inpainter, PhotoInpainter
@@ -110,7 +110,7 @@ class DenoiserInpainter(Inpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         """In one call of the pipeline; every tile draws its own noise."""
         runs = max(1, int(config.num_inference_steps * config.effective_strength))
@@ -155,7 +155,7 @@ class WholePhotos(PhotoInpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[Fill]:
         """In one call of the pipeline for all photos that scale to one size."""
         started = time.perf_counter()

@@ -19,7 +19,7 @@ import numpy as np
 from moebius import environment, model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
 from moebius.fill import geometry, seeds
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.fill.result import Fill
 from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.base import Facts, Inpainter, PhotoInpainter
@@ -101,7 +101,7 @@ class Borrowing(Inpainter, PhotoInpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[Fill]:
         """One after the other, each from the seed that its generator began with."""
         fills = []
@@ -120,7 +120,7 @@ class Borrowing(Inpainter, PhotoInpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         return self.model.fill_squares(tiles, masks, config, generators, progress)
 

@@ -9,7 +9,8 @@ vectors.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -33,6 +34,14 @@ def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
     if leaf == "weight":  # scales of normalisations
         return 1 + 0.1 * noise
     return 0.05 * noise  # biases
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Layers made inside have the weights that `seed` gives; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 @torch.no_grad()

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import torch
 
+from tests.helpers.deterministic import seeded
+
 SIDE = 64
 """Of its squares, in pixels."""
 
 
+@seeded(0)
 def write_flux(folder: Path) -> Path:
     """Write the pipeline to `folder` and return it."""
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxFillPipeline, FluxTransformer2DModel
     from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
-    torch.manual_seed(0)
     latent = 4
     transformer = FluxTransformer2DModel(
         patch_size=1,

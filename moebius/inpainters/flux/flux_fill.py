@@ -12,7 +12,7 @@ from PIL import Image
 
 from moebius import devices
 from moebius.config import FLUX_FILL_DEFAULTS, REMOVAL_PROMPT, SamplingConfig
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.inpainters.flux.memory_plans import Plan
 from moebius.inpainters.flux.prompts import Embedding, Prompts
@@ -102,7 +102,7 @@ class FluxFillInpainter(Inpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         return one_by_one(self.fill_square, tiles, masks, config, generators, progress)
 
@@ -112,7 +112,7 @@ class FluxFillInpainter(Inpainter):
         mask: np.ndarray,
         config: SamplingConfig,
         generator: torch.Generator | None,
-        progress: Report,
+        progress: CallProgress,
     ) -> np.ndarray:
         """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255]."""
         progress(0.0, "Reading the prompt")

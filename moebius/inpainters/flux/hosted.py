@@ -20,7 +20,7 @@ from PIL import Image
 
 from moebius import environment
 from moebius.config import FLUX_FILL_PRO_DEFAULTS, REMOVAL_PROMPT, SamplingConfig
-from moebius.fill.report import Report
+from moebius.fill.call_progress import CallProgress
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.progress import Progress
 from moebius.units import memory_size
@@ -75,7 +75,7 @@ class HostedFluxInpainter(Inpainter):
         masks: Sequence[np.ndarray],
         config: SamplingConfig,
         generators: Sequence[torch.Generator | None],
-        progress: Report,
+        progress: CallProgress,
     ) -> list[np.ndarray]:
         """See `Inpainter.fill_squares`.
 

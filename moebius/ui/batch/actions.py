@@ -13,7 +13,7 @@ import numpy as np
 
 from moebius import environment, model_cache, registry
 from moebius.batch import run
-from moebius.batch.plan import Job
+from moebius.batch.plan import BatchItem
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
 from moebius.photo import ai_mark, photo_file
@@ -199,12 +199,12 @@ class BatchActions(Handlers):
             report.start()  # the time limit is one photo's
             return model_cache.acquire(card.name, options, report)
 
-        def report_photo(job: Job, share: float, text: str) -> None:
+        def report_photo(item: BatchItem, share: float, text: str) -> None:
             tally = batch.tally
-            tally.filling(job.name, share)
+            tally.filling(item.name, share)
             session.used = time.monotonic()  # a long batch is no idle visitor
             done = f"{tally.place} of {tally.total} done, {tally.left()}"
-            report(tally.share, f"{done}. {job.name}: {text}")
+            report(tally.share, f"{done}. {item.name}: {text}")
 
         task = Task(
             load=load,
@@ -213,10 +213,10 @@ class BatchActions(Handlers):
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,
         )
-        jobs = batch.jobs()
-        if not any(job.mask for job in jobs):
+        items = batch.items()
+        if not any(item.mask for item in items):
             raise ValueError("nothing is painted yet; click a photo, paint over what should go, then try again")
-        batch.begin(_outcomes(batch, jobs, task, report_photo), len(jobs))
+        batch.begin(_outcomes(batch, items, task, report_photo), len(items))
         batch.shown.clear()
         model_line = html.model_line(card.title, task.seed)
         try:
@@ -320,10 +320,10 @@ class BatchActions(Handlers):
         ]
 
 
-def _outcomes(batch: PhotoBatch, jobs: list[Job], task: Task, report_photo: run.Told) -> Iterator[Outcome]:
+def _outcomes(batch: PhotoBatch, items: list[BatchItem], task: Task, report_photo: run.ReportItem) -> Iterator[Outcome]:
     with RecordsFile(batch.out) as records:
         # one square a call: visitors take turns, and stop, photo by photo
-        yield from run.run(jobs, task, batch.out, records, AHEAD, report_photo)
+        yield from run.run(items, task, batch.out, records, AHEAD, report_photo)
 
 
 def _not_while_running(batch: PhotoBatch) -> None:

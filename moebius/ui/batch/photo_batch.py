@@ -17,7 +17,7 @@ from PIL import Image
 
 from moebius import environment
 from moebius.batch import plan
-from moebius.batch.plan import MASK_ENDING, Job
+from moebius.batch.plan import MASK_ENDING, BatchItem
 from moebius.batch.run import Outcome
 from moebius.batch.tally import Tally
 from moebius.photo import filenames, photo_file
@@ -64,7 +64,7 @@ class PhotoBatch:
     shown: threading.Event = field(default_factory=threading.Event)
     """Set while nobody is about to show the progress of a run."""
     _work: Iterator[Outcome] | None = None
-    _jobs: dict[str, Job] = field(default_factory=dict)
+    _items: dict[str, BatchItem] = field(default_factory=dict)
     _bytes: int = 0
     _files: int = 0
 
@@ -89,7 +89,7 @@ class PhotoBatch:
 
     def listed(self) -> list[Entry]:
         """The photos, and what could not be taken, by name; without the files that are masks of others."""
-        return [entry for name, entry in sorted(self.entries.items()) if entry.refused or name in self._jobs]
+        return [entry for name, entry in sorted(self.entries.items()) if entry.refused or name in self._items]
 
     def delete(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -191,15 +191,15 @@ class PhotoBatch:
     def pair(self) -> None:
         """Find the masks by name, as the command line does; to be called when files have come."""
         try:
-            self._jobs = {job.name: job for job in plan.plan(self.photos, None, self.out)}
+            self._items = {item.name: item for item in plan.plan(self.photos, None, self.out)}
         except ValueError:  # there is no photo
-            self._jobs = {}
+            self._items = {}
         self._forget_archive()
 
     def remove(self, name: str) -> None:
         """Take a photo off the list, with its masks and its result; KeyError if there is none of that name."""
-        entry, job = self.entries[name], self._jobs.get(name)
-        mask = self.entries.get(job.mask.name) if job and job.mask else None
+        entry, item = self.entries[name], self._items.get(name)
+        mask = self.entries.get(item.mask.name) if item and item.mask else None
         for one in (entry, mask):
             if one and one.refused:
                 del self.entries[one.name]
@@ -235,9 +235,9 @@ class PhotoBatch:
             return None, entry.refused
         if entry.painted:
             return entry.painted, ""
-        job = self._jobs[entry.name]
-        if job.mask or job.fitting:
-            return job.mask, job.problem
+        item = self._items[entry.name]
+        if item.mask or item.fitting:
+            return item.mask, item.problem
         if self.mask_for == "each":
             return None, "nothing is painted on it"
         if self.shared is None:
@@ -246,7 +246,7 @@ class PhotoBatch:
 
     def has_own(self, entry: Entry) -> bool:
         """Whether its mask is not the one for all."""
-        return bool(entry.painted or self._jobs[entry.name].mask)
+        return bool(entry.painted or self._items[entry.name].mask)
 
     def keep_mask(self, entry: Entry, mask: np.ndarray | None) -> None:
         """Take what is painted on a photo, (H, W) bool: as its own, or, where one mask is for all and fits, as that.
@@ -286,14 +286,14 @@ class PhotoBatch:
 
     # ---- the run ----
 
-    def jobs(self) -> list[Job]:
+    def items(self) -> list[BatchItem]:
         """What `batch_run.run` is to do, in the order of the list."""
-        jobs = []
+        items = []
         for entry in self.listed():
             mask, problem = self.mask_of(entry)
             place = {"name": entry.name, "photo": self.photos / entry.name, "output": self.out / entry.output}
-            jobs.append(Job(**place, mask=mask, problem=problem))
-        return jobs
+            items.append(BatchItem(**place, mask=mask, problem=problem))
+        return items
 
     def begin(self, work: Iterator[Outcome], total: int) -> None:
         """A run starts; one that still goes on ends first."""
@@ -332,7 +332,7 @@ class PhotoBatch:
         return [entry for entry in self.listed() if entry.outcome and entry.outcome.state != "failed"]
 
     def _keep(self, outcome: Outcome) -> None:
-        self.entries[outcome.job.name].outcome = outcome
+        self.entries[outcome.item.name].outcome = outcome
         self.tally.add(outcome)
 
     def _write_archive(self) -> None:

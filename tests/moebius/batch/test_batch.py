@@ -98,17 +98,17 @@ def task(model: Inpainter, **fields) -> batch_run.Task:
     return batch_run.Task(**{"load": lambda: model, "config": SamplingConfig(), "seed": 7, "identity": {}} | fields)
 
 
-def run(jobs, work, out: Path, workers: int = 2) -> list[batch_run.Outcome]:
+def run(items, work, out: Path, workers: int = 2) -> list[batch_run.Outcome]:
     out.mkdir(exist_ok=True)
     with RecordsFile(out) as records:
-        return list(batch_run.run(jobs, work, out, records, workers))
+        return list(batch_run.run(items, work, out, records, workers))
 
 
 # ---- who is paired with whom ----
 
 
-def pairs(jobs: list[plan.Job], root: Path) -> dict[str, str | None]:
-    return {job.name: job.mask and job.mask.relative_to(root).as_posix() for job in jobs}
+def pairs(items: list[plan.BatchItem], root: Path) -> dict[str, str | None]:
+    return {item.name: item.mask and item.mask.relative_to(root).as_posix() for item in items}
 
 
 def test_a_mask_beside_its_photo(tmp_path):
@@ -118,15 +118,17 @@ def test_a_mask_beside_its_photo(tmp_path):
         save_mask(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no photo")
     save_photo(tmp_path / ".hidden.png"), save_photo(tmp_path / ".trash" / "d.png")
-    jobs = plan.plan(tmp_path, None, tmp_path / "out")
-    assert pairs(jobs, tmp_path) == {
+    items = plan.plan(tmp_path, None, tmp_path / "out")
+    assert pairs(items, tmp_path) == {
         "a.jpg": "a_mask.png",
         "c.png": None,
         "sub/b.JPG": "sub/b_mask.tif",
         "x_mask.jpg": None,  # a mask of nothing: perhaps a photo
     }
-    assert [job.output.relative_to(tmp_path).as_posix() for job in jobs][2] == "out/sub/b.JPG"
-    assert [job.problem for job in jobs if job.name == "c.png"] == [f"it has no mask; put c_mask.png into {tmp_path}"]
+    assert [item.output.relative_to(tmp_path).as_posix() for item in items][2] == "out/sub/b.JPG"
+    assert [item.problem for item in items if item.name == "c.png"] == [
+        f"it has no mask; put c_mask.png into {tmp_path}"
+    ]
 
 
 def test_a_folder_of_masks_and_one_mask_for_all(tmp_path):
@@ -135,18 +137,18 @@ def test_a_folder_of_masks_and_one_mask_for_all(tmp_path):
     for name in ("a.png", "sub/a_mask.png", "sub/b.png", "sub/b_mask.png"):
         save_mask(tmp_path / "in" / "masks" / name)
     save_photo(tmp_path / "in" / "done" / "old.jpg")
-    jobs = plan.plan(tmp_path / "in", tmp_path / "in" / "masks", tmp_path / "in" / "done")  # both lie inside
-    assert pairs(jobs, tmp_path / "in") == {
+    items = plan.plan(tmp_path / "in", tmp_path / "in" / "masks", tmp_path / "in" / "done")  # both lie inside
+    assert pairs(items, tmp_path / "in") == {
         "a.jpg": "masks/a.png",
         "sub/a.jpg": "masks/sub/a_mask.png",
         "sub/b.png": None,
         "sub/c.png": None,
     }
-    assert "several masks (b.png, b_mask.png)" in jobs[2].problem and "put c.png into" in jobs[3].problem
+    assert "several masks (b.png, b_mask.png)" in items[2].problem and "put c.png into" in items[3].problem
     one = tmp_path / "in" / "masks" / "a.png"
-    jobs = plan.plan(tmp_path / "in" / "sub", one, tmp_path / "out")
-    assert {job.mask for job in jobs} == {one} and [job.name for job in jobs] == ["a.jpg", "b.png", "c.png"]
-    assert [job.name for job in plan.plan(tmp_path / "in" / "a.jpg", one, tmp_path / "out")] == ["a.jpg"]
+    items = plan.plan(tmp_path / "in" / "sub", one, tmp_path / "out")
+    assert {item.mask for item in items} == {one} and [item.name for item in items] == ["a.jpg", "b.png", "c.png"]
+    assert [item.name for item in plan.plan(tmp_path / "in" / "a.jpg", one, tmp_path / "out")] == ["a.jpg"]
 
 
 def test_names_are_compared_without_case_and_encoding_where_one_photo_is_called_so(tmp_path):
@@ -155,8 +157,8 @@ def test_names_are_compared_without_case_and_encoding_where_one_photo_is_called_
         save_photo(tmp_path / "in" / name)
     for name in (f"{split}/{split}.png", "img_1.png", "IMG_2_MASK.PNG", "IMG_3.JPG.png", "x.png"):
         save_mask(tmp_path / "m" / name)
-    jobs = plan.plan(tmp_path / "in", tmp_path / "m", tmp_path / "out")
-    assert pairs(jobs, tmp_path / "m") == {
+    items = plan.plan(tmp_path / "in", tmp_path / "m", tmp_path / "out")
+    assert pairs(items, tmp_path / "m") == {
         f"{accent}/{accent}.jpg": f"{split}/{split}.png",
         "IMG_1.JPG": "img_1.png",
         "IMG_2.JPG": "IMG_2_MASK.PNG",
@@ -171,8 +173,8 @@ def test_what_storage_systems_and_batches_leave_is_no_photo(tmp_path):
     for folder in ("@eaDir/x.jpg", "#recycle", "old results"):
         save_photo(tmp_path / folder / "y.jpg")
     (tmp_path / "old results" / "moebius-batch.jsonl").write_text("")
-    jobs = plan.plan(tmp_path, save_mask(tmp_path / "masks" / "m.png"), tmp_path / "out")
-    assert [job.name for job in jobs if job.name != "masks/m.png"] == ["x.jpg"]
+    items = plan.plan(tmp_path, save_mask(tmp_path / "masks" / "m.png"), tmp_path / "out")
+    assert [item.name for item in items if item.name != "masks/m.png"] == ["x.jpg"]
 
 
 def test_one_mask_is_turned_for_photos_that_the_camera_turned(tmp_path):
@@ -182,8 +184,8 @@ def test_one_mask_is_turned_for_photos_that_the_camera_turned(tmp_path):
     pixels.save(tmp_path / "in" / "lying.png")
     pixels.save(tmp_path / "in" / "upright.png", exif=exif)
     mask = save_mask(tmp_path / "mask.png", pixels.size)
-    jobs = plan.plan(tmp_path / "in", mask, tmp_path / "out")
-    assert [outcome.state for outcome in run(jobs, task(Grey()), tmp_path / "out")] == ["done", "done"]
+    items = plan.plan(tmp_path / "in", mask, tmp_path / "out")
+    assert [outcome.state for outcome in run(items, task(Grey()), tmp_path / "out")] == ["done", "done"]
     lying, upright = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("lying.png", "upright.png"))
     np.testing.assert_array_equal(lying, upright)  # as stored
 
@@ -210,10 +212,10 @@ def test_a_mistake_in_the_call_is_one_line_and_writes_nothing(tmp_path, mask, ca
 
 def test_processes_share_the_work_and_each_photo_is_done_once(tmp_path, mask, capfd, monkeypatch):
     photos, out = folder_of(tmp_path, 7), tmp_path / "out"
-    jobs = plan.plan(photos, mask, out)
+    items = plan.plan(photos, mask, out)
     for count in (1, 2, 3, 10):
-        shared = [job.name for rank in range(count) for job in plan.share(jobs, rank, count)]
-        assert sorted(shared) == [job.name for job in jobs]
+        shared = [item.name for rank in range(count) for item in plan.share(items, rank, count)]
+        assert sorted(shared) == [item.name for item in items]
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, share in ((0, 4), (1, 3)):
         monkeypatch.setenv("RANK", str(rank))
@@ -343,9 +345,9 @@ def test_results_stay_in_their_folder(tmp_path, mask, capfd):
 
 def test_every_photo_is_filled_from_the_seed_that_was_given(tmp_path, mask):
     """So that a photo comes out of a batch as it does alone with `inpaint --seed 7`."""
-    jobs = plan.plan(folder_of(tmp_path, 4), mask, tmp_path / "out")
+    items = plan.plan(folder_of(tmp_path, 4), mask, tmp_path / "out")
     model = Grey()
-    assert [outcome.state for outcome in run(jobs, task(model), tmp_path / "out")] == ["done"] * 4
+    assert [outcome.state for outcome in run(items, task(model), tmp_path / "out")] == ["done"] * 4
     rows = [json.loads(line) for line in (tmp_path / "out" / "moebius-batch.jsonl").read_text().splitlines()]
     assert [row["seed"] for row in rows] == model.seeds == [7] * 4
 
@@ -389,26 +391,26 @@ def test_photos_that_share_a_call_come_out_as_they_do_alone(tmp_path, mask, capf
 
 
 def test_few_photos_are_open_at_a_time(tmp_path, mask, monkeypatch):
-    jobs = plan.plan(folder_of(tmp_path, 20), mask, tmp_path / "out")
+    items = plan.plan(folder_of(tmp_path, 20), mask, tmp_path / "out")
     open_now, most, lock = set(), [], threading.Lock()
     real_open, real_write = batch_run._read_unless_finished, batch_run._write
 
-    def opened(job, *rest):
+    def opened(item, *rest):
         with lock:
-            open_now.add(job.name)
+            open_now.add(item.name)
             most.append(len(open_now))
-        return real_open(job, *rest)
+        return real_open(item, *rest)
 
-    def written(job, *rest):
+    def written(item, *rest):
         try:
-            return real_write(job, *rest)
+            return real_write(item, *rest)
         finally:
             with lock:
-                open_now.discard(job.name)
+                open_now.discard(item.name)
 
     monkeypatch.setattr(batch_run, "_read_unless_finished", opened)
     monkeypatch.setattr(batch_run, "_write", written)
-    assert len(run(jobs, task(Grey()), tmp_path / "out", workers=3)) == 20
+    assert len(run(items, task(Grey()), tmp_path / "out", workers=3)) == 20
     assert 3 <= max(most) <= 3 + 1 + 1  # ahead, in hand, behind
 
 
@@ -537,26 +539,26 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path, mask):
 
 
 def test_cancelled_gives_what_is_being_written_and_nothing_after_it(tmp_path, mask):
-    jobs, out = plan.plan(folder_of(tmp_path, 5), mask, tmp_path / "out"), tmp_path / "out"
+    items, out = plan.plan(folder_of(tmp_path, 5), mask, tmp_path / "out"), tmp_path / "out"
     out.mkdir()
 
-    def told(job, share, text):
-        if job is jobs[2]:
+    def told(item, share, text):
+        if item is items[2]:
             raise Cancelled
 
     seen = []
     with RecordsFile(out) as records, pytest.raises(Cancelled):
-        for outcome in batch_run.run(jobs, task(Grey()), out, records, 2, told):
-            seen.append((outcome.job.name, outcome.state))
-    assert seen == [(job.name, "done") for job in jobs[:2]]
-    assert [job.output.exists() for job in jobs] == [True, True, False, False, False]
+        for outcome in batch_run.run(items, task(Grey()), out, records, 2, told):
+            seen.append((outcome.item.name, outcome.state))
+    assert seen == [(item.name, "done") for item in items[:2]]
+    assert [item.output.exists() for item in items] == [True, True, False, False, False]
 
-    jobs[3].photo.write_bytes(b"")
+    items[3].photo.write_bytes(b"")
     with RecordsFile(out) as records:
-        going = batch_run.run(jobs, task(Grey()), out, records, 2)
+        going = batch_run.run(items, task(Grey()), out, records, 2)
         states = [next(going).state for _ in range(3)]
         rest = going.throw(Cancelled())  # between two outcomes, while the third photo is written
         with pytest.raises(Cancelled):
             next(going)
     assert states == ["finished", "finished", "failed"]
-    assert (rest.job, rest.state) == (jobs[2], "done") and jobs[2].output.exists() and not jobs[4].output.exists()
+    assert (rest.item, rest.state) == (items[2], "done") and items[2].output.exists() and not items[4].output.exists()

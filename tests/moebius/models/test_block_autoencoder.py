@@ -12,7 +12,7 @@ from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 from moebius.training import autoencoder
 from moebius.weights import locate
-from tests.helpers.deterministic import normal, picture
+from tests.helpers.deterministic import normal, picture, seeded
 
 SIZES = {"block_size": 4, "latent_channels": 3, "refiner_channels": 8, "refiner_layers": 2}
 
@@ -85,10 +85,10 @@ def test_pixels_per_latent_come_from_the_configuration():
     assert pixels_per_latent({"block_out_channels": [1] * 4}) == 8
 
 
+@seeded(2)
 def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
     """As training leaves it; read as page and command line do, in its fast form, and as diffusers does."""
     vae = fitted()
-    torch.manual_seed(2)
     unet = MoebiusUNet(
         sample_size=8,
         in_channels=7,
@@ -131,9 +131,9 @@ def test_a_pipeline_with_it_is_written_read_and_fills_alike(tmp_path):
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++", "unipc", "euler"])
+@seeded(0)
 def test_a_network_of_v_gives_what_the_same_network_of_noise_gives(sampler):
     """Networks that know the truth, told in three ways, walk alike under every sampler."""
-    torch.manual_seed(0)
     vae = fitted()
     alphas = make_scheduler().alphas_cumprod
     truth = normal(5, 1, 3, 8, 8)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from moebius.models.gla import GatedLinearAttention, gated_linear_attention
-from tests.helpers.deterministic import normal
+from tests.helpers.deterministic import normal, seeded
 
 INF = float("inf")
 
@@ -88,8 +88,8 @@ def test_half_precision_is_computed_in_float32():
     torch.testing.assert_close(out, exact.bfloat16(), rtol=0, atol=0)
 
 
+@seeded(0)
 def test_the_layer_is_causal_in_raster_order():
-    torch.manual_seed(0)
     layer = GatedLinearAttention(32)
     x = normal(1, 1, 40, 32)
     changed = x.clone()
@@ -114,9 +114,9 @@ def test_mistakes_are_named():
 
 
 @pytest.mark.gpu
+@seeded(0)
 def test_flash_linear_attention_gives_the_same():
     pytest.importorskip("fla")
-    torch.manual_seed(0)
     layer = GatedLinearAttention(320).cuda()
     x = normal(1, 2, 4096, 320).cuda()
     with torch.no_grad():

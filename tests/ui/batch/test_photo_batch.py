@@ -63,8 +63,8 @@ def test_photos_and_their_masks_by_name(batch, tmp_path):
     assert [entry.name for entry in batch.listed()] == ["a.jpg", "b.png"]
     np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
     assert mask_of(batch, "b.png") == "nothing is painted yet"
-    jobs = batch.jobs()
-    assert [(job.name, job.output.name, bool(job.mask)) for job in jobs] == [
+    items = batch.items()
+    assert [(item.name, item.output.name, bool(item.mask)) for item in items] == [
         ("a.jpg", "a_filled.jpg", True),
         ("b.png", "b_filled.png", False),
     ]
@@ -147,7 +147,7 @@ def test_what_is_no_photo_is_listed_with_its_reason(batch, tmp_path):
     reasons = {entry.name: entry.refused for entry in batch.listed()}
     assert reasons["a.jpg"].startswith("a.jpg is damaged") and reasons["b"].startswith("b.txt is text")
     assert reasons["whole.jpg"] == "" and not (batch.photos / "a.jpg").exists()
-    problems = {job.name: job.problem for job in batch.jobs()}
+    problems = {item.name: item.problem for item in batch.items()}
     assert problems["a.jpg"] == reasons["a.jpg"]
     assert all(Image.open(path).size for _, path in batch.pictures())
 
@@ -210,7 +210,7 @@ def test_the_list_shows_the_mask_and_then_the_result(batch, tmp_path):
     assert reddish() > plain + 30 and batch.pictures()[0][1] != path
     batch.begin(iter(()), 1)
     Image.new("RGB", SIZE, "blue").save(batch.out / "a_filled.png")
-    entry.outcome = Outcome(job=batch.jobs()[0], state="done")
+    entry.outcome = Outcome(item=batch.items()[0], state="done")
     assert reddish() < -150
 
 
@@ -220,17 +220,17 @@ def test_the_list_shows_the_mask_and_then_the_result(batch, tmp_path):
 def test_the_archive_holds_results_as_they_are_and_says_what_is_missing(batch, tmp_path):
     take(batch, *(save(tmp_path / f"{name}.jpg", seed) for seed, name in enumerate(("a", "b", "ü"))))
     batch.keep_mask(batch.entries["a.jpg"], hole())
-    jobs = batch.jobs()
+    items = batch.items()
 
     def work():
-        for job in jobs[:1]:
-            job.output.write_bytes(b"result of " + job.name.encode())
-            yield Outcome(job=job, state="done")
-        yield Outcome(job=jobs[1], state="failed", error="it is green")
-        yield Outcome(job=jobs[2], state="done")
+        for item in items[:1]:
+            item.output.write_bytes(b"result of " + item.name.encode())
+            yield Outcome(item=item, state="done")
+        yield Outcome(item=items[1], state="failed", error="it is green")
+        yield Outcome(item=items[2], state="done")
 
     batch.begin(work(), 3)
-    assert batch.take().job.name == "a.jpg" and batch.take().state == "failed"
+    assert batch.take().item.name == "a.jpg" and batch.take().state == "failed"
     batch.end()
     batch.end()
     with zipfile.ZipFile(batch.archive) as archive:

@@ -7,12 +7,12 @@ import torch
 from diffusers import AutoencoderKL
 
 from moebius.models.fused.autoencoder import fuse
-from tests.helpers.deterministic import normal
+from tests.helpers.deterministic import normal, seeded
 
 
 @pytest.fixture(scope="module")
+@seeded(0)
 def trained() -> AutoencoderKL:
-    torch.manual_seed(0)
     return AutoencoderKL(
         down_block_types=["DownEncoderBlock2D"] * 3,
         up_block_types=["UpDecoderBlock2D"] * 3,

@@ -8,13 +8,13 @@ from moebius import devices
 from moebius.progress import Progress, no_progress
 
 
-class Report:
+class CallProgress:
     """A `Progress` that also takes the time of denoising steps."""
 
     def __init__(self, progress: Progress = no_progress) -> None:
         self._progress = progress
         self._ended_s: list[float] = []
-        self._parts: list[Report] = []
+        self._parts: list[CallProgress] = []
 
     def __call__(self, share: float, text: str) -> None:
         self._progress(share, text)
@@ -24,9 +24,9 @@ class Report:
         devices.synchronize(device)
         self._ended_s.append(time.perf_counter())
 
-    def part(self, index: int, count: int) -> Report:
+    def part(self, index: int, count: int) -> CallProgress:
         """For one of several tiles that a model fills one after the other."""
-        part = Report(lambda share, text: self((index + share) / count, text))
+        part = CallProgress(lambda share, text: self((index + share) / count, text))
         self._parts.append(part)
         return part
 
