@@ -30,7 +30,7 @@ def make(folder: Path, count: int) -> None:
     photos = folder / "photos"
     photos.mkdir(parents=True, exist_ok=True)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    sources = [Image.open(path).convert("RGB") for path in sorted((ROOT / "samples/images").glob("*.jpg"))]
+    sources = [Image.open(path).convert("RGB") for path in sorted((ROOT / "moebius/samples/images").glob("*.jpg"))]
     for index in range(count):
         path = photos / f"IMG_{index:04}.jpg"
         if path.exists():

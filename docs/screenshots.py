@@ -88,7 +88,7 @@ def opened(browser: Browser, url: str, device: dict) -> Iterator[Page]:
 
 def choose(page: Page) -> None:
     """The sample with its mask, once both are in the editor."""
-    names = re.findall(r'"images/(\w+)\.', (ROOT / "samples/manifest.json").read_text(encoding="utf-8"))
+    names = re.findall(r'"images/(\w+)\.', (ROOT / "moebius/samples/manifest.json").read_text(encoding="utf-8"))
     page.locator("#samples .thumbnail-item").nth(list(dict.fromkeys(names)).index(SAMPLE)).click()
     page.wait_for_function("() => window.editor?.width > 100")
     page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 500")

@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from moebius import __version__
 from moebius.commands import (
@@ -26,11 +26,13 @@ from moebius.commands import (
     make_fills,
     models,
     select,
+    serve,
     train,
     train_vae,
 )
 
 COMMANDS = {
+    "serve": serve,
     "inpaint": inpaint,
     "batch": batch,
     "select": select,
@@ -56,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = build_parser().parse_args(argv)
     try:
-        with _libraries_quiet():
+        with nullcontext() if options.shows_log else _libraries_quiet():
             report = options.command(options)
     except KeyboardInterrupt as stop:
         print(str(stop) or "cancelled, nothing was written", file=sys.stderr)
@@ -82,13 +84,14 @@ def _fail(command: str, text: str) -> int:
 def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="moebius",
-        description="Fill holes in photos. `python app.py` starts the page; these are the commands.",
+        description="Fill holes in photos. `moebius serve` starts the page.",
         epilog="`moebius COMMAND --help` lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", dest="name", required=True, metavar="COMMAND [OPTIONS]")
     for command in COMMANDS.values():
         command.add(commands)
+    parser.set_defaults(shows_log=False)
     return parser
 
 

@@ -9,11 +9,17 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 TEMPORARY = ".moebius-*.tmp"
 """Names of the files and folders that `replacing` and `replacing_folder` leave behind when they are killed."""
+
+
+def packaged(*parts: str) -> Path:
+    """A file or folder that comes with the package, wherever that is installed."""
+    return Path(str(resources.files("moebius").joinpath(*parts)))
 
 
 # ---- writing ----

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from moebius.files import sha256
+from moebius.files import packaged, sha256
 
-LIST = Path(__file__).with_name("heldout.txt")
+LIST = packaged("heldout.txt")
 """The hashes of `samples/heldout/manifest.json`, which an installed package does not have; a test compares them."""
 
 

@@ -49,8 +49,8 @@ LAYERS = (
     "batch",
     "bench",
     "training",
-    "commands",
     "ui",
+    "commands",
 )
 """Rooms and single files of moebius/, lowest first: each may import those above it in this list, and itself."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[1] / "moebius" / "samples"
 ROWS = json.loads((SAMPLES / "manifest.json").read_text(encoding="utf-8"))
 
 

@@ -1,1 +1,1 @@
-"""The page: Gradio parts around the library. Only this package and `app.py` import gradio."""
+"""The page: Gradio parts around the library. Only this package imports gradio."""

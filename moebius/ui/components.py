@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
+from moebius.files import packaged
 from moebius.ui.editor import TINT
 from moebius.ui.gradio_internals import HIDE, SHOW
 
@@ -14,7 +13,7 @@ BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
 LAYERS = "(value) => [value?.layers ?? []]"
 """JavaScript: of the editor's value only the uploaded layers."""
 
-STATIC = Path(__file__).parent / "static"
+STATIC = packaged("ui", "static")
 SCRIPTS = ("gradio_editor.js", "brush.js", "select.js", "incoming.js")
 """Each a JavaScript function; the first takes the tint of masks."""
 

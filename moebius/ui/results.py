@@ -17,12 +17,13 @@ import gradio as gr
 from jinja2 import Environment, StrictUndefined, Template
 
 from moebius import environment
+from moebius.files import packaged
 from moebius.report.results import main_table, suspicions
 from moebius.ui.html import without_folders
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parents[2] / "benchmarks" / "results"
+SHIPPED = packaged("results")
 LARGEST = 32 << 20
 NONE = (
     '<p class="about">No evaluation has been run yet. <code>python -m eval run --models classical,moebius --data '
@@ -107,5 +108,5 @@ def _read(path: Path) -> dict:
 
 def _written(path: Path) -> str:
     if path.parent == SHIPPED:
-        return "These figures come with the project (benchmarks/results)"
+        return "These figures come with the project (moebius/results)"
     return "Written on " + time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))

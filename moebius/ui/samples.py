@@ -1,4 +1,4 @@
-"""The photos to try the page with, from `samples/manifest.json`."""
+"""The photos to try the page with, from `moebius/samples/manifest.json`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from moebius.files import packaged
 from moebius.ui.editor import TINT
 
-FOLDER = Path(__file__).parents[2] / "samples"
+FOLDER = packaged("samples")
 THUMBNAIL = (240, 160)
 
 
@@ -27,11 +28,8 @@ class Sample:
 
 @functools.cache
 def load(folder: Path = FOLDER) -> tuple[Sample, ...]:
-    """The samples in the manifest's order; none where there is no manifest, as in an installed package."""
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        return ()
-    rows = json.loads(manifest.read_text(encoding="utf-8"))
+    """The samples in the manifest's order."""
+    rows = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     keys = ("title", "author", "licence", "licence_url")
     return tuple(Sample(folder / row["image"], folder / row["mask"], *(row[key] for key in keys)) for row in rows)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-STYLE = Path(__file__).parent / "static" / "style.css"
+from moebius.files import packaged
+
+STYLE = packaged("ui", "static", "style.css")
 
 
 def make_theme() -> gr.themes.Base:

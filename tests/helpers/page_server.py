@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+APP = (sys.executable, "app.py")
 MAX_BYTES, MAX_PIXELS = 100_000, 200_000
 """Of a photo, on the page of the fixture `small_server`."""
 START_S = PATIENCE_S = 120
@@ -50,10 +51,15 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
-    """`python app.py` on a free port, with neither network nor weights but those in `arguments`.
+def serve(
+    folder: Path, *arguments: str, command: tuple[str, ...] = APP, start_in: Path = ROOT, **variables: str
+) -> Iterator[Server]:
+    """The page on a free port, with neither network nor weights but those in `arguments`.
 
-    `variables`: of its environment; MOEBIUS_... and GRADIO_... of ours are not its own.
+    Args:
+        folder: for all that it keeps.
+        command: how it is started, in the folder `start_in`.
+        variables: of its environment; MOEBIUS_... and GRADIO_... of ours are not its own.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -68,8 +74,8 @@ def serve(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
         **variables,
     }
     process = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port), *arguments],
-        cwd=ROOT,
+        [*command, "--port", str(port), *arguments],
+        cwd=start_in,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -79,7 +85,7 @@ def serve(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     reader = threading.Thread(target=server.read, daemon=True)
     reader.start()
     try:
-        assert server.wait_for("Running on local URL", START_S), f"app.py did not start:\n{''.join(server.lines)}"
+        assert server.wait_for("Running on local URL", START_S), f"it did not start:\n{''.join(server.lines)}"
         yield server
     finally:
         process.terminate()

@@ -107,14 +107,14 @@ def test_an_agent_compares_and_asks_what_there_is(server, photo, mask):
     "image",
     [
         "/etc/passwd",
-        str(ROOT / "samples/images/astronaut.jpg"),
+        str(ROOT / "moebius/samples/images/astronaut.jpg"),
         "file:///etc/passwd",
         "http://127.0.0.1:{canary}/secret.png",
         "http://localhost:{canary}/secret.png",
         "http://169.254.169.254/latest/meta-data",
-        {"path": str(ROOT / "samples/images/astronaut.jpg"), "meta": {"_type": "gradio.FileData"}},
+        {"path": str(ROOT / "moebius/samples/images/astronaut.jpg"), "meta": {"_type": "gradio.FileData"}},
         {"path": "x.png", "url": "http://127.0.0.1:{canary}/secret.png", "meta": {"_type": "gradio.FileData"}},
-        [str(ROOT / "samples/images/astronaut.jpg")],
+        [str(ROOT / "moebius/samples/images/astronaut.jpg")],
         None,
     ],
 )
@@ -162,7 +162,9 @@ def test_a_script_needs_one_call(server, photo, mask, tmp_path):
     check_filled(photo, Image.open(result))
     assert Path(result).name == "photo_filled.png"
     with pytest.raises(AppError, match="64×48"):
-        client.predict(**files | {"mask_image": handle_file(ROOT / "samples/masks/astronaut.png")}, api_name="/inpaint")
+        client.predict(
+            **files | {"mask_image": handle_file(ROOT / "moebius/samples/masks/astronaut.png")}, api_name="/inpaint"
+        )
     with pytest.raises(AppError, match="unknown model|not in the list|nvalid"):
         client.predict(**files, model="nonesuch", api_name="/inpaint")
     assert any(one["name"] == "classical" and one["can_run"] for one in client.predict(api_name="/models"))

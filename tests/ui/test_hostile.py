@@ -69,7 +69,7 @@ def test_no_file_of_the_machine_and_no_other_server_is_handed_out(client, canary
 def test_a_file_that_was_not_uploaded_is_not_taken(client, canary, endpoint):
     port, seen = canary
     address = f"http://127.0.0.1:{port}/x.png"
-    sample = str(next((ROOT / "samples/images").glob("*.jpg")))
+    sample = str(next((ROOT / "moebius/samples/images").glob("*.jpg")))
     for value in (file("/etc/passwd"), file(sample), file(address), file("x.png", url=address), file("../../app.py")):
         outcome, told = call(client, endpoint, [value])
         assert outcome in ("error", "refused"), (value, told[:300])

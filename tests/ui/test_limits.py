@@ -13,7 +13,8 @@ import httpx
 import pytest
 from PIL import Image
 
-import app
+from moebius.__main__ import main
+from moebius.ui import launch
 from moebius.ui.session import MAX_SESSIONS
 from tests.helpers.browser import DESKTOP, visit
 from tests.helpers.page_server import MAX_BYTES, MAX_PIXELS, PATIENCE_S, serve
@@ -143,10 +144,10 @@ def test_weights_are_fetched_at_the_start_where_that_is_asked_for(tmp_path):
 )
 def test_a_mistake_in_a_variable_is_told_at_the_start(variable, value, monkeypatch, capsys):
     monkeypatch.setenv(variable, value)
-    monkeypatch.setattr(app, "keep_files_private", lambda: pytest.fail("it goes on"))
-    with pytest.raises(SystemExit) as ended:
-        app.main([])
-    assert ended.value.code and value in f"{ended.value.code}{capsys.readouterr().err}"
+    monkeypatch.setattr(launch, "_keep_files_private", lambda: pytest.fail("it goes on"))
+    assert main(["serve"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"moebius serve: {variable}") and value in error
 
 
 def test_large_files_and_large_pictures_are_refused(small_server):

@@ -13,7 +13,7 @@ from eval.report.plots import Point
 from eval.store import to_json
 from moebius.files import read_json
 
-SHIPPED = Path(__file__).parents[3] / "benchmarks" / "results"
+SHIPPED = Path(__file__).parents[3] / "moebius" / "results"
 
 
 def test_the_papers_figures_stand_only_beside_the_same_protocol():

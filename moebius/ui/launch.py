@@ -1,0 +1,92 @@
+"""Start the page and serve it until it is stopped, on one's own computer or on a Hugging Face Space."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from moebius import environment
+
+log = logging.getLogger("moebius")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where the page is served, and to how many."""
+
+    host: str | None = None
+    """None: `GRADIO_SERVER_NAME`."""
+    port: int | None = None
+    """None: the first free one from 7860."""
+    share: bool = False
+    """Also at a public gradio.live address."""
+    max_queue: int | None = None
+    """Visitors who may wait. None: `MOEBIUS_MAX_QUEUE`."""
+
+
+def serve(address: Address, weights: Path | None = None) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        weights: as `registry.LoadOptions.weights`.
+
+    Raises:
+        ValueError: a variable holds something that it may not. It is reported here, not to the first visitor.
+        OSError: the port is taken.
+    """
+    environment.check()
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    log.setLevel(logging.INFO)
+    environment.GRADIO_ANALYTICS_ENABLED.set_default("False")
+    _keep_files_private()
+    if environment.SPACE_ID.read():  # strangers' pictures go from here into the world
+        environment.MARK.set_default("1")
+
+    from moebius.registry import LoadOptions
+    from moebius.ui import gradio_internals, zerogpu
+    from moebius.ui.page import build_app, launch_options
+
+    fetching = threading.Thread(target=_fetch_weights, daemon=True)
+    if environment.FETCH.read() and weights is None:
+        fetching.start()
+    if zerogpu.is_available():  # there models are loaded before the page starts, or never
+        if fetching.ident:
+            fetching.join()
+        zerogpu.start(LoadOptions(weights=weights))
+    gradio_internals.keep_no_analytics()
+    max_queue = environment.MAX_QUEUE.read() if address.max_queue is None else address.max_queue
+    page = build_app(weights).queue(max_size=max_queue)
+    host = environment.GRADIO_SERVER_NAME.read() if address.host is None else address.host
+    page.launch(server_name=host, server_port=address.port, share=address.share, **launch_options())
+
+
+def _fetch_weights() -> None:
+    """For a Space: get the weights while the page already answers."""
+    from moebius.weights import WeightsError, hub
+
+    try:
+        log.info("Moebius's weights: %s", hub.fetch().where)
+    except WeightsError as error:
+        log.warning("%s", error)
+
+
+def _keep_files_private() -> None:
+    """Keep what visitors send in a folder of the page's own, which is deleted when the page ends.
+
+    What killed pages left behind is deleted first.
+    """
+    from moebius.ui import session
+
+    if gone := session.clear_abandoned():
+        log.info("deleted what earlier pages left: %d folders", len(gone))
+    if environment.GRADIO_TEMP_DIR.read() is None:
+        folder = session.private_folder()
+        environment.GRADIO_TEMP_DIR.set(str(folder))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # how containers are stopped; else nothing is cleaned up
