@@ -28,6 +28,8 @@ from moebius.files import read_json
 from moebius.report import drawing
 from moebius.report.results import SCHEMA
 
+MIN_PICTURES = 2
+"""Of a set: a covariance needs them."""
 RESULTS, TIMING = "results.json", "timing.json"
 
 
@@ -58,6 +60,8 @@ class Evaluation:
         if not self.contestants:
             raise ValueError("no model: say with --models which to evaluate")
         self.dataset = self._dataset()
+        if len(self.dataset.samples) < MIN_PICTURES:
+            raise ValueError(f"1 usable picture; sets are compared, so there must be at least {MIN_PICTURES}")
         self.folders = Folders(self.out, settings, self.dataset, self.device)
 
     # ---- steps ----

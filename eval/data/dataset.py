@@ -16,10 +16,12 @@ from eval.data import heldout, masks
 from eval.data.protocols import PROTOCOLS, Protocol
 from moebius.files import read_json, sha256
 from moebius.photo.images import to_rgb
-from moebius.photo.photo_file import suffixes
+from moebius.photo.photo_file import open_photo, suffixes
 from moebius.progress import counter
 
 SUFFIXES = suffixes("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+MIN_SIDE = 32
+"""Smaller pictures vanish in the networks of LPIPS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +161,10 @@ def scan(request: Request, cache: Path | None = None, quiet: bool = False) -> Da
 
 
 def read_picture(path: Path, size: int | None) -> np.ndarray:
-    """A picture as (H, W, 3) uint8; with a size, its middle square (short side scaled by Lanczos)."""
-    with Image.open(path) as picture:
-        picture.load()
-        if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "CMYK", "1"):
-            raise ValueError(f"{path.name} has mode {picture.mode}; 8-bit pictures are scored")
-        rgb = to_rgb(picture)
+    """A picture as it is shown, (H, W, 3) uint8; with a size, its middle square (short side scaled by Lanczos)."""
+    rgb = to_rgb(open_photo(path).raster)
+    if rgb.dtype != np.uint8:
+        raise ValueError(f"{path.name} has 16 bits a channel; 8-bit pictures are scored")
     if size is None or rgb.shape[:2] == (size, size):
         return rgb
     height, width = rgb.shape[:2]
@@ -216,9 +216,12 @@ def _examine(request: Request, image_id: str, group: str, path: Path, mask_path:
             check()
         data = path.read_bytes()
         rgb = read_picture(path, request.size)
+        height, width, _ = rgb.shape
+        if min(height, width) < MIN_SIDE:
+            return f"{path.name} is {width}×{height}; scored are pictures of at least {MIN_SIDE} pixels a side"
         mask = _mask_of(request, image_id, mask_path, rgb.shape[:2])
         stat = path.stat()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: Pillow on bad PNGs
+    except (OSError, ValueError) as error:
         return " ".join(str(error).split()) or type(error).__name__
     return {
         "mask_path": mask_path,

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from moebius import masks
-from moebius.photo.images import mask_array
-from moebius.photo.photo_file import suffixes
+from moebius.photo.photo_file import open_mask, suffixes
 
 SUFFIXES = suffixes("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
@@ -56,10 +55,7 @@ def from_folder(folder: Path, image_id: str, size: tuple[int, int]) -> np.ndarra
 
 def read(path: Path, size: tuple[int, int]) -> np.ndarray:
     """A mask file, white = repaint, checked against the picture's size (H, W)."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        mask = mask_array(picture)
+    mask = open_mask(path)
     check(mask, size, str(path))
     return mask
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import torch
 
 
+MAX_USUAL_HOLE = 0.7
+"""Share of the photo above which a mask is perhaps inverted, which is said."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tile:
     """What the model is given of a photo: a square at the model's size, or the whole photo."""
@@ -98,6 +102,7 @@ class SquaresJob(Job):
         self.squares = tuple(geometry.plan_squares(mask, config.context, config.max_squares, size))
         self._left = dict(enumerate(self.squares))  # by place; what the model has is still among them
         self._generators = seeds.for_squares(generator, len(self.squares))
+        self._notes = _large_hole(mask)
         self._model_s, self._steps_ms = 0.0, []
         self._geometry_s = time.perf_counter() - started
 
@@ -156,7 +161,7 @@ class SquaresJob(Job):
             squares=self.squares,
             seconds={"model": self._model_s, "geometry": self._geometry_s},
             step_ms=statistics.median(self._steps_ms) if self._steps_ms else None,
-            notes=remarks,
+            notes=(*remarks, *self._notes),
         )
 
 
@@ -190,6 +195,13 @@ class WholePhotoJob(Job):
         """The model's own, which has its remarks."""
         self._progress(1.0, "Done")
         return self._fill
+
+
+def _large_hole(mask: np.ndarray) -> tuple[str, ...]:
+    """The note on a mask that may be inverted."""
+    if mask.mean() <= MAX_USUAL_HOLE:
+        return ()
+    return (f"The mask covers {mask.mean():.0%} of the photo, all of which was painted anew; white = repaint.",)
 
 
 def unchanged(image: Raster, mask: np.ndarray, seconds: float) -> Fill:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from moebius.photo import images
+from moebius.photo.silence import quiet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from moebius.photo.raster import Raster
 
 _MAX_PAINT_COLOURS = 256
@@ -39,6 +43,17 @@ def read_mask(raster: Raster) -> np.ndarray:
             "painted; paint white what is to go, all else black"
         )
     return colours == different[1]
+
+
+def save_bits(mask: np.ndarray, path: Path) -> None:
+    """Write a mask, (H, W) bool, for `load_bits`."""
+    Image.fromarray(mask).save(path)  # 1 bit a pixel
+
+
+def load_bits(path: Path) -> np.ndarray:
+    """A mask that `save_bits` wrote, of any size, empty or full."""
+    with quiet(), Image.open(path) as image:  # Pillow's own limit is lower than ours may be
+        return np.array(image, bool)
 
 
 def _refuse_erased_photo(raster: Raster, mask: np.ndarray) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+
+from moebius.photo import mask_file
 
 if TYPE_CHECKING:
     from moebius.segment import ImageEmbedding
@@ -120,14 +121,11 @@ class Session:
 
     def keep_mask(self, mask: np.ndarray) -> None:
         """Take a mask, (H, W) bool, of the photo's size."""
-        Image.fromarray(mask).save(self._mask)  # 1 bit a pixel
+        mask_file.save_bits(mask, self._mask)
 
     def mask(self) -> np.ndarray | None:
         """The mask that came with a file or a sample, (H, W) bool."""
-        if not self._mask.exists():
-            return None
-        with Image.open(self._mask) as image:
-            return np.array(image, bool)
+        return mask_file.load_bits(self._mask) if self._mask.exists() else None
 
     def forget_mask(self) -> None:
         self._mask.unlink(missing_ok=True)

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image
 
 from moebius import environment
 from moebius.batch import plan
 from moebius.batch.plan import MASK_ENDING, BatchItem
 from moebius.batch.run import Outcome
 from moebius.batch.tally import Tally
-from moebius.photo import filenames, photo_file
+from moebius.photo import filenames, mask_file, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
 from moebius.ui.batch import pairing
@@ -265,7 +264,7 @@ class PhotoBatch:
 
     def _save(self, mask: np.ndarray) -> Path:
         path = self._next_file(self.masks, ".png")  # a new name for what is new: see `Thumbnails`
-        Image.fromarray(mask).save(path)
+        mask_file.save_bits(mask, path)
         return path
 
     def _fitted(self, entry: Entry, shared: Shared) -> tuple[Path | None, str]:
@@ -280,8 +279,8 @@ class PhotoBatch:
             )
         turned = shared.path.with_stem(f"{shared.path.stem}-{entry.orientation}")
         if not turned.exists():
-            mask = as_stored(photo_file.open_mask(shared.path), shared.orientation)
-            Image.fromarray(as_shown(mask, entry.orientation)).save(turned)
+            mask = as_stored(mask_file.load_bits(shared.path), shared.orientation)
+            mask_file.save_bits(as_shown(mask, entry.orientation), turned)
         return turned, ""
 
     # ---- the run ----

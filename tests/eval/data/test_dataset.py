@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from eval.data.dataset import Request, read_picture, scan
@@ -41,8 +42,26 @@ def test_unusable_pictures_are_listed_with_their_reasons(pictures):
     assert len(dataset.samples) == 7
     reasons = {problem["id"]: problem["reason"] for problem in dataset.problems}
     assert set(reasons) == {"text", "cut", "oblong"}
-    assert "cannot identify" in reasons["text"] and "64×40; say --size" in reasons["oblong"]
+    assert "text.png is" in reasons["text"] and "64×40; say --size" in reasons["oblong"]
     assert dataset.describe()["unusable"] == 3
+
+
+def test_pictures_too_small_to_be_scored_are_listed_before_anything_is_filled(pictures):
+    Image.fromarray(picture(1)[:31]).save(pictures / "flat.png")
+    Image.fromarray(picture(1)[:32, :32]).save(pictures / "small.png")
+    dataset = ask(data=str(pictures), masks="object")
+    assert "small" in {sample.id for sample in dataset.samples}
+    assert [(problem["id"], "64×31; scored are" in problem["reason"]) for problem in dataset.problems] == [
+        ("flat", True)
+    ]
+
+
+def test_pictures_are_opened_as_photos_are(tmp_path):
+    stored = picture(3)[:40]
+    for name, content in (("colour.tif", stored), ("grey.tif", stored[..., 0])):
+        tifffile.imwrite(tmp_path / name, content, extratags=[(274, "H", 1, 6, True)])
+        rgb = read_picture(tmp_path / name, None)
+        np.testing.assert_array_equal(rgb, np.rot90(np.broadcast_to(content.reshape(40, 64, -1), (40, 64, 3)), -1))
 
 
 def test_masks_from_a_folder_are_paired_by_name(pictures):

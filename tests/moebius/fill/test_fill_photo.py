@@ -52,6 +52,13 @@ def test_an_empty_mask_returns_the_photo_and_says_so():
     assert "mask is empty" in fill.notes[0]
 
 
+def test_a_hole_over_most_of_the_photo_is_told():
+    mask = np.zeros(HOLE.shape, np.uint8)
+    mask[: round(0.8 * len(mask))] = 255
+    assert "covers 80% of the photo" in fill_photo(Painter(), PHOTO, Image.fromarray(mask)).notes[-1]
+    assert fill_photo(Painter(), PHOTO, MASK).notes == ()
+
+
 def test_a_full_mask_and_another_size_are_refused():
     with pytest.raises(ValueError, match="whole photo"):
         fill_photo(Painter(), PHOTO, Image.new("L", PHOTO.size, 255))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from moebius.photo import mask_file
 from moebius.photo.photo_file import PhotoError, open_mask
 
 H, W = 40, 60
@@ -73,3 +74,9 @@ def test_paint_of_one_colour_on_a_transparent_layer_stays_a_mask():
     expected = HOLE.copy()
     expected[9, 15:40] = True
     np.testing.assert_array_equal(open_mask(save(Image.fromarray(soft)), (W, H)), expected)
+
+
+def test_our_own_masks_are_read_above_pillows_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W // 4)  # of 179 million, which is Pillow's own
+    mask_file.save_bits(HOLE, tmp_path / "mask.png")
+    np.testing.assert_array_equal(mask_file.load_bits(tmp_path / "mask.png"), HOLE)
