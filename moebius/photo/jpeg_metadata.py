@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 
 from PIL import Image
 
@@ -21,6 +22,14 @@ _HEADERS = {EXIF: len(EXIF), PHOTOSHOP: len(PHOTOSHOP), EXTENDED_XMP: len(EXTEND
 length and the part's offset there (Adobe XMP specification, part 3)."""
 _METADATA = (*_HEADERS, XMP, _PROFILE, _MPF, _JFIF, _JFXX, _ISO_GAIN_MAP, b"Adobe", b"Ducky", b"GoPro\0")
 _PICTURES = {b"FLIR\0": "the thermal camera's raw picture", b"HDR_RI": "the JPEG-HDR ratio picture"}
+_NAMES = {
+    EXIF: "the EXIF data",
+    XMP: "the XMP data",
+    EXTENDED_XMP: "the extended XMP data",
+    PHOTOSHOP: "Photoshop's resources",
+    _JFXX: "the JFIF thumbnail",
+    _JFIF: "the JFIF thumbnail",
+}
 _MAX_UNKNOWN_BYTES = 32768
 """Segments of one marker that are unknown and together longer than that may hold a picture."""
 
@@ -34,10 +43,7 @@ def keep_metadata(
         preview: what thumbnails show from now on.
         has_trailer: something stood behind the photo and is left out; then nothing may describe it.
     """
-    kept, notes, unknown = [], [], defaultdict(int)
-    for segment in segments:
-        if segment.is_metadata and segment.marker != COMMENT and not segment.payload.startswith(_METADATA):
-            unknown[segment.marker] += len(segment.payload)
+    kept, notes, unknown = [], [], _unknown_bytes(segments)
     for segment in segments:
         if not segment.is_metadata:
             continue
@@ -118,3 +124,31 @@ def _groups(segments: list[Segment]) -> list[list[int]]:
             groups.append([i])
         last = name
     return groups + [sorted(some, key=lambda i: segments[i].payload[71:75]) for some in extended.values()]
+
+
+def read_contents(segments: list[Segment]) -> Iterator[tuple[str, bytes, bool]]:
+    """What a JPEG's metadata segments hold: a name, the bytes put together, and whether it may be a picture in a form
+    that only its maker reads."""
+    segments = [segment for segment in segments if segment.is_metadata]
+    unknown = _unknown_bytes(segments)
+    for group in _groups(segments):
+        marker, first = segments[group[0]].marker, segments[group[0]].payload
+        if first.startswith(_PROFILE):
+            continue
+        header = next((name for name in (*_NAMES, *_PICTURES) if first.startswith(name)), b"")
+        start = _HEADERS.get(header, len(header) if header in _NAMES else 0)
+        content = b"".join(segments[i].payload[start:] for i in group)
+        where = "the comment" if marker == COMMENT else f"private data (APP{marker - 0xE0})"
+        is_known = marker == COMMENT or first.startswith(_METADATA)
+        is_opaque = header in _PICTURES or (not is_known and unknown[marker] > _MAX_UNKNOWN_BYTES)
+        is_opaque |= first.startswith(_JFIF) and len(first) > 14
+        yield _NAMES.get(header) or _PICTURES.get(header) or where, content, is_opaque
+
+
+def _unknown_bytes(segments: list[Segment]) -> dict[int, int]:
+    """Bytes of unknown metadata segments, by marker."""
+    sizes: dict[int, int] = defaultdict(int)
+    for segment in segments:
+        if segment.is_metadata and segment.marker != COMMENT and not segment.payload.startswith(_METADATA):
+            sizes[segment.marker] += len(segment.payload)
+    return sizes

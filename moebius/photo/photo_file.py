@@ -21,6 +21,7 @@ from moebius.photo import (
     mask_file,
     other_formats,
     png,
+    privacy,
     tiff,
     tiff_parts,
 )
@@ -350,6 +351,11 @@ def encode_photo(
         notes = (*notes, ai_mark.cannot(kind))
     if hdr:  # last, because it counts the photo's bytes
         data = gain_map.attach(data, hdr)
+    if changed.any():
+        try:
+            privacy.check(data, kind, photo.raster, raster, changed, photo.orientation)
+        except privacy.StillShown as error:
+            raise PhotoError(f"{photo.name}: {error}; choose another format, e.g. .png") from error
     return Encoded(data=data, format=kind, notes=notes)
 
 

@@ -121,8 +121,27 @@ def encode_png(
     return join_chunks([*before, (b"IDAT", compress(samples, header)), *after, (b"IEND", b"")]), notes
 
 
-def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | None:
-    """A text chunk's content in which pictures show `preview` or are blank; None where it is too long to look at."""
+class TextTooLong(ValueError):
+    """A text chunk that is longer, unpacked, than we look at."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text chunk taken apart."""
+
+    head: bytes
+    """What stands before the text: keyword, compression, language."""
+    text: bytes
+    """Unpacked."""
+    packed: bool
+
+    @property
+    def keyword(self) -> bytes:
+        return self.head.partition(b"\0")[0]
+
+
+def read_text(name: bytes, content: bytes) -> Text | None:
+    """A tEXt, zTXt or iTXt chunk; None where it is damaged. Raises TextTooLong."""
     keyword, _, rest = content.partition(b"\0")
     head, text = b"", rest
     if name == b"zTXt":
@@ -137,10 +156,22 @@ def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | 
         try:
             text = inflate.decompress(text, MAX_TEXT_BYTES)
         except zlib.error:
-            return content  # damaged: nobody can read it
-        if inflate.unconsumed_tail:
             return None
-    profile = read_raw_profile(text) if keyword.startswith(b"Raw profile type ") else None
+        if inflate.unconsumed_tail:
+            raise TextTooLong
+    return Text(keyword + b"\0" + head, text, packed)
+
+
+def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | None:
+    """A text chunk's content in which pictures show `preview` or are blank; None where it is too long to look at."""
+    try:
+        chunk = read_text(name, content)
+    except TextTooLong:
+        return None
+    if chunk is None:
+        return content  # damaged: nobody can read it
+    text = chunk.text
+    profile = read_raw_profile(text) if chunk.keyword.startswith(b"Raw profile type ") else None
     if profile:
         hidden = hide_pictures(profile[1], preview)
         new = text if hidden == profile[1] else write_raw_profile(profile[0], hidden)
@@ -148,7 +179,7 @@ def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | 
         new = hide_pictures(text, preview)
     if new == text:
         return content
-    return keyword + b"\0" + head + (zlib.compress(new) if packed else new)
+    return chunk.head + (zlib.compress(new) if chunk.packed else new)
 
 
 def new_png(raster: Image.Image | np.ndarray, chunks: list[tuple[bytes, bytes]]) -> bytes:

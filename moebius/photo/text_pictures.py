@@ -21,6 +21,8 @@ _HEAD_BYTES = 1024
 _MAX_INFLATED_BYTES = 16 * 2**20
 _RAW_PROFILE = re.compile(rb"(\s*\w+\s+\d+\s)([0-9A-Fa-f\s]+)")
 """What ImageMagick writes: a name, the number of bytes, hexadecimal digits."""
+_PROFILES = re.compile(rb"\n\w+\s+\d+\s[0-9A-Fa-f\s]{512,}")
+"""Such texts inside others."""
 
 
 def blank_text_pictures(text: bytes) -> bytes:
@@ -40,17 +42,33 @@ def write_raw_profile(head: bytes, content: bytes) -> bytes:
     return head + b"\n".join(digits[i : i + 72] for i in range(0, len(digits), 72)) + b"\n"
 
 
+def read_text_pictures(text: bytes) -> Iterator[bytes]:
+    """What every run of digits that is a picture, or a raw profile, stands for."""
+    for run in _RUN.finditer(text):
+        if content := _picture_in(run[0]):
+            yield content
+    for found in _PROFILES.finditer(text):
+        if profile := read_raw_profile(found[0]):
+            yield profile[1]
+
+
 def _is_picture(run: bytes) -> bool:
+    return _picture_in(run) is not None
+
+
+def _picture_in(run: bytes) -> bytes | None:
+    """The bytes in which a picture begins that the digits stand for; None where they are something else."""
     digits = _BREAKS.sub(b"", run)
     for decode in _decoders(digits):
         head = decode(_HEAD_BYTES)
-        if _may_be_picture(head) and _opens(decode(len(digits))):
-            return True
+        if _may_be_picture(head) and _opens(whole := decode(len(digits))):
+            return whole
         if _may_be_picture(_inflate(head, _HEAD_BYTES)) or _may_be_picture(_inflate(head[3:], _HEAD_BYTES)):
             whole = decode(len(digits))
-            if any(_opens(_inflate(data, _MAX_INFLATED_BYTES)) for data in (whole, whole[3:])):  # 3: "gz12" in base64
-                return True
-    return False
+            for data in (whole, whole[3:]):  # 3: "gz12" in base64
+                if _opens(plain := _inflate(data, _MAX_INFLATED_BYTES)):
+                    return plain
+    return None
 
 
 def _decoders(digits: bytes) -> Iterator[Callable[[int], bytes]]:
