@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from moebius.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
+    from moebius.photo.raster import Raster
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a full or read-only disk, which every further photo would meet as well."""
@@ -41,6 +42,16 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 ReportItem = Callable[[BatchItem, float, str], None]
 """Called while a photo is filled, with the share of it that is done and a few words. It ends the batch by raising
 `Cancelled`; any other error is that of the photo."""
+
+
+class PhotoFiles(Protocol):
+    """What opens and writes photo files; `moebius.photo.photo_file` says how."""
+
+    def open_photo(self, source: bytes, name: str | None = None) -> photo_file.Photo: ...
+    def open_mask(self, source: bytes, size: None = None, name: str | None = None) -> np.ndarray: ...
+    def encode_photo(
+        self, photo: photo_file.Photo, raster: Raster, changed: np.ndarray, suffix: None = None, mark: str | None = None
+    ) -> photo_file.Encoded: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,8 @@ class Task:
     """Everything else that the results depend on, as JSON: model, weights, number format, mark."""
     mark: str | None = None
     """See `photo_file.encode_photo`."""
+    files: PhotoFiles = photo_file
+    """Where photos are decoded and encoded: in this process, or in another one (`moebius.photo.worker`)."""
     overwrite: bool = False
     """Files in the way that no batch has written may be replaced."""
 
@@ -114,7 +127,7 @@ def run(
     before = Records.read(out)
     scheduler = Scheduler(task.load, task.config, batch_size)
     writing: deque[Future[Outcome]] = deque()
-    open_mask = lru_cache(maxsize=1)(_open_mask)  # one mask may serve all
+    open_mask = lru_cache(maxsize=1)(partial(_open_mask, task.files))  # one mask may serve all
     reading = read_ahead(
         items,
         lambda item: _read_unless_finished(item, task, out, before, open_mask),
@@ -182,7 +195,7 @@ def _read_unless_finished(
             raise ValueError(
                 f"{item.output} exists and is not what a batch has written there; move it away, or say --overwrite"
             )
-        photo = photo_file.open_photo(data, item.photo.name)
+        photo = task.files.open_photo(data, item.photo.name)
         if item.turns:
             mask = as_photo(mask, photo.orientation, photo.size)
         images.check_mask(mask, photo.size[::-1])
@@ -192,16 +205,16 @@ def _read_unless_finished(
     return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
 
 
-def _open_mask(path: Path) -> tuple[bytes, np.ndarray]:
+def _open_mask(files: PhotoFiles, path: Path) -> tuple[bytes, np.ndarray]:
     data = photo_file.read_file(path)
-    return data, photo_file.open_mask(data, name=path.name)
+    return data, files.open_mask(data, name=path.name)
 
 
 def _write(item: BatchItem, ready: _Ready, fill: Fill, task: Task, records: RecordsFile) -> Outcome:
     """Encode; then the record, then the file: see `moebius.batch.records`."""
     started = time.perf_counter()
     try:
-        encoded = photo_file.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
+        encoded = task.files.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
         notes = (*ready.photo.notes, *fill.notes, *encoded.notes)
         row = {
             "photo": item.name,

@@ -53,6 +53,11 @@ def suffixes(*formats: str) -> tuple[str, ...]:
     return tuple(suffix for name in formats or SUFFIXES for suffix in SUFFIXES[name])
 
 
+def size_of(raster: Raster) -> tuple[int, int]:
+    """Width and height in pixels."""
+    return (raster.shape[1], raster.shape[0]) if isinstance(raster, np.ndarray) else raster.size
+
+
 class PhotoError(ValueError):
     """A file that is not a photo we can take; the message says what it is, what is allowed and what to do."""
 
@@ -76,9 +81,7 @@ class Photo:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels, as shown."""
-        if isinstance(self.raster, np.ndarray):
-            return self.raster.shape[1], self.raster.shape[0]
-        return self.raster.size
+        return size_of(self.raster)
 
     @property
     def suffix(self) -> str:
@@ -110,7 +113,7 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     Raises:
         PhotoError: there is no such file, it is too large, or it is no photo that can be read.
     """
-    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
+    name = name_of(source, name)
     data = read_file(source, name)
     with quiet(stderr=data[:2] in (b"II", b"MM")):
         image = _decode(data, name)
@@ -151,13 +154,18 @@ def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, n
     return mask
 
 
+def name_of(source: Path | str | bytes, name: str | None = None) -> str:
+    """What messages call a file."""
+    return name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
+
+
 def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
     """A file's bytes, within the limit `max_bytes`, which holds before it is read.
 
     Raises:
         PhotoError: there is no such file, it cannot be read, is empty or too large.
     """
-    name = name or ("the picture" if isinstance(source, bytes) else Path(source).name or str(source))
+    name = name_of(source, name)
     if isinstance(source, bytes):
         data, size = source, len(source)
     else:
@@ -325,7 +333,7 @@ def encode_photo(
     kind = photo.format if suffix is None else format_of(suffix)
     if kind == "HEIF" and kind not in file_kinds.readable_formats():
         raise PhotoError("HEIC files are written with the package pillow-heif, which is missing; choose .avif")
-    size = raster.shape[1::-1] if isinstance(raster, np.ndarray) else raster.size
+    size = size_of(raster)
     if changed.shape != size[::-1]:
         raise ValueError(f"the edited photo is {size}, `changed` {changed.shape[::-1]}")
     mark = mark if changed.any() else None

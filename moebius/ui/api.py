@@ -18,7 +18,7 @@ import gradio as gr
 from moebius import compare, environment, registry, segment
 from moebius.config import SamplingConfig
 from moebius.photo import photo_file
-from moebius.ui import queue
+from moebius.ui import photo_files, queue
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import device
@@ -173,7 +173,7 @@ class Tools(Handlers):
         if not image:
             raise ValueError("a file is missing; give image: the photo")
         visitor = SimpleNamespace(session_hash=f"call-{uuid.uuid4().hex}")
-        photo = photo_file.open_photo(Path(image), Path(image).name)
+        photo = photo_files.open_photo(Path(image), Path(image).name)
         session = self._session(visitor)
         session.keep_photo(photo.data, photo.name, photo.size)
         return visitor, session, photo
@@ -183,7 +183,7 @@ class Tools(Handlers):
         if image and not mask_image:
             raise ValueError("a file is missing; give mask_image: white = repaint")
         visitor, session, photo = self._visitor(image)
-        session.keep_mask(photo_file.open_mask(Path(mask_image), photo.size))
+        session.keep_mask(photo_files.open_mask(Path(mask_image), photo.size))
         return visitor, session
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from moebius import registry
 from moebius.photo import photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor
+from moebius.ui import editor, photo_files
 from moebius.ui.html import without_folders
 from moebius.ui.session import Session, Sessions
 
@@ -43,7 +43,7 @@ class Handlers:
         session = self._session(request)
         if session.photo is None:
             raise ValueError("choose a photo first")
-        return session, photo_file.open_photo(session.photo, session.name)
+        return session, photo_files.open_photo(session.photo, session.name)
 
     def _painted(self, layers: list[str] | None, request: gr.Request) -> tuple[photo_file.Photo, np.ndarray]:
         """The photo and its hole, (H, W) bool, not empty.
@@ -61,7 +61,7 @@ class Handlers:
         """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
         if len(layers or ()) > MAX_LAYERS:
             raise ValueError(f"the mask has {len(layers)} layers; at most {MAX_LAYERS} are taken")
-        return editor.strokes([photo_file.open_photo(Path(layer)).raster for layer in layers or ()])
+        return editor.strokes([photo_files.open_photo(Path(layer)).raster for layer in layers or ()])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from moebius.photo import images, photo_file
 from moebius.photo.raster import Raster
-from moebius.ui import editor
+from moebius.ui import editor, photo_files
 
 BROWSER_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
 """Formats that browsers show; the slider gets the very files."""
@@ -33,7 +33,7 @@ def thumbnail(path: Path) -> str:
     """A small picture of a photo's file, made once beside it; returns its path."""
     stem = path.with_name(f"{path.stem}_small")
     made = next((one for one in path.parent.glob("*_small.*") if one.stem == stem.name), None)
-    return str(made) if made else save(editor.preview(photo_file.open_photo(path).raster, THUMBNAIL_SIDE), stem)
+    return str(made) if made else save(editor.preview(photo_files.open_photo(path).raster, THUMBNAIL_SIDE), stem)
 
 
 def save(picture: Image.Image, stem: Path) -> str:

@@ -16,9 +16,9 @@ from moebius.batch import run
 from moebius.batch.plan import BatchItem
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
-from moebius.photo import ai_mark, photo_file
+from moebius.photo import ai_mark
 from moebius.progress import Cancelled
-from moebius.ui import editor, queue
+from moebius.ui import editor, photo_files, queue
 from moebius.ui.batch import html
 from moebius.ui.batch.entry import Entry
 from moebius.ui.batch.photo_batch import MASKS_FOR, MaskFor, PhotoBatch
@@ -212,6 +212,7 @@ class BatchActions(Handlers):
             seed=batch.seed if card.seeded else None,
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,
+            files=photo_files.WORKER,
         )
         items = batch.items()
         if not any(item.mask for item in items):
@@ -283,18 +284,18 @@ class BatchActions(Handlers):
         """What is painted on another photo becomes the mask for all, where that photo has the size of the first."""
         if session.photo is None or batch.shared or batch.mask_for != "all" or session.size != first.size:
             return
-        photo = photo_file.open_photo(session.photo, session.name)
+        photo = photo_files.open_photo(session.photo, session.name)
         mask = editor.full_mask(self._strokes(layers), session.mask(), photo.size)
         batch.share(mask, photo.size, photo.orientation)
 
     def _opened(self, session: Session, batch: PhotoBatch, entry: Entry) -> tuple:
-        photo = photo_file.open_photo(batch.photos / entry.name, entry.name)
+        photo = photo_files.open_photo(batch.photos / entry.name, entry.name)
         session.keep_photo(photo.data, entry.name, photo.size)
         session.batch_photo = entry.name
         mask, why = batch.mask_of(entry)
         if mask:
             try:
-                session.keep_mask(photo_file.open_mask(mask, photo.size))
+                session.keep_mask(photo_files.open_mask(mask, photo.size))
             except ValueError as error:
                 why = str(error)
         if why and (mask or batch.shared and batch.mask_for == "all"):

@@ -22,6 +22,7 @@ from moebius.batch.tally import Tally
 from moebius.photo import filenames, mask_file, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
+from moebius.ui import photo_files
 from moebius.ui.batch import pairing
 from moebius.ui.batch.entry import Entry, Shared, is_mask, short_name
 from moebius.ui.batch.thumbnails import Thumbnails, small_picture
@@ -168,7 +169,7 @@ class PhotoBatch:
         try:
             if self._bytes + path.stat().st_size > max_bytes:
                 raise _PassedOver(f"all photos together may have {memory_size(max_bytes)} here")
-            return photo_file.open_photo(path, short_name(given))
+            return photo_files.open_photo(path, short_name(given))
         except (ValueError, OSError) as error:
             stem, suffix = filenames.safe_stem(given, MASK_ENDING), Path(given).suffix.lower()
             name = filenames.unique(stem, suffix if suffix in photo_file.suffixes() else "", self._taken())

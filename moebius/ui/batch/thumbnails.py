@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from moebius.photo import images, photo_file
-from moebius.ui import editor
+from moebius.ui import editor, photo_files
 
 SMALL = (320, 240)
 """Most width and height."""
@@ -44,7 +44,7 @@ class Thumbnails:
     def result(self, name: str, path: Path) -> str:
         """The small picture of a result's file; `name`: of its photo in the list."""
         made_of = (path, path.stat().st_mtime_ns)
-        return self._draw(name, made_of, lambda: small_picture(photo_file.open_photo(path)))
+        return self._draw(name, made_of, lambda: small_picture(photo_files.open_photo(path)))
 
     def photo(self, name: str, plain: Path | None, mask: Path | None) -> str:
         """The small picture of a photo, tinted where its mask is; `plain`: see `Entry`."""
@@ -76,7 +76,7 @@ class Thumbnails:
         key = (mask, mask.stat().st_mtime_ns, size)
         if key not in self._masks:
             try:
-                self._masks[key] = editor.shrink_mask(photo_file.open_mask(mask), size)
+                self._masks[key] = editor.shrink_mask(photo_files.open_mask(mask), size)
             except ValueError:
                 self._masks[key] = np.zeros(size[::-1], bool)
             while len(self._masks) > MAX_MASKS:

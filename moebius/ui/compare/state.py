@@ -15,6 +15,7 @@ from moebius.contact_sheet import make_sheet
 from moebius.files import write_atomic
 from moebius.photo import ai_mark, images, photo_file
 from moebius.photo.raster import Raster
+from moebius.ui import photo_files
 from moebius.ui.editor import SHOWN_SIDE, preview
 from moebius.ui.html import without_folders
 from moebius.ui.pictures import closeup_box, save, save_closeup, shown
@@ -91,7 +92,7 @@ class Comparison:
             self.reasons[name] = outcome.error or "no reason was given"
             return
         mark = ai_mark.chosen(outcome.card.learned)
-        encoded = photo_file.encode_photo(photo, outcome.fill.raster, outcome.fill.changed, mark=mark)
+        encoded = photo_files.encode_photo(photo, outcome.fill.raster, outcome.fill.changed, mark=mark)
         file = self.folder / f"{self.stem}_{name}{photo.suffix}"
         file.write_bytes(encoded.data)
         self.pictures[name] = self._picture(photo, outcome.fill.raster, file, (*outcome.fill.notes, *encoded.notes))

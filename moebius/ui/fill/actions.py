@@ -16,7 +16,7 @@ from moebius.fill import seeds
 from moebius.fill.scheduler import fill_photo
 from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor, queue, samples
+from moebius.ui import editor, photo_files, queue, samples
 from moebius.ui.fill import html
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors, session_key
 from moebius.ui.html import can_fetch_weights
@@ -58,7 +58,7 @@ class Actions(Handlers):
         if not upload or not upload.get("path"):
             return gr.skip(), gr.skip(), gr.skip()  # the webcam was opened, or the picture taken away
         path = Path(upload["path"])
-        photo = photo_file.open_photo(path, Path(upload.get("orig_name") or path).name)
+        photo = photo_files.open_photo(path, Path(upload.get("orig_name") or path).name)
         session = self._session(request)
         session.keep_photo(photo.data, photo.name, photo.size)
         return self._paint(session, photo)
@@ -67,8 +67,8 @@ class Actions(Handlers):
     def load_sample(self, index: int, request: gr.Request):
         """Take one of the samples, with its mask as a first layer."""
         sample = samples.load()[int(index)]
-        photo = photo_file.open_photo(sample.image)
-        mask = photo_file.open_mask(sample.mask, photo.size)
+        photo = photo_files.open_photo(sample.image)
+        mask = photo_files.open_mask(sample.mask, photo.size)
         session = self._session(request)
         session.keep_photo(photo.data, photo.name, photo.size)
         session.keep_mask(mask)
@@ -83,7 +83,7 @@ class Actions(Handlers):
         session, photo = self._photo(request)
         if path is None:
             raise ValueError("no mask came; choose a file")
-        session.keep_mask(photo_file.open_mask(Path(path), photo.size))
+        session.keep_mask(photo_files.open_mask(Path(path), photo.size))
         return self._value(session, photo)
 
     @plain_errors
@@ -101,7 +101,7 @@ class Actions(Handlers):
         if session.result is None:
             raise ValueError("there is no result yet; press Fill first")
         step = next((one for one in session.steps if one.path == session.result), None)
-        photo = photo_file.open_photo(session.result)
+        photo = photo_files.open_photo(session.result)
         if step is None:  # of a photo before this one
             session.keep_photo(photo.data, photo.name, photo.size)
         else:
@@ -115,7 +115,7 @@ class Actions(Handlers):
         if not 0 <= int(index) < len(session.steps):
             raise ValueError("that picture is not kept any more; choose another one")
         session.go_to(session.steps[int(index)])
-        return self._paint(session, photo_file.open_photo(session.photo, session.name))
+        return self._paint(session, photo_files.open_photo(session.photo, session.name))
 
     def pick_step(self, event: gr.SelectData, request: gr.Request):
         return self.go_to(event.index, request)
@@ -188,7 +188,7 @@ class Actions(Handlers):
         clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
         clock.skip()
         report(1.0, "Writing the file")
-        encoded = photo_file.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.learned))
+        encoded = photo_files.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.learned))
         path = session.keep_result(encoded.data, filled_name(photo))
         before, after = shown(session.photo, photo, photo.raster), shown(path, photo, filled.raster)
         clock.lap("writing")

@@ -10,9 +10,8 @@ import gradio as gr
 import numpy as np
 
 from moebius import environment, segment
-from moebius.photo import photo_file
 from moebius.progress import Cancelled
-from moebius.ui import editor, queue, zerogpu
+from moebius.ui import editor, photo_files, queue, zerogpu
 from moebius.ui.components import BUSY, IDLE
 from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
@@ -77,7 +76,7 @@ class SelectActions(Handlers):
         photo = (session.photo, file.st_mtime_ns, file.st_size, id(selector))
         if session.embedding is None or session.embedding[0] != photo:
             report(0.2, "Looking at the photo, once")
-            session.embedding = photo, selector.embed(photo_file.open_photo(session.photo, session.name).raster)
+            session.embedding = photo, selector.embed(photo_files.open_photo(session.photo, session.name).raster)
         self._recent = [one for one in self._recent if one() and one() is not session] + [weakref.ref(session)]
         while len(self._recent) > MAX_EMBEDDINGS:
             if oldest := self._recent.pop(0)():
