@@ -22,6 +22,7 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
+from moebius import environment
 from moebius.photo import png
 from moebius.photo.jpeg_segments import read_segments
 from moebius.photo.photo_file import PhotoError
@@ -211,6 +212,11 @@ def _damage_tags(data: bytearray, random_: random.Random) -> bytearray:
 # ---- the run ----
 
 
+def limit_pixels() -> None:
+    """A number in a header makes a picture of a hundred megapixels, which is right and slow."""
+    environment.MAX_PIXELS.set("1000000")
+
+
 def fault(worker: PhotoWorker, number: int, formats: tuple[str, ...] = ()) -> tuple[str, str]:
     """What became of a file: `refused`, `filled`, or a fault in words; and its format."""
     kind, data = damaged(number, formats)
@@ -251,6 +257,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--formats", default="", help="names, with commas; default: all")
     options = parser.parse_args()
+    limit_pixels()
     formats, worker = tuple(filter(None, options.formats.split(","))), PhotoWorker(_MAX_SECONDS)
     counts: Counter[str] = Counter()
     started, print_ = time.perf_counter(), sys.stdout.write

@@ -115,7 +115,7 @@ def _in_tiff(data: bytes, mark: str) -> bytes:
     (count,) = struct.unpack_from(count_format, data, layout.first)
     raw = {}
     for at in range(start, start + count * width, width):
-        raw[struct.unpack_from(layout.order + "H", data, at)[0]] = data[at : at + width]
+        raw.setdefault(struct.unpack_from(layout.order + "H", data, at)[0], data[at : at + width])  # as decoders do
     following = data[start + count * width :][: struct.calcsize(offset_format)]
     out = bytearray(data + b"\0" * (len(data) % 2))
     new = with_source_type(old, mark)

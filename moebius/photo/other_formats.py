@@ -63,7 +63,7 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
         options = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
         return _save(raster, kind, options | {"optimize": False}), ()
     if kind == "BMP":
-        return _save(raster, kind, {"dpi": info["dpi"]} if info.get("dpi") else {}), ()
+        return _save(raster, kind, _resolution(info)), ()
     options = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
     for key in {"exif", "xmp"} & options.keys():
         options[key] = hide_pictures(options[key], images.preview(raster))
@@ -104,7 +104,7 @@ def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[byt
         tags[tag] = replace(tags[tag], values=hide_pictures(tags[tag].values, preview))
     if compression not in _TIFF_COMPRESSIONS:
         notes.append(f"The TIFF's compression ({compression}) was replaced by a lossless one.")
-        compression = "tiff_adobe_deflate"
+        compression = "tiff_lzw"  # the one in TIFF 6.0 itself
     return tiff_tags.add_tags(_save(raster, "TIFF", {"compression": compression}), tags), tuple(notes)
 
 
@@ -135,7 +135,7 @@ def convert(
         if exif or profile:
             notes.append(f"{kind} files hold no EXIF data and no colour profile; these were left out.")
         notes += _iptc_note(resources, kind)
-        return _save(picture, kind, {"dpi": info["dpi"]} if kind == "BMP" and info.get("dpi") else {}), tuple(notes)
+        return _save(picture, kind, _resolution(info) if kind == "BMP" else {}), tuple(notes)
     options = {}
     colours = cicp.read_cicp(data, old, info)
     colours = None if colours is None or colours.is_srgb or _is_grey(picture) else colours
@@ -152,8 +152,7 @@ def convert(
         options["xmp"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))[1-8]", rb"\g<1>1", xmp)
     if kind not in ai_mark.IN_PLACE:
         notes.extend(_mark(options, mark))
-    if info.get("dpi"):
-        options["dpi"] = info["dpi"]
+    options |= _resolution(info)
     if isinstance(picture, np.ndarray):
         notes += _iptc_note(resources, kind)
         return _with_png_colours(png.new_png(picture, _png_chunks(options)), colours), tuple(notes)
@@ -183,6 +182,16 @@ def convert(
     elif kind != "JPEG":
         notes += _iptc_note(resources, kind)
     return new, tuple(notes)
+
+
+def _resolution(info: dict) -> dict:
+    """Pillow's option for dots per inch, where the file gives two sensible numbers."""
+    given = info.get("dpi")
+    try:
+        numbers = tuple(float(one) for one in given or ())
+    except (TypeError, ValueError, ZeroDivisionError):
+        return {}
+    return {"dpi": numbers} if len(numbers) == 2 and all(0 < one < 2**31 for one in numbers) else {}
 
 
 def _is_grey(picture: Image.Image | np.ndarray) -> bool:

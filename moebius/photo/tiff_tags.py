@@ -28,6 +28,8 @@ _METADATA = frozenset(
 _MAX_UNKNOWN_BYTES = 4096
 """A private tag of unknown meaning with more bytes than that may hold a picture."""
 _ASCII = 2
+_RESOLUTION = {282: 5, 283: 5, 296: 3}
+"""Tags that Pillow reads while it opens a JPEG, which fails where they have another type than these."""
 _WORD = {3: 2, 8: 2, 4: 4, 9: 4, 5: 4, 10: 4, 11: 4, 12: 8, 13: 4}
 """Bytes that are swapped together when the byte order changes; types that are not listed have single bytes."""
 
@@ -62,10 +64,14 @@ def picture_note(tag: int) -> str:
     return f"{what[0].upper()}{what[1:]} were left out: they would still show what was removed."
 
 
-def read_tags(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag], list[str]]:
+def read_tags(data: bytes, layout: Layout, at: int, above: tuple[int, ...] = ()) -> tuple[dict[int, Tag], list[str]]:
     """The tags of the directory at `at` that may be copied to another file, and notes on those that may not.
 
-    Tags of `STRUCTURE` and tags whose values lie outside the data are left aside.
+    Tags of `STRUCTURE`, tags whose values lie outside the data and a resolution of another type than TIFF's are left
+    aside.
+
+    Args:
+        above: offsets of the directories that this one lies in.
 
     Raises:
         ValueError: the directory does not lie within the data.
@@ -73,7 +79,7 @@ def read_tags(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag], lis
     tags, notes = {}, []
     for tag, entry in read_directory(data, layout, at)[0].items():
         size = entry.count * value_size(entry.kind)
-        if tag in STRUCTURE or entry.offset + size > len(data):
+        if tag in STRUCTURE or entry.offset + size > len(data) or _RESOLUTION.get(tag, entry.kind) != entry.kind:
             continue
         if holds_pictures(tag, entry):
             notes.append(picture_note(tag))
@@ -82,7 +88,7 @@ def read_tags(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Tag], lis
         if tag in _DIRECTORIES and size in (4, 8):
             where = int.from_bytes(values, "little" if layout.order == "<" else "big")
             try:
-                inner, more = read_tags(data, layout, where) if where != at else ({}, [])
+                inner, more = read_tags(data, layout, where, (*above, at)) if where not in (*above, at) else ({}, [])
             except ValueError:
                 continue
             tags[tag] = Tag(4, b"", layout.order, inner)

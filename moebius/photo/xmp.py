@@ -184,7 +184,9 @@ def _attribute(body: bytes, at: int, prefixes: set[str]) -> tuple[int, int]:
 
 def _attributes(body: bytes, at: int) -> Iterator[tuple[int, int]]:
     """(start, end) of each attribute of the start tag at `at`, the space before it included."""
-    at = _TAG_NAME.match(body, at).end()
+    if (tag := _TAG_NAME.match(body, at)) is None:  # the packet is in UTF-16, say
+        raise XmpError("the XMP data are not encoded as UTF-8")
+    at = tag.end()
     while found := _ATTRIBUTE.match(body, at):
         yield found.span()
         at = found.end()

@@ -220,3 +220,14 @@ def test_the_words_of_a_mark(monkeypatch):
     assert ai_mark.mark_of(learned=True).endswith("/compositeWithTrainedAlgorithmicMedia")
     assert ai_mark.mark_of(learned=False).endswith("/algorithmicallyEnhanced")
     assert f"{{{IPTC_EXT}}}" == "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
+
+
+def test_of_a_tag_that_a_tiff_has_twice_the_first_stays():
+    """Decoders take the first; the one of strips decides whether the picture can be read."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, picture(3, 64), photometric="rgb", rowsperstrip=16)
+    data = bytearray(out.getvalue())
+    resolution = data.index(struct.pack("<HHI", 296, 3, 1))
+    struct.pack_into("<HHII", data, resolution, 273, 3, 1, 1)
+    marked, _ = ai_mark.add(bytes(data), "TIFF", ai_mark.mark_of(True))
+    np.testing.assert_array_equal(np.asarray(photo_file.open_photo(marked).raster), picture(3, 64))

@@ -17,7 +17,8 @@ def test_undamaged_files_are_filled():
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_damaged_files_are_refused_in_words_or_filled(part):
+def test_damaged_files_are_refused_in_words_or_filled(part, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_MAX_PIXELS", "1000000")
     worker = PhotoWorker(20)
     results = {number: fuzz.fault(worker, number) for number in range(part, COUNT, 4)}
     worker.close()

@@ -106,3 +106,19 @@ def test_exif_data_that_are_too_long_for_a_jpeg_lose_their_longest_part():
     new = converted(out.getvalue(), ".jpg")
     assert new.notes == ("The EXIF data were too long for a JPEG: tag 37500 was left out.",)
     assert Image.open(io.BytesIO(new.data)).getexif()[305] == "kept"
+
+
+def test_a_resolution_of_another_type_goes_into_no_jpeg_which_pillow_could_not_open():
+    data = bytearray(tiff(resolution=(72, 72)))
+    at = data.index(struct.pack("<HHI", 282, 5, 1))
+    struct.pack_into("<H", data, at + 2, 7)
+    photo = open_photo(bytes(data))
+    result = encode_photo(photo, photo.raster, np.ones((48, 64), bool), ".jpg").data
+    assert open_photo(result).size == (64, 48) and ARTIST in result
+
+
+def test_directories_that_hold_each_other_are_read_once():
+    body = b"II*\0" + struct.pack("<I", 8)
+    body += struct.pack("<HHHIII", 1, 34665, 4, 1, 26, 0) + struct.pack("<HHHIII", 1, 34853, 4, 1, 8, 0)
+    tags = tiff_tags.read_exif(body)
+    assert tags[34665].directory[34853].directory == {}

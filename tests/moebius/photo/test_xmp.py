@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from moebius.photo.ai_mark import ALGORITHM, TRAINED
-from moebius.photo.xmp import IPTC_EXT, RDF, XmpError, with_source_type
+from moebius.photo.xmp import IPTC_EXT, RDF, XmpError, blank_descriptions, with_source_type
 
 FULL = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Some Tool 1.0">
@@ -89,3 +89,11 @@ def test_what_cannot_be_changed_safely_is_refused(packet, part):
         return
     with pytest.raises(XmpError, match=part):
         with_source_type(packet, TRAINED)
+
+
+def test_a_packet_in_utf_16_is_left_alone():
+    """As ExifTool's test photos have it; the parser counts other bytes than ours."""
+    packet = '<x:xmpmeta xmlns:x="adobe:ns:meta/" a="1"/>'.encode("utf-16-be")
+    assert blank_descriptions(packet) == packet
+    with pytest.raises(XmpError):
+        with_source_type(packet, "uri")
