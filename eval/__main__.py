@@ -1,4 +1,4 @@
-"""The command line: `python -m eval run | generate | score | time | report | sheet | validate-metrics | models`.
+"""The command line: `python -m eval run | generate | score | time | report | sheet | …`; `--help` names them all.
 
 Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C, and what was done is kept. Heavy
 imports stand inside the commands, so that help answers at once.
@@ -39,6 +39,7 @@ STEPS = {
 STARTING = ("run", "generate")
 """Steps that begin an evaluation; the others read what was asked for from its folder."""
 VALIDATE = "validate-metrics"
+FAITHFULNESS = "faithfulness"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -67,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m eval",
         description="Measure how well models fill holes: fills, scores, times and a report, each step resumable.",
     )
-    commands = parser.add_subparsers(dest="name", required=True, metavar=" | ".join((*STEPS, VALIDATE, "models")))
+    commands = parser.add_subparsers(
+        dest="name", required=True, metavar=" | ".join((*STEPS, VALIDATE, FAITHFULNESS, "models"))
+    )
     for name, text in STEPS.items():
         command = _command(commands, name, text)
         kept = "" if name in STARTING else " (default: as in the run before)"
@@ -82,6 +85,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_metrics(validation, " (default here: efficientnet-lite0)")
     validation.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cpu)")
     validation.set_defaults(command=_validate)
+    text = "what programs do to photo files beside the hole: pixels, metadata, previews"
+    files = _command(commands, FAITHFULNESS, text)
+    files.add_argument("--iopaint", type=Path, metavar="DIR", help="IOPaint's unpacked wheel, with loguru beside it")
+    files.set_defaults(command=_faithfulness)
     listing = commands.add_parser("models", help="names that --models takes")
     listing.set_defaults(command=_models)
     return parser
@@ -188,6 +195,16 @@ def _step(options: argparse.Namespace) -> int:
         print(*results, sep="\n")
     elif results and workers.first:
         _print_results(results, options.output)
+    return 0
+
+
+def _faithfulness(options: argparse.Namespace) -> int:
+    _quieten()
+    from eval.faithfulness.run import faithfulness
+    from moebius.report.faithfulness import table
+
+    shown = table(faithfulness(options.output, getattr(options, "iopaint", None)))
+    print(shown.text(), shown.note, sep="\n\n")
     return 0
 
 

@@ -49,7 +49,7 @@ def serve(address: Address, weights: Path | None = None) -> None:
         environment.MARK.set_default("1")
 
     from moebius.registry import LoadOptions
-    from moebius.ui import gradio_internals, zerogpu
+    from moebius.ui import gradio_internals, photo_files, zerogpu
     from moebius.ui.page import build_app, launch_options
 
     fetching = threading.Thread(target=_fetch_weights, daemon=True)
@@ -61,6 +61,7 @@ def serve(address: Address, weights: Path | None = None) -> None:
         zerogpu.start(LoadOptions(weights=weights))
     gradio_internals.keep_no_analytics()
     max_queue = environment.MAX_QUEUE.read() if address.max_queue is None else address.max_queue
+    photo_files.WORKER.start()
     page = build_app(weights).queue(max_size=max_queue)
     host = environment.GRADIO_SERVER_NAME.read() if address.host is None else address.host
     page.launch(server_name=host, server_port=address.port, share=address.share, **launch_options())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -18,12 +19,14 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from moebius import environment
 from moebius.files import packaged
+from moebius.report import faithfulness
 from moebius.report.results import main_table, suspicions
 from moebius.ui.html import without_folders
 
 log = logging.getLogger(__name__)
 
 SHIPPED = packaged("results")
+FILES = "faithfulness.json"
 LARGEST = 32 << 20
 NONE = (
     '<p class="about">No evaluation has been run yet. <code>python -m eval run --models classical,moebius --data '
@@ -54,13 +57,30 @@ def newest(folder: Path | None = None) -> Path | None:
 
 
 def report() -> str:
-    """The newest results as HTML; a file that cannot be read is named with the reason."""
+    """The newest results, and what programs do to files, as HTML; what cannot be read is named with the reason."""
     path = newest()
-    if path is None:
-        return NONE
+    shown = _shown(path, _models) if path else NONE
+    files = next((one for one in (environment.RESULTS.read() / FILES, SHIPPED / FILES) if one.is_file()), None)
+    return shown + (_shown(files, _files) if files else "")
+
+
+def _models(path: Path) -> str:
+    times = path.with_name("timing.json")
+    return as_html(_read(path), _read(times) if times.is_file() else None, _written(path))
+
+
+def _files(path: Path) -> str:
+    shown = faithfulness.table(_read(path))
+    return (
+        '<div class="results"><p class="about"><b>What happens to a photo file beside the hole</b></p>'
+        f'<div class="figures"><div class="wide" tabindex="0">{shown.html("Files")}</div></div>'
+        f'<p class="about">{escape(shown.note)} Made by <code>python -m eval faithfulness</code>.</p></div>'
+    )
+
+
+def _shown(path: Path, as_text: Callable[[Path], str]) -> str:
     try:
-        times = path.with_name("timing.json")
-        return as_html(_read(path), _read(times) if times.is_file() else None, _written(path))
+        return as_text(path)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         why = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
         log.warning("%s: %s", path, why)

@@ -98,3 +98,11 @@ def test_the_page_has_a_tab_with_the_shipped_results(server, browser):
         table = page.get_by_role("table", name="Results")
         table.wait_for()
         assert "The classical filler" in table.inner_text() and not page.locator("#photo").is_visible()
+
+
+def test_the_table_of_files_stands_below_the_newest_or_the_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    shown = results.report()
+    assert "What happens to a photo file beside the hole" in shown and "This project" in shown
+    (tmp_path / "faithfulness.json").write_text('{"schema": 9}')
+    assert "cannot be shown: the table of files has schema 9" in results.report()

@@ -1,0 +1,116 @@
+"""Programs that write the same fill into the same files: ours, and what people use."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from moebius.photo import images
+from moebius.photo.photo_file import encode_photo, open_photo
+
+Write = Callable[[Path, np.ndarray, np.ndarray, Path], None]
+"""From a photo file, the filled picture as shown, (H, W, 3) uint8, and the hole, (H, W) bool, to a file of that suffix.
+Raises any exception where the program cannot do it."""
+
+
+class NotHere(ValueError):
+    """A program that is not installed."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+    title: str
+    version: Callable[[], str]
+    """Raises NotHere."""
+    write: Write
+
+
+def _ours(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    photo = open_photo(path)
+    rgb = images.to_rgb(photo.raster)
+    rgb[hole] = filled[hole].astype(rgb.dtype) * (257 if rgb.dtype == np.uint16 else 1)
+    out.write_bytes(encode_photo(photo, images.put_back(photo.raster, rgb, hole), hole).data)
+
+
+def _opencv(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    import cv2
+
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise ValueError("cv2.imread gives None")
+    picture[hole] = filled[hole][:, ::-1]
+    if not cv2.imwrite(str(out), picture):
+        raise ValueError("cv2.imwrite gives False")
+
+
+def _pillow(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    with Image.open(path) as image:
+        picture = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    picture[hole] = filled[hole]
+    Image.fromarray(picture).save(out)
+
+
+def _magick(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    patch = out.with_suffix(".patch.png")
+    Image.fromarray(np.dstack([filled, hole.astype(np.uint8) * 255])).save(patch)
+    command = ["convert", str(path), "-auto-orient", str(patch), "-composite", str(out)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        patch.unlink()
+    if done.returncode or not out.is_file():
+        raise ValueError(done.stderr.strip() or "no file")
+
+
+def _iopaint(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    """Its server's way from the uploaded file to the answer (api.py, api_inpaint), with another fill."""
+    from iopaint.helper import concat_alpha_channel, decode_base64_to_image, pil_to_bytes
+
+    picture, alpha, infos, ext = decode_base64_to_image(base64.b64encode(path.read_bytes()).decode())
+    picture = picture.copy()
+    picture[hole] = filled[hole]
+    result = Image.fromarray(concat_alpha_channel(picture, alpha))
+    out.write_bytes(pil_to_bytes(result, ext=ext, quality=100, infos=infos))
+
+
+def _magick_version() -> str:
+    try:
+        text = subprocess.run(["convert", "--version"], capture_output=True, text=True).stdout
+    except OSError as error:
+        raise NotHere("ImageMagick's convert is not installed") from error
+    return re.search(r"ImageMagick (\S+)", text)[1]
+
+
+def _iopaint_version() -> str:
+    try:
+        import iopaint.helper  # noqa: F401
+    except ImportError as error:
+        raise NotHere(f"IOPaint is not installed ({error}); see --iopaint") from error
+    return "1.6.0"
+
+
+def tools(iopaint: Path | None = None) -> tuple[Tool, ...]:
+    """All programs; `iopaint`: a folder with its unpacked wheel and with loguru."""
+    if iopaint:
+        sys.path.append(str(iopaint))
+
+    def package(name: str) -> Callable[[], str]:
+        return lambda: importlib.metadata.version(name)
+
+    return (
+        Tool("ours", "This project", lambda: "", _ours),
+        Tool("opencv", "OpenCV script (imread, imwrite)", package("opencv-python-headless"), _opencv),
+        Tool("pillow", "Pillow script (open, convert, save)", package("pillow"), _pillow),
+        Tool("imagemagick", "ImageMagick (convert -composite)", _magick_version, _magick),
+        Tool("iopaint", "IOPaint's server", _iopaint_version, _iopaint),
+    )
