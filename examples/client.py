@@ -1,8 +1,8 @@
 """Fill a hole by a running page, from a script: `python examples/client.py photo.jpg mask.png -o filled.jpg`; or many
 photos, with masks named `IMG_1_mask.png` among them: `python examples/client.py --many photos/* -o filled.zip`.
 
-The page may run here (`python app.py`) or be a Space: `--page http://127.0.0.1:7860`, `--page user/space`. Needs
-`pip install gradio_client` and nothing of this repository.
+The page may run here (`python -m moebius serve`) or be a Space: `--page http://127.0.0.1:7860`, `--page user/space`.
+Needs `pip install gradio_client` and nothing of this repository.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import httpx
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 
 
 def fill(client: Client, photo: Path, mask: Path, **settings) -> Path:
@@ -40,11 +42,12 @@ def fill_many(client: Client, files: list[Path], model: str = "auto", **settings
 
     Raises:
         gradio_client.exceptions.AppError: the page refused, with its reason.
+        ValueError: no photo was filled.
     """
     client.predict([handle_file(file) for file in files], [], "each", api_name="/add_photos")
     said, _, archive = client.predict([], "each", model, **settings, api_name="/fill_photos")[:3]
     if not archive.get("value"):
-        raise SystemExit(f"nothing was filled: {said}")
+        raise ValueError(f"nothing was filled: {said}")
     return Path(archive["value"]), said
 
 
@@ -58,12 +61,20 @@ def main() -> int:
     options = parser.parse_args()
     if not options.many and len(options.files) != 2:
         parser.error(f"a photo and a mask are needed, got {len(options.files)} files; or say --many")
-    client = Client(options.page, verbose=False)
-    if options.many:
-        result, _ = fill_many(client, options.files, options.model)
-    else:
-        result = fill(client, *options.files, model=options.model)
-    shutil.copyfile(result, options.output)
+    if missing := [str(path) for path in options.files if not path.is_file()]:
+        parser.error(f"there is no file {', '.join(missing)}")
+    try:
+        client = Client(options.page, verbose=False)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        parser.error(f"no page answers at {options.page} ({error}); start one with python -m moebius serve")
+    try:
+        if options.many:
+            result, _ = fill_many(client, options.files, options.model)
+        else:
+            result = fill(client, *options.files, model=options.model)
+        shutil.copyfile(result, options.output)
+    except (AppError, OSError, ValueError, httpx.HTTPError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     sys.stdout.write(f"{options.output}\n")
     return 0
 

@@ -1,8 +1,8 @@
 """Moebius as a diffusers pipeline: `python examples/pipeline.py photo.jpg mask.png -o filled.png`.
 
 For this, and for scripts elsewhere, the package must be installed: `pip install .`.
-The pipeline takes whole pictures. For large photos take an `Inpainter` instead (`moebius.model_cache.acquire`), which
-fills a square around every hole and leaves all other pixels alone.
+The pipeline takes whole pictures. For large photos use `moebius.inpaint`, which fills a square around every
+hole and leaves all other pixels alone.
 """
 
 from __future__ import annotations
@@ -28,14 +28,21 @@ def main() -> int:
     parser.add_argument("--scheduler", default="ddim", help="ddim, dpm++, unipc or euler")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one picture each")
     options = parser.parse_args()
+    try:
+        fill(options)
+    except (ValueError, OSError) as error:  # a wrong mask, a missing file, no weights: one line with the reason
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    return 0
 
-    # 1. Load. The parts are diffusers': pipe.unet, pipe.vae, pipe.scheduler; swap, move or cast them as usual.
+
+def fill(options: argparse.Namespace) -> None:
+    # 1. The picture, and where to repaint it (white).
+    photo, mask = Image.open(options.photo).convert("RGB"), Image.open(options.mask).convert("L")
+
+    # 2. Load. The parts are diffusers': pipe.unet, pipe.vae, pipe.scheduler; swap, move or cast them as usual.
     pipe = MoebiusInpaintPipeline.from_published(options.weights, options.variant)
     pipe.scheduler = make_scheduler(options.scheduler)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-
-    # 2. The picture, and where to repaint it (white).
-    photo, mask = Image.open(options.photo).convert("RGB"), Image.open(options.mask).convert("L")
 
     # 3. One call a seed; a generator makes it repeatable.
     for seed in options.seeds:
@@ -54,7 +61,6 @@ def main() -> int:
 
     # 4. To keep it in diffusers' own layout: pipe.save_pretrained("folder"), and later
     #    MoebiusInpaintPipeline.from_pretrained("folder").
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,10 +3,17 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from tests.helpers.page_server import serve
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -33,3 +40,25 @@ def test_the_wheel_holds_one_package_and_its_data(wheel):
     here = (path for path in (ROOT / "moebius").rglob("*") if path.is_file() and path.suffix != ".pyc")
     assert {path.relative_to(ROOT).as_posix() for path in here} - names == set()
     assert "Provides-Extra: eval" in metadata and 'Requires-Dist: lpips==0.1.4; extra == "eval"' in metadata
+
+
+@pytest.mark.slow
+def test_an_installed_page_fills_a_sample(wheel, tmp_path):
+    """In an environment and a folder away from the checkout; only other people's packages come from this one."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=False)
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True)
+    packages = next(folder.glob("[Ll]ib/**/site-packages"))
+    (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"])
+    with serve(tmp_path, command=(str(python.with_name("moebius")), "serve"), start_in=tmp_path) as server:
+        client = Client(server.url, verbose=False, download_files=str(tmp_path / "got"))
+        assert "These figures come with the project" in client.predict(api_name="/results")
+        photo, mask = (packages / "moebius/samples" / name for name in ("images/astronaut.jpg", "masks/astronaut.png"))
+        filled = client.predict(
+            image=handle_file(photo), mask_image=handle_file(mask), model="classical", api_name="/inpaint"
+        )
+        with Image.open(filled) as after, Image.open(photo) as before, Image.open(mask) as hole:
+            changed = np.any(np.asarray(after) != np.asarray(before), axis=2)
+            assert changed[np.asarray(hole)[..., 3] == 255].mean() > 0.9 and changed.mean() < 0.5
