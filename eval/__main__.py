@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from eval.data.protocols import PROTOCOLS
 from eval.metrics.names import FEATURES, OFFLINE, PERCEPTUAL, REMOVAL
@@ -45,7 +46,7 @@ FAITHFULNESS = "faithfulness"
 class OneLineParser(argparse.ArgumentParser):
     """A mistake is one line on stderr, without the usage in front."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 

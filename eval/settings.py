@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eval import store
 from eval.contestants import Options
@@ -102,4 +103,5 @@ def load(out: Path) -> Settings:
     if not path.is_file():
         raise ValueError(f"{out} holds no evaluation; start with: python -m eval run --models … --data … -o {out}")
     kept = read_json(path)
-    return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    return Settings(**fields)

@@ -22,6 +22,7 @@ from eval.contestants import Contestant, resolve
 from eval.data.dataset import DataSet, scan
 from eval.folders import Folders
 from eval.report import render, sheets, summary
+from eval.score import Networks, Scores
 from eval.settings import Settings
 from eval.workers import Workers
 from moebius.files import read_json
@@ -178,10 +179,10 @@ class Evaluation:
         return dataset if self.workers.first else scan(request, cache_file, quiet=True)
 
     @cached_property
-    def _loaded_networks(self) -> score.Networks:
-        return score.Networks(self.settings.metrics, self.device)
+    def _loaded_networks(self) -> Networks:
+        return Networks(self.settings.metrics, self.device)
 
-    def _networks(self) -> score.Networks:
+    def _networks(self) -> Networks:
         """Of the metrics, loaded once, when they are first asked for."""
         return self._loaded_networks
 
@@ -194,7 +195,7 @@ class Evaluation:
         """The folder of every contestant's fills, which stands for its configuration."""
         return {contestant.name: self.folders.fills(contestant).name for contestant in self.contestants}
 
-    def _scores(self, contestant: Contestant) -> score.Scores | None:
+    def _scores(self, contestant: Contestant) -> Scores | None:
         """To be called on every process at once; None on all but the first."""
         return score.gather(self.folders.scores(contestant)[0], self.dataset, self.workers)
 
@@ -211,9 +212,7 @@ class Evaluation:
             for file in self.folders.pictures([contestant], image_ids)
         ]
 
-    def _figures(
-        self, contestant: Contestant, scores: score.Scores, real: summary.RealSet, compared_with: score.Scores
-    ) -> dict:
+    def _figures(self, contestant: Contestant, scores: Scores, real: summary.RealSet, compared_with: Scores) -> dict:
         """One contestant's part of the results."""
         rows = [row["composited"] for row in compared_with.rows]
         figures = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)

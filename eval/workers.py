@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from eval import store
 from moebius import environment
@@ -65,7 +66,7 @@ class Workers:
             while here and weight < PORTION_BYTES:
                 portion[here[0]] = (root / here[0]).read_bytes()
                 weight += len(portion[here.pop(0)])
-            gathered = [None] * self.size if self.first else None
+            gathered: list[Any] | None = [None] * self.size if self.first else None
             group.gather_object((portion, bool(here)), gathered, dst=0)
             more = False
             if self.first:

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import NoReturn
 
 from moebius import __version__
 from moebius.commands import (
@@ -50,7 +51,7 @@ COMMANDS = {
 class OneLineParser(argparse.ArgumentParser):
     """A mistake is one line on stderr, without the usage in front."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 

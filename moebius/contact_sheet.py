@@ -31,7 +31,9 @@ def make_sheet(photo: Raster, mask: np.ndarray, outcomes: Iterable[Outcome], foo
     outcomes = list(outcomes)
     before = images.to_rgb8(photo)  # (H, W, 3) uint8
     marked = drawing.outlined(before, mask, CELL_PX)
-    columns = [("Photo", ["the hole is outlined"], marked, drawing.close_up(before, mask))]
+    columns: list[tuple[str, list[str], np.ndarray | str | None, np.ndarray | None]] = [
+        ("Photo", ["the hole is outlined"], marked, drawing.close_up(before, mask))
+    ]
     for outcome, row in zip(outcomes, table(outcomes), strict=True):
         if outcome.fill is None:
             columns.append((outcome.card.title, ["cannot run here"], outcome.error, None))

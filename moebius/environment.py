@@ -69,7 +69,7 @@ class Variable(Generic[T]):
 # ---- kinds ----
 
 
-def _whole(name: str, default: int, purpose: str, least: int = 1, **more: str) -> Variable[int]:
+def _whole(name: str, default: int, purpose: str, least: int = 1, **more: Any) -> Variable[int]:
     """A whole number from `least`; 1_000 is taken as well."""
 
     def parse(text: str) -> int:
@@ -81,7 +81,7 @@ def _whole(name: str, default: int, purpose: str, least: int = 1, **more: str) -
     return Variable(name=name, parse=parse, allowed=allowed, default=default, purpose=purpose, **more)
 
 
-def _seconds(name: str, purpose: str, **more: str) -> Variable[float]:
+def _seconds(name: str, purpose: str, **more: Any) -> Variable[float]:
     def parse(text: str) -> float:
         if not (seconds := float(text)) > 0:  # not even NaN passes
             raise ValueError
@@ -91,7 +91,7 @@ def _seconds(name: str, purpose: str, **more: str) -> Variable[float]:
     return Variable(name=name, parse=parse, allowed=allowed, default=math.inf, purpose=purpose, **more)
 
 
-def _switch(name: str, purpose: str, **more: str) -> Variable[bool]:
+def _switch(name: str, purpose: str, **more: Any) -> Variable[bool]:
     parse = {"1": True, "0": False}.__getitem__
     return Variable(
         name=name, parse=parse, allowed="1 or 0", default=False, purpose=purpose, **{"default_text": "0"} | more
@@ -106,7 +106,7 @@ def _folder(name: str, purpose: str, default_text: str, **more: Any) -> Variable
     return Variable(name=name, parse=parse, purpose=purpose, **facts)
 
 
-def _text(name: str, default: str, purpose: str, **more: str) -> Variable[str]:
+def _text(name: str, default: str, purpose: str, **more: Any) -> Variable[str]:
     return Variable(name=name, parse=str, allowed="a text", default=default, purpose=purpose, **more)
 
 

@@ -315,7 +315,8 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
                 token_ids = both if guided else both[shape[0] :]  # (2B or B, 10)
                 eps = self.unet(sample, moments[step], token_ids, return_dict=False)[0].float()
                 if guided:
-                    eps = guide(*eps.chunk(2), settings.guidance_scale)
+                    eps_foreground, eps_background = eps.chunk(2)
+                    eps = guide(eps_foreground, eps_background, settings.guidance_scale)
                 latents = self.scheduler.step(eps, timestep, latents, return_dict=False)[0]
                 if callback is not None:
                     tensors = {"latents": latents} if "latents" in callback_inputs else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from moebius.fill import geometry
 from moebius.photo import images
 
-Pictures = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray]
+Pictures: TypeAlias = Image.Image | np.ndarray | Tensor | Sequence[Image.Image | np.ndarray]
 
 
 def pictures_of(image: Pictures) -> list[np.ndarray]:
@@ -27,7 +28,7 @@ def pictures_of(image: Pictures) -> list[np.ndarray]:
                 f"image as a tensor must be in [0, 1], got [{image.min().item():.3g}, {image.max().item():.3g}]"
             )
         return list((image.float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    pictures = list(image) if isinstance(image, list | tuple) else [image]
+    pictures: list[Image.Image | np.ndarray] = list(image) if isinstance(image, list | tuple) else [image]
     if isinstance(image, np.ndarray) and image.ndim == 4:
         pictures = list(image)
     for picture in pictures:
@@ -46,7 +47,7 @@ def masks_of(mask_image: Pictures) -> list[np.ndarray]:
                 f"mask_image as a tensor must be (B, 1, H, W) in [0, 1], got shape {tuple(mask_image.shape)}"
             )
         return list((mask_image[:, 0] >= 0.5).cpu().numpy())
-    masks = list(mask_image) if isinstance(mask_image, list | tuple) else [mask_image]
+    masks: list[Image.Image | np.ndarray] = list(mask_image) if isinstance(mask_image, list | tuple) else [mask_image]
     if isinstance(mask_image, np.ndarray) and mask_image.ndim == 3:
         masks = list(mask_image)
     return [images.mask_array(mask) for mask in masks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ Read = TypeVar("Read")
 
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item], Read], depth: int | Callable[[], int], workers: int
-) -> Iterator[tuple[Item, Read]]:
+) -> Generator[tuple[Item, Read], None, None]:
     """Pairs (item, read(item)), in the order of `items`.
 
     What `read` raises comes in its item's turn and ends the iteration. When the iteration ends or is closed, reads that

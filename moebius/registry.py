@@ -187,9 +187,9 @@ MODELS = {
             download_bytes=catalog.FLUX.download_bytes,
             license="FLUX.1 [dev] Non-Commercial License",
             notice="Non-commercial use only; its pictures may not be used to train a model that competes with it; "
-            f"its pictures are AI-generated and must be called so. Licence: {catalog.FLUX.license_page}",
+            f"its pictures are AI-generated and must be labelled as such. Licence: {catalog.FLUX.license_page}",
             source=f"{catalog.FLUX.license_page} (gated: accept the licence there)",
-            packages=("torch", "diffusers", "transformers", "accelerate"),
+            packages=("torch", "diffusers", "transformers", "accelerate", "sentencepiece"),
             defaults=FLUX_FILL_DEFAULTS,
             reads_prompt=True,
             has_plans=True,
@@ -220,7 +220,7 @@ MODELS = {
         ),
         ModelCard(
             name="classical",
-            title="The classical filler",
+            title="PatchMatch",
             license="MIT (PyPatchMatch)",
             source="https://github.com/mauwii/PyPatchMatch (Barnes et al. 2009)",
             packages=("patchmatch",),

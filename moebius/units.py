@@ -1,4 +1,4 @@
-"""Seconds and bytes in words for people: one way for page, command line and evaluation."""
+"""Seconds, bytes and counts in words for people: one way for page, command line and evaluation."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def file_size(count: float) -> str:
 def memory_size(count: float) -> str:
     """Bytes of memory or of a limit, in powers of 1024: 200 KiB, 1.5 MiB, 256 MiB, 4 GiB."""
     return _scaled(count, 1024, ("KiB", "MiB", "GiB"))
+
+
+def counted(count: int, noun: str) -> str:
+    """1 photo, 2 photos, 1,200 photos."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _scaled(count: float, base: int, units: tuple[str, ...]) -> str:

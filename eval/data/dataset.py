@@ -110,8 +110,8 @@ def resolved(request: Request) -> Request:
     if protocol := request.protocol:
         if not request.folder:
             raise ValueError(f"{request.data} needs --folder DIR with its pictures; get them: {protocol.source}")
-        chosen = {"masks": request.masks or protocol.masks, "size": request.size or protocol.side}
-        return dataclasses.replace(request, **chosen)
+        masks_spec, size = request.masks or protocol.masks, request.size or protocol.side
+        return dataclasses.replace(request, masks=masks_spec, size=size)
     if not Path(request.data).exists():
         raise ValueError(f"--data {request.data!r} is no folder, list file or protocol ({', '.join(PROTOCOLS)})")
     if request.folder:
@@ -141,7 +141,8 @@ def scan(request: Request, cache: Path | None = None, quiet: bool = False) -> Da
     ids = [candidate[0] for candidate in found]
     if twice := next((image_id for image_id, after in zip(ids, ids[1:], strict=False) if image_id == after), None):
         raise ValueError(f"two pictures are named {twice!r} (with other suffixes); fills are named by picture")
-    samples, problems = [], []
+    samples: list[Sample] = []
+    problems = []
     with ThreadPoolExecutor(4) as pool, counter(len(found), "Reading pictures", quiet=quiet) as progress:
         for (image_id, group, path, _, _), result in zip(
             found, pool.map(lambda candidate: _examine(request, *candidate), found), strict=True

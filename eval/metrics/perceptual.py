@@ -54,7 +54,7 @@ class Lpips(Perceptual):
     def __call__(self, fill: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         a, b = (_bytes(picture).to(self.device).float() / 127.5 - 1 for picture in (fill, truth))  # [-1, 1]
         with torch.inference_mode():
-            outputs = []
+            outputs: list[list[Tensor]] = []
             try:  # the backbone, which is nearly all of the work, is run once for picture and map
                 self.model.net = _Recording(self._backbone, outputs)
                 self.model.spatial = False

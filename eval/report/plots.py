@@ -75,8 +75,8 @@ def lines(title: str, x_title: str, y_title: str, names: list[str], series: dict
             body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{tint}"/>')
         body.append(f'<polyline points="{" ".join(corners)}" fill="none" stroke="{tint}" stroke-width="1.8"/>')
         column, row = index % LEGEND_COLUMNS, index // LEGEND_COLUMNS
-        place = f'x="{LEFT + 10 + column * 160}" y="{TOP + 12 + 15 * row}"'
-        body.append(f'<text {place} fill="{tint}">{escape(name)}</text>')
+        corner = f'x="{LEFT + 10 + column * 160}" y="{TOP + 12 + 15 * row}"'
+        body.append(f'<text {corner} fill="{tint}">{escape(name)}</text>')
     return frame.svg(title, x_title, y_title, body)
 
 

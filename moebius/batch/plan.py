@@ -79,7 +79,7 @@ def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
     Args:
         aside: resolved paths of files and folders to pass over.
     """
-    found = []
+    found: list[Path] = []
     for where, folders, files in os.walk(folder):
         here = Path(where)
         below = (here / name for name in folders)

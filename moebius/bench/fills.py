@@ -24,7 +24,7 @@ def measure(inpainter: Inpainter, steps: int | None = None) -> dict[str, Any]:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
     mask = np.zeros((side, side), bool)
     mask[side // 4 : side // 2, side // 4 : side // 2] = True
-    device = inpainter.facts()["device"]
+    device = str(inpainter.facts()["device"])
 
     def fill(config: SamplingConfig) -> tuple[float, float | None]:
         devices.synchronize(device)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from moebius import devices, environment, registry
 from moebius.commands import arguments, inpaint
-from moebius.units import duration
+from moebius.units import counted, duration
 from moebius.weights import WeightsError, locate
 
 SEED = 0
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> dict:
                 terminal(tally.share, f"{tally.place} of {tally.total} photos, {tally.left()}")
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
-                f"cancelled; {tally.done} photos were filled, and the same command goes on from there"
+                f"cancelled; {counted(tally.done, 'photo')} filled; the same command resumes"
             ) from stop
         report = {
             "output": str(out),
@@ -126,15 +126,16 @@ def describe(report: dict) -> str:
         return "\n".join([*lines, f"{counts}, {len(report['would_fail'])} would fail; nothing was written"])
     seconds = report["seconds"]
     each = f", {duration(seconds['filling'] / report['filled'])} each" if report["filled"] else ""
+    title = registry.card(report["model"]).title
     lines = [
-        f"{report['output']}: {report['filled']} photos filled by {registry.card(report['model']).title}{each}, "
+        f"{report['output']}: {counted(report['filled'], 'photo')} filled by {title}{each}, "
         f"{report['finished_before']} finished before, {len(report['failed'])} failed",
         report["reason"],
         *report["notes"],
         *(f"{row['photo']} failed: {row['error']}" for row in report["failed"]),
     ]
     if report["photo_notes"]:
-        lines.append(f"Notes on {len(report['photo_notes'])} photos stand in {report['output']}/{report['report']}.")
+        lines.append(f"Notes on {counted(len(report['photo_notes']), 'photo')}: {report['output']}/{report['report']}")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from moebius.weights import WeightsError, catalog, hub, locate
 
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
+    from moebius.inpainters.diffusion import DenoiserInpainter
     from moebius.progress import Progress
 
 AUTOENCODER_PARAMETERS = 84_000_000
@@ -50,10 +51,15 @@ class Availability:
     """Where its weights are, or where they come from."""
 
 
+_DISTRIBUTIONS = {"patchmatch": "pypatchmatch"}
+"""What is installed by another name than it is imported by."""
+
+
 def missing(packages: tuple[str, ...]) -> str:
     """Which of these packages cannot be imported, as a sentence; empty: all can."""
     absent = [package for package in packages if find_spec(package) is None]
-    return f"not installed: {', '.join(absent)} (pip install -r requirements.txt)" if absent else ""
+    names = [_DISTRIBUTIONS.get(package, package) for package in absent]
+    return f"not installed: {', '.join(names)} (pip install {' '.join(names)})" if absent else ""
 
 
 # ---- student, PixelHacker ----
@@ -85,7 +91,7 @@ def fetch_denoiser(network: str, options: LoadOptions, progress: Progress) -> st
     return hub.fetch(options.variant, progress, network=network).where
 
 
-def load_denoiser(network: str, options: LoadOptions, progress: Progress) -> Inpainter:
+def load_denoiser(network: str, options: LoadOptions, progress: Progress) -> DenoiserInpainter:
     try:
         files = locate.locate(options.variant, options.weights, network=network)
     except WeightsError:

@@ -62,7 +62,7 @@ def guess(data: bytes) -> str:
             what = (
                 "a damaged HEIC photo"
                 if "HEIF" in readable_formats()
-                else "a HEIC photo, for which pillow-heif is missing"
+                else "a HEIC photo, which needs pillow-heif (pip install pillow-heif)"
             )
             return f"is {what}"
         return "is a damaged AVIF photo" if data[8:12] in (b"avif", b"avis") else "is a video"
@@ -73,4 +73,4 @@ def guess(data: bytes) -> str:
             return f"begins like a {kind}, but it is damaged, cut off or of a rare kind"
     if len(data) > 16 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:64]):
         return "is text"
-    return "is no picture that can be recognised, or its beginning is damaged"
+    return "is not an image that can be read here, or its beginning is damaged"

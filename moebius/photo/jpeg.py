@@ -51,7 +51,7 @@ def encode_jpeg(
         why = why or "damaged or unusual data"
         new = _encode_anew(complete or data, picture)
         header = [s for s in header if s.marker != APP14] + [s for s in new if s.marker == APP14]
-        notes.append(f"The whole JPEG was compressed anew with the same tables, because of its {why}.")
+        notes.append(f"The whole JPEG was compressed again with the same tables, because of its {why}.")
     return join_segments(header + [s for s in new if not s.is_metadata]), tuple(notes)
 
 

@@ -73,7 +73,7 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     colours = cicp.read_cicp(data, kind, info) if kind == "AVIF" else None  # a HEIC's go their own way, below
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
-    notes = (f"{kind} cannot be edited in part: the whole photo was compressed anew, at high quality.", *notes)
+    notes = (f"{kind} cannot be edited in part: the whole photo was compressed again, at high quality.", *notes)
     encoding = _LOSSY[kind]
     if kind == "HEIF":
         encoding = encoding | {key: info[key] for key in ("chroma", "nclx_profile") if key in info}

@@ -217,7 +217,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise PhotoError(f"{name} is too large: {error}") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise PhotoError(
-            f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it anew"
+            f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it again"
         ) from error
     return image
 

@@ -9,6 +9,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from moebius.photo.raster import bounding_box
 
 INK, PALE, PAPER, PANEL = (24, 24, 28), (96, 96, 104), (255, 255, 255), (232, 232, 236)
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 MARK = (226, 30, 90)
 """Outline in full-size copies."""
 LIGHT, HALO = (255, 255, 255), (190, 0, 90)
@@ -85,9 +88,7 @@ def paste_scaled(sheet: Image.Image, photo: np.ndarray, box: tuple[int, int, int
     sheet.paste(scaled, (x + (width - size[0]) // 2, y + (height - size[1]) // 2))
 
 
-def panel(
-    pen: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int], font: ImageFont.FreeTypeFont, line_px: int
-) -> None:
+def panel(pen: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int], font: Font, line_px: int) -> None:
     """A grey panel with a text on it in a box (x, y, width, height); what has no room is left out."""
     x, y, width, height = box
     pen.rectangle((x, y, x + width - 1, y + height - 1), PANEL)
@@ -130,7 +131,7 @@ def grid(title: str, columns: Sequence[str], entries: Sequence[Entry]) -> Image.
     return sheet
 
 
-def fitting(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
+def fitting(text: str, font: Font, width_px: int) -> str:
     """`text`, its beginning left out where it would be wider: the figures are at its end."""
     if font.getlength(text) <= width_px:
         return text

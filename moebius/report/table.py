@@ -82,11 +82,11 @@ def figure(value: float | str | None, digits: int = 4) -> str:
     Args:
         value: a number, also one written as text, as an infinity is in JSON.
     """
-    if value is None or math.isnan(value := float(value)):
+    if value is None or math.isnan(number := float(value)):
         return NONE
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}" if abs(value) < 10 else f"{value:.2f}"
+    if math.isinf(number):
+        return "∞" if number > 0 else "-∞"
+    return f"{number:.{digits}f}" if abs(number) < 10 else f"{number:.2f}"
 
 
 def interval(values: dict | None, digits: int = 4) -> str:

@@ -172,7 +172,7 @@ def run(
             if ending or due:
                 state = trainee.state()
                 if main:
-                    facts = {"smooth": vars(smooth), "config": plain(config), "metrics": last}
+                    facts: dict[str, Any] = {"smooth": vars(smooth), "config": plain(config), "metrics": last}
                     facts |= {"seconds": before + time.monotonic() - started, "device": device}
                     whole = {"trainee": state, "random": checkpoints.random_state()}
                     checkpoint = checkpoints.save(folder, step, whole, facts, settings.keep)
@@ -265,7 +265,8 @@ class _signals:
     """Ctrl-C and SIGTERM end the run after the current step, with a checkpoint; a second one ends it at once."""
 
     def __enter__(self) -> threading.Event:
-        self.event, self.before = threading.Event(), {}
+        self.event = threading.Event()
+        self.before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.before[number] = signal.signal(number, self._stop)

@@ -59,9 +59,10 @@ class Handlers:
 
     def _strokes(self, layers: list[str] | None) -> np.ndarray | None:
         """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
-        if len(layers or ()) > MAX_LAYERS:
+        layers = layers or []
+        if len(layers) > MAX_LAYERS:
             raise ValueError(f"the mask has {len(layers)} layers; at most {MAX_LAYERS} are taken")
-        return editor.strokes([photo_files.open_photo(Path(layer)).raster for layer in layers or ()])
+        return editor.strokes([photo_files.open_photo(Path(layer)).raster for layer in layers])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)

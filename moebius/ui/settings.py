@@ -85,7 +85,7 @@ def fill_settings() -> SettingsPanel:
     """Of the Fill and Many photos tabs."""
     own = registry.reference().defaults
     with gr.Accordion("Settings", open=False, elem_id="settings"):
-        gr.HTML("<p class='about'>The classical filler uses only the last one.</p>", padding=False)
+        gr.HTML("<p class='about'>PatchMatch uses only the last one.</p>", padding=False)
         prompt, plan = _flux([])
         variant, recipe, scheduler = _network()
         with gr.Row():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moebius.files import read_json
 from moebius.weights import WeightsError, first_line
@@ -146,7 +146,7 @@ def _read_pickle(path: Path) -> State:
 
 
 def _load(
-    kind: type,
+    kind: Any,
     config: dict,
     path: Path,
     convert: Callable[[State], dict[str, torch.Tensor]],

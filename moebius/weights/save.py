@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moebius.files import replacing, replacing_folder
 from moebius.progress import Progress, no_progress
@@ -65,7 +65,7 @@ def save(
             _link_equal(folder / "vae", shared / "vae")
         progress(0.7, "Hashing")
         written = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        manifest = {
+        manifest: dict[str, Any] = {
             "variant": files.variant,
             "sources": _sources(files),
             "files": {path.relative_to(folder).as_posix(): hash_and_size(path) for path in written},

@@ -72,7 +72,7 @@ def test_weights_that_were_asked_for_are_never_replaced_by_another_model(tmp_pat
 
 def test_a_model_by_name_is_that_model():
     card, reason = resolve("classical", LoadOptions())
-    assert card.name == "classical" and reason == "The classical filler was asked for."
+    assert card.name == "classical" and reason == "PatchMatch was asked for."
     with pytest.raises(ValueError, match="unknown model 'lama'; choose from auto, moebius, pixelhacker, flux-fill"):
         resolve("lama", LoadOptions())
     with pytest.raises(ValueError, match="unknown variant"):
@@ -84,7 +84,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(MODELS, "classical", card)
     state = MODELS["classical"].availability(LoadOptions())
     assert not state.can_run and "no_such_package" in state.reason
-    with pytest.raises(ValueError, match="Moebius cannot run here: .*The classical filler cannot run here"):
+    with pytest.raises(ValueError, match="Moebius cannot run here: .*PatchMatch cannot run here"):
         resolve("auto", LoadOptions())
 
 

@@ -51,3 +51,8 @@ def test_file_sizes(count, text):
 )
 def test_sizes_of_memory_and_limits(count, text):
     assert units.memory_size(count) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos"), (1200, "1,200 photos")])
+def test_counts(count, text):
+    assert units.counted(count, "photo") == text

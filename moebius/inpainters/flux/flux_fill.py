@@ -46,7 +46,8 @@ class FluxFillInpainter(Inpainter):
         progress: Progress = lambda share, text: None,
     ):
         self._load, self._prompts, self._plans = load, prompts, list(plans)
-        self._device, self._where, self._remarks = device, where, []
+        self._device, self._where = device, where
+        self._remarks: list[str] = []
         progress(0.0, "Reading the prompt")
         prompts(REMOVAL_PROMPT)  # while the GPU is empty
         self.pipeline: FluxFillPipeline | None = None
@@ -80,7 +81,12 @@ class FluxFillInpainter(Inpainter):
 
     def facts(self) -> dict[str, str | int | None]:
         kind = str(self.pipeline.transformer.dtype).removeprefix("torch.")
-        facts = {"weights": self._where, "device": self._device, "dtype": kind, "plan": self.plan.name}
+        facts: dict[str, str | int | None] = {
+            "weights": self._where,
+            "device": self._device,
+            "dtype": kind,
+            "plan": self.plan.name,
+        }
         if self.plan.storage in ("bf16", "fp8"):  # packed numbers cannot be counted
             facts["parameters"] = sum(parameter.numel() for parameter in self.pipeline.transformer.parameters())
         return facts

@@ -24,14 +24,14 @@ def folder(options: LoadOptions) -> Path | None:
 
 def availability(options: LoadOptions) -> Availability:
     try:
-        files = locate.locate(weights=options.weights, network=catalog.FLUX.name)
+        files = locate.locate(weights=options.weights, network="flux-fill")
     except WeightsError as error:
         return Availability(can_run=False, reason=str(error), weights=f"{catalog.FLUX.repo} on huggingface.co")
     return Availability(can_run=True, reason="its weights are here", weights=files.where)
 
 
 def fetch(options: LoadOptions, progress: Progress) -> str:
-    return hub.fetch(progress=progress, network=catalog.FLUX.name).where
+    return hub.fetch(progress=progress, network="flux-fill").where
 
 
 def load(options: LoadOptions, progress: Progress) -> Inpainter:
@@ -44,11 +44,11 @@ def load(options: LoadOptions, progress: Progress) -> Inpainter:
     if options.plan is not None and options.plan not in memory_plans.PLANS:
         raise ValueError(f"unknown plan {options.plan!r}; choose from {', '.join(memory_plans.PLANS)}")
     try:
-        files = locate.locate(weights=options.weights, network=catalog.FLUX.name)
+        files = locate.locate(weights=options.weights, network="flux-fill")
     except WeightsError:
         if not options.allow_download or folder(options):
             raise
-        files = hub.fetch(progress=progress, network=catalog.FLUX.name)
+        files = hub.fetch(progress=progress, network="flux-fill")
     device = options.device or devices.best_device()
     devices.check_device(device)
     plans = memory_plans.choose(
@@ -67,7 +67,7 @@ def load(options: LoadOptions, progress: Progress) -> Inpainter:
 def needs(options: LoadOptions, total: Memory) -> Memory:
     """Of the best plan that would fit with nothing else loaded."""
     try:
-        files = locate.locate(weights=options.weights, network=catalog.FLUX.name)
+        files = locate.locate(weights=options.weights, network="flux-fill")
     except WeightsError:  # still to be downloaded
         transformer_bytes, gguf_bytes = catalog.FLUX_TRANSFORMER_BYTES, 0
     else:

@@ -155,12 +155,12 @@ class FusedMoebiusUNet(nn.Module):
         """What every step computes: x (b, h, w, in), time (B or 1, sum of widths) and the constants of
         every Interactive-λ for B conditions -> (B, 4, h, w), and the stages' outputs."""
         batch = len(constants[0].values)
-        times, constants = iter(time.split(self.time_widths, dim=-1)), iter(constants)
+        times, each = iter(time.split(self.time_widths, dim=-1)), iter(constants)
         x = self.conv_in(x)
         skips, outputs = [repeated(x, batch)], []
         for stage in self.down_blocks:
             for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
-                x = attention(resnet(x, next(times)[: x.shape[0]]), next(constants))
+                x = attention(resnet(x, next(times)[: x.shape[0]]), next(each))
                 skips.append(x)
             if stage.step is not None:
                 x = stage.step(x)
@@ -168,7 +168,7 @@ class FusedMoebiusUNet(nn.Module):
             outputs.append(x.permute(0, 3, 1, 2))
         for stage in self.up_blocks:
             for resnet, attention in zip(stage.resnets, stage.attentions, strict=True):
-                x = attention(resnet(torch.cat([x, skips.pop()], dim=-1), next(times)), next(constants))
+                x = attention(resnet(torch.cat([x, skips.pop()], dim=-1), next(times)), next(each))
             if stage.step is not None:
                 x = stage.step(x)
             outputs.append(x.permute(0, 3, 1, 2))

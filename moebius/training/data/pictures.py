@@ -132,7 +132,8 @@ class Reader:
 
     def __init__(self, short: int, gib: float):
         """short: side in pixels that the short side is shrunk to, if it is longer. gib: memory for what is kept."""
-        self.short, self.room, self.kept = short, int(gib * 2**30), {}
+        self.short, self.room = short, int(gib * 2**30)
+        self.kept: dict[Path, np.ndarray] = {}
 
     def __call__(self, path: Path) -> np.ndarray:
         """The colours as shown, (H, W, 3) uint8, not to be written to. Raises photos.PhotoError."""

@@ -9,7 +9,7 @@ from moebius.photo import photo_file
 from moebius.ui.batch.entry import Entry
 from moebius.ui.batch.photo_batch import PhotoBatch, why_missing
 from moebius.ui.html import without_folders
-from moebius.units import memory_size
+from moebius.units import counted, memory_size
 
 STEPS = """
 <ol class="steps"><li><b>Drop your photos</b><span>Masks too, if you have them: IMG_1_mask.png for IMG_1.jpg, white =
@@ -43,7 +43,7 @@ def heading(batch: PhotoBatch, model_line: str = "") -> str:
     tally = batch.tally
     if tally is None or (not batch.running and all(entry.outcome is None for entry in listed)):
         ready = sum(batch.mask_of(entry)[0] is not None for entry in listed)
-        text = f"<b>{_photos(len(listed))}</b>, {'all' if ready == len(listed) else ready} with a mask."
+        text = f"<b>{counted(len(listed), 'photo')}</b>, {'all' if ready == len(listed) else ready} with a mask."
         if ready < len(listed):
             text += " Click one to paint on it."
         missing = [entry for entry in listed if entry.refused]
@@ -52,7 +52,7 @@ def heading(batch: PhotoBatch, model_line: str = "") -> str:
         missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
     else:
         filled = len(batch.results())
-        text = f"<b>{filled} of {_photos(len(listed))} filled.</b>"
+        text = f"<b>{filled} of {counted(len(listed), 'photo')} filled.</b>"
         if tally.place < tally.total:
             text += " Stopped; Fill all resumes with the rest."
         elif tally.finished:
@@ -83,7 +83,3 @@ def _state(batch: PhotoBatch, entry: Entry) -> str:
 def _reason(entry: Entry) -> str:
     text = without_folders(entry.refused or why_missing(entry))
     return text if text.startswith(entry.name) else f"{entry.name}: {text}"
-
-
-def _photos(count: int) -> str:
-    return f"{count:,} photo{'' if count == 1 else 's'}"

@@ -98,7 +98,7 @@ def _way(card: registry.ModelCard, options: registry.LoadOptions) -> str:
 def measured(rows: Iterable[dict]) -> str:
     """The table of a comparison. `rows`: of `compare.table`."""
     head = ("Model", "Seconds", "Steps", "ms a step", "Parameters", "Peak memory", "× student", "Seconds to load")
-    body = []
+    body: list[tuple[str | None, ...]] = []
     for row in rows:
         if not row["ran"]:
             body.append((escape(row["title"]), None))
@@ -130,11 +130,11 @@ def published(models: Iterable[paper.PaperModel] = paper.MODELS) -> str:
         body.append(
             (
                 escape(model.title),
-                _number(time and time.total_s, 2),
+                _number(time.total_s if time else None, 2),
                 str(time.steps) if time else "–",
-                _number(time and time.step_ms, 2),
+                _number(time.step_ms if time else None, 2),
                 billions(model.parameters) if model.parameters else "–",
-                _number(time and time.total_s / student, 1),
+                _number(time.total_s / student if time else None, 1),
                 f"{model.fid:.2f}",
                 f"{model.lpips:.3f}",
             )

@@ -304,7 +304,7 @@ def test_errors_stop_nothing_and_stand_in_the_report(tmp_path, capfd):
     save_mask(photos / "3small_mask.png", size=(50, 64))
     assert main(command(photos, "-o", out)) == 1
     seen = capfd.readouterr()
-    assert "2 photos filled by The classical filler" in seen.out and "4 failed" in seen.out
+    assert "2 photos filled by PatchMatch" in seen.out and "4 failed" in seen.out
     assert "6 of 6, " in seen.err.splitlines()[-1] and ": 2broken.jpg failed: " in seen.err
     assert sorted(results(out)) == ["1good.png", "6good.png"]
     report = json.loads((out / "moebius-batch.report.json").read_text())
@@ -445,7 +445,7 @@ def test_ctrl_c_says_that_it_goes_on(tmp_path, mask, capfd, monkeypatch):
 
     monkeypatch.setattr(ClassicalInpainter, "fill_square", interrupted)
     assert main(command(photos, "--masks", mask, "-o", out)) == 130
-    assert "the same command goes on from there" in capfd.readouterr().err.splitlines()[-1]
+    assert "the same command resumes" in capfd.readouterr().err.splitlines()[-1]
     assert len(results(out)) == 2
     assert told(capfd, photos, "--masks", mask, "-o", out)["finished_before"] == 2
 

@@ -96,7 +96,7 @@ def test_lossy_formats_are_encoded_anew_and_say_so(kind):
     photo = open_photo(save(scene(), kind, quality=80, exif=exif(), icc_profile=icc(), xmp=XMP))
     raster, changed = edited(photo)
     new = encode_photo(photo, raster, changed)
-    assert new.format == kind and "compressed anew" in new.notes[0]
+    assert new.format == kind and "compressed again" in new.notes[0]
     after = Image.open(io.BytesIO(new.data))
     assert np.median(abs(np.asarray(after).astype(int) - np.asarray(raster))) <= 4
     assert after.info["icc_profile"] == icc() and after.info["xmp"] == XMP

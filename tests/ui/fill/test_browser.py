@@ -70,7 +70,7 @@ def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, p
         scale = WIDTH / PREVIEW / zoom(page)  # pixels of the photo for one of the page
         page.click("#go")
         wait_for_result(page)
-        assert "The classical filler" in page.locator("#facts").inner_text()
+        assert "PatchMatch" in page.locator("#facts").inner_text()
         with page.expect_download() as download:
             page.click("#download")
         assert download.value.suggested_filename == "IMG_1234_filled.jpg"

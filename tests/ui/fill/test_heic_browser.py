@@ -41,7 +41,7 @@ def test_a_chosen_heic_comes_back_as_one(browser, server, photo, tmp_path):
         page.locator("#go").wait_for()
         shown = page.locator("#slider img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
         assert all(width > 1000 for width in shown), "both pictures are such that the browser shows them"
-        assert "compressed anew" in page.locator("#facts").inner_text()
+        assert "compressed again" in page.locator("#facts").inner_text()
         with page.expect_download() as download:
             page.click("#download")
         assert download.value.suggested_filename == "IMG_1234_filled.HEIC"
