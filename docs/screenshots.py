@@ -23,7 +23,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).parent
 SAMPLE = "mystrale_2"
-MAX_BYTES = 300_000
+MAX_BYTES, MAX_ANIMATION_BYTES = 300_000, 2_000_000
+STROKES = (
+    ((294, 318), (328, 310), (324, 370), (296, 365), (310, 410)),
+    ((284, 425), (290, 470), (320, 485)),
+    ((340, 395), (342, 460), (337, 522)),
+)
+"""Over the dog of `SAMPLE`, in pixels of a window of the size `DESKTOP`."""
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}
 PHONE = {"viewport": {"width": 390, "height": 800}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -41,10 +47,12 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
             with opened(browser, url, DESKTOP) as page:
                 choose(page)
+                animate(page)
+            with opened(browser, url, DESKTOP) as page:
+                choose(page)
                 page.click("#go")
                 page.locator("#slider img").nth(1).wait_for(timeout=PATIENCE_MS)
                 page.locator("#go").wait_for()
-                take(page, "fill")
                 page.get_by_role("tab", name="Compare").click()
                 for box in page.locator("#compare-models input").all():
                     box.set_checked(box.get_attribute("name") in models or box.input_value() in models)
@@ -92,6 +100,50 @@ def choose(page: Page) -> None:
     page.locator("#samples .thumbnail-item").nth(list(dict.fromkeys(names)).index(SAMPLE)).click()
     page.wait_for_function("() => window.editor?.width > 100")
     page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 500")
+
+
+def animate(page: Page) -> None:
+    """A removal from the first stroke to the result, as an animation of at most `MAX_ANIMATION_BYTES`."""
+    frames: list[tuple[Image.Image, int]] = []
+
+    def keep(ms: int) -> None:
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        frames.append((shot.resize((shot.width * 3 // 4, shot.height * 3 // 4), Image.Resampling.LANCZOS), ms))
+
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.wait_for_function("() => !moebius.mask().includes(1)")
+    page.locator("#brush-size").evaluate(
+        "(one) => { one.value = one.max * 0.84; one.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    keep(1500)
+    for start, *others in STROKES:
+        page.mouse.move(*start)
+        page.mouse.down()
+        for point in others:
+            page.mouse.move(*point, steps=6)
+            keep(250)
+        page.mouse.up()
+    keep(900)
+    page.click("#go")
+    page.locator("#slider img").nth(1).wait_for(timeout=PATIENCE_MS)
+    page.locator("#go").wait_for()
+    page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
+    box = page.locator("#slider").bounding_box()
+    middle, height = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle, height)
+    keep(1200)
+    page.mouse.down()
+    for x in (*range(0, 280, 70), *range(280, -281, -70)):
+        page.mouse.move(middle + x, height, steps=3)
+        keep(180)
+    page.mouse.up()
+    keep(2500)
+    path = OUT / "removal.webp"
+    pictures, times = zip(*frames, strict=True)
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=times, loop=0, quality=72, method=6)
+    if path.stat().st_size > MAX_ANIMATION_BYTES:
+        raise SystemExit(f"{path} is larger than {MAX_ANIMATION_BYTES:,} bytes")
+    sys.stdout.write(f"{path.relative_to(ROOT)}: {len(frames)} frames, {path.stat().st_size:,} bytes\n")
 
 
 def take(page: Page, name: str, part: str = "") -> None:

@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
     """A subcommand with a folder for what it writes; options that are not given do not appear."""
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", argument_default=argparse.SUPPRESS
@@ -120,7 +120,7 @@ def _add_models(parser: argparse.ArgumentParser, kept: str) -> None:
     models.add_argument("--reference", metavar="MODEL", help="the others are compared with it (default: the first)")
     models.add_argument("--weights", action="append", metavar="[MODEL=]DIR", help="folder of weights; repeatable")
     models.add_argument("--variant", metavar="NAME", help="of the published weights")
-    models.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    models.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best available)")
     models.add_argument("--dtype", help="float32, bfloat16, float16 (default: float32)")
     models.add_argument("--batch", type=int, metavar="N", help="pictures filled at a time (default: 1)")
     models.add_argument("--recipe", choices=RECIPES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ class Clock:
 
 
 @contextmanager
-def timed_parts(inpainter: Inpainter, clock: Clock):
+def timed_parts(inpainter: Inpainter, clock: Clock) -> Iterator[None]:
     """While the block runs, encoding, steps and decoding of a diffusers pipeline are timed; other models have none."""
     pipeline = getattr(inpainter, "pipeline", None)
     network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)

@@ -43,7 +43,7 @@ class Workers:
         if self.size > 1:
             self._group().barrier()
 
-    def share(self, value):
+    def share(self, value: Any) -> Any:
         """The first process' value, on every process."""
         if self.size == 1:
             return value

@@ -10,6 +10,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -67,7 +71,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def named_dtype(name: str | None, default: str = "float32"):
+def named_dtype(name: str | None, default: str = "float32") -> torch.dtype:
     """torch's type for a name in `DTYPES`; None: the default. ValueError, listing them, for another name."""
     import torch
 

@@ -21,7 +21,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse._ActionsContainer, dtype: str = "the fastest that is accurate here") -> None:
     """Device and number format, whose default the text `dtype` says."""
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best that is here)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best available)")
     parser.add_argument("--dtype", choices=DTYPES, metavar="TYPE", help=f"{', '.join(DTYPES)} (default: {dtype})")
 
 

@@ -22,7 +22,7 @@ settings changed are filled again. A photo that fails does not stop the others: 
 OUT/moebius-batch.report.json. On several GPUs: accelerate launch -m moebius batch …"""
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "batch", help="fill many photos", description=DESCRIPTION, argument_default=argparse.SUPPRESS
     )
@@ -32,11 +32,11 @@ def add(commands) -> None:
         type=Path,
         metavar="MASKS",
         default=None,
-        help="one mask for all photos, or a folder of masks with the photos' names, with or without _mask behind them; "
+        help="one mask for all photos, or a folder of masks named as the photos, with or without _mask at the end; "
         "white = fill (default: name_mask.png beside each photo)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder; created where it is missing"
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="a folder; created if it is missing"
     )
     parser.add_argument(
         "--overwrite", action="store_true", default=False, help="replace files that no batch has written"

@@ -10,7 +10,7 @@ from moebius.commands import arguments
 MODELS = tuple(paper.TIMINGS)
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "bench",
         help="time the models, with random weights",

@@ -16,7 +16,7 @@ from moebius.files import check_output_folder, write_atomic
 SHEET, REPORT = "comparison.png", "comparison.json"
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "compare",
         help="several models on the same photo, hole and seed",
@@ -27,7 +27,7 @@ def add(commands) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
     parser.add_argument("mask", type=Path, metavar="MASK", help="a picture of the same size; white = fill")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created where it is missing"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created if it is missing"
     )
     parser.add_argument(
         "--models",

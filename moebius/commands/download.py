@@ -10,7 +10,7 @@ from moebius.commands import arguments
 from moebius.weights import catalog, locate
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "download",
         help="download weights",

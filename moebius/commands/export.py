@@ -12,7 +12,7 @@ from moebius.files import check_output_folder
 from moebius.units import file_size
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "export",
         help="write the student's network as an ONNX file",
@@ -22,7 +22,7 @@ def add(commands) -> None:
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created where it is missing"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="a folder; created if it is missing"
     )
     parser.add_argument(
         "--batch",

@@ -30,7 +30,7 @@ _LEARNED_ONLY = {
 """Options without a meaning for a model that learned nothing, by their names in the parsed options."""
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "inpaint",
         help="fill the white part of a mask in a photo",

@@ -11,7 +11,7 @@ from moebius.commands import arguments
 RIGHT = "--i-have-the-right-to"
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "make-fills",
         help="make a data set of a model's finished fills",

@@ -11,7 +11,7 @@ from moebius.units import file_size
 from moebius.weights import WeightsError, catalog, locate
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "models",
         help="list every model, and whether it can run here",

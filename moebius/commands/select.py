@@ -12,7 +12,7 @@ from moebius.units import duration
 from moebius.weights import catalog, locate
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "select",
         help="write a mask of the objects at given pixels",
@@ -43,7 +43,7 @@ def add(commands) -> None:
         help=f"folder with {' and '.join(catalog.SEGMENTER.files)} (default: {catalog.SEGMENTER.variable}, else the "
         "Hugging Face cache)",
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best that is here)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best available)")
     arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
 

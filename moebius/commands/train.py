@@ -10,7 +10,7 @@ from pathlib import Path
 from moebius.commands import arguments
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     add_training(
         commands, "train", "train a student", "Train a student as CONFIG says; docs/training.md explains how.", run
     )

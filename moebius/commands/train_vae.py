@@ -7,7 +7,7 @@ import argparse
 from moebius.commands.train import add_training, run_training
 
 
-def add(commands) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     add_training(
         commands,
         "train-vae",

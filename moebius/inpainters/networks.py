@@ -10,7 +10,7 @@ from moebius.weights import load
 from moebius.weights.denoiser import WeightFiles
 
 
-def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype):
+def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype) -> torch.nn.Module:
     """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
     with devices.return_freed():
         unet = load.load_denoiser(files, dtype)
@@ -19,7 +19,7 @@ def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype):
         return unet.to(device)
 
 
-def load_autoencoder(files: WeightFiles, device: str, dtype: torch.dtype):
+def load_autoencoder(files: WeightFiles, device: str, dtype: torch.dtype) -> torch.nn.Module:
     """The same for the autoencoder, which is never in float16."""
     with devices.return_freed():
         vae = load.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)

@@ -9,7 +9,7 @@ import copy
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from moebius.training.data.latents import Batch, BatchSource, Cached, Encoder, F
 from moebius.training.data.samples import Samples, ahead
 from moebius.training.diffusion import Draws, Schedule, draw
 from moebius.training.loop import Diverged, Report, positions
+
+if TYPE_CHECKING:
+    from moebius.pipeline import MoebiusInpaintPipeline
 
 
 class Distillation:
@@ -230,7 +233,7 @@ class Distillation:
         self.optimizers.load_state_dict(state["optimizers"])
         self.ema.load_state_dict(state["ema"])
 
-    def pipeline(self):
+    def pipeline(self) -> MoebiusInpaintPipeline:
         """The averaged weights as a `MoebiusInpaintPipeline`."""
         from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -126,12 +127,12 @@ def plain_errors(action: Callable) -> Callable:
     """
 
     @functools.wraps(action)
-    def call(*args, **kwargs):
+    def call(*args: Any, **kwargs: Any) -> Any:
         with _reported(action.__name__):
             return action(*args, **kwargs)
 
     @functools.wraps(action)
-    def step(*args, **kwargs):
+    def step(*args: Any, **kwargs: Any) -> Iterator[Any]:
         with _reported(action.__name__):
             yield from action(*args, **kwargs)
 

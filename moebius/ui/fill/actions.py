@@ -53,7 +53,7 @@ class Actions(Handlers):
     # ---- photo and mask in ----
 
     @plain_errors
-    def load_photo(self, upload: dict | None, request: gr.Request):
+    def load_photo(self, upload: dict | None, request: gr.Request) -> tuple:
         """Take an uploaded photo, Gradio's record of a file whose path it has checked; see `_paint`."""
         if not upload or not upload.get("path"):
             return gr.skip(), gr.skip(), gr.skip()  # the webcam was opened, or the picture taken away
@@ -64,7 +64,7 @@ class Actions(Handlers):
         return self._paint(session, photo)
 
     @plain_errors
-    def load_sample(self, index: int, request: gr.Request):
+    def load_sample(self, index: int, request: gr.Request) -> tuple:
         """Take one of the samples, with its mask as a first layer."""
         sample = samples.load()[int(index)]
         photo = photo_files.open_photo(sample.image)
@@ -74,11 +74,11 @@ class Actions(Handlers):
         session.keep_mask(mask)
         return self._paint(session, photo)
 
-    def pick_sample(self, event: gr.SelectData, request: gr.Request):
+    def pick_sample(self, event: gr.SelectData, request: gr.Request) -> tuple:
         return self.load_sample(event.index, request)
 
     @plain_errors
-    def load_mask(self, path: str | None, request: gr.Request):
+    def load_mask(self, path: str | None, request: gr.Request) -> dict:
         """Take a mask file of the photo's size; it becomes the editor's layer, in place of what was painted."""
         session, photo = self._photo(request)
         if path is None:
@@ -95,7 +95,7 @@ class Actions(Handlers):
         return str(path)
 
     @plain_errors
-    def use_result(self, request: gr.Request):
+    def use_result(self, request: gr.Request) -> tuple:
         """The result becomes the photo."""
         session = self._session(request)
         if session.result is None:
@@ -109,7 +109,7 @@ class Actions(Handlers):
         return self._paint(session, photo)
 
     @plain_errors
-    def go_to(self, index: int, request: gr.Request):
+    def go_to(self, index: int, request: gr.Request) -> tuple:
         """An earlier picture becomes the photo: 0 as it was sent, then its results, oldest first."""
         session = self._session(request)
         if not 0 <= int(index) < len(session.steps):
@@ -117,17 +117,17 @@ class Actions(Handlers):
         session.go_to(session.steps[int(index)])
         return self._paint(session, photo_files.open_photo(session.photo, session.name))
 
-    def pick_step(self, event: gr.SelectData, request: gr.Request):
+    def pick_step(self, event: gr.SelectData, request: gr.Request) -> tuple:
         return self.go_to(event.index, request)
 
     @plain_errors
-    def steps(self, request: gr.Request):
+    def steps(self, request: gr.Request) -> dict:
         """Small pictures of what one can go back to; nothing before the first result."""
         session = self._session(request)
         kept = [(thumbnail(step.path), html.step(step.number, step.path == session.photo)) for step in session.steps]
         return gr.update(value=kept, visible=len(kept) > 1)
 
-    def choose_again(self):
+    def choose_again(self) -> tuple:
         """Back to choosing a photo."""
         return gr.update(visible=True), None, None
 
@@ -211,7 +211,7 @@ class Actions(Handlers):
     # ---- models and weights ----
 
     @plain_errors
-    def about(self, model: str, variant: str):
+    def about(self, model: str, variant: str) -> tuple[str, dict]:
         """The line about the chosen model, and the button that gets its weights where they are missing."""
         options = self._options(variant)
         card = self._fetchable(model, options)
@@ -219,7 +219,7 @@ class Actions(Handlers):
         return html.model_line(model, options), gr.update(visible=card is not None, value=label)
 
     @plain_errors
-    def own_settings(self, model: str, variant: str):
+    def own_settings(self, model: str, variant: str) -> tuple:
         """Steps and guidance as the chosen model's authors have them, where it has them; prompt and plan for FLUX."""
         card, _ = registry.resolve(model, self._options(variant))
         flux = flux_visible([card.name])

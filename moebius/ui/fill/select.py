@@ -88,7 +88,7 @@ class SelectActions(Handlers):
 
     # ---- weights ----
 
-    def about(self):
+    def about(self) -> tuple[str, dict]:
         """How it is done, or why it cannot be; and the button that gets the weights where they are missing."""
         try:
             self._files()
