@@ -274,7 +274,7 @@ def test_without_its_package_heic_is_refused_in_words(monkeypatch):
     with pytest.raises(PhotoError, match="is a damaged HEIC photo"):
         open_photo(data[:40])
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(PhotoError, match="is a HEIC photo, for which pillow-heif is missing"):
+    with pytest.raises(PhotoError, match="is a HEIC photo, which needs pillow-heif"):
         open_photo(data)
     with pytest.raises(PhotoError, match="pillow-heif, which is missing"):
         encode_photo(photo, photo.raster, np.ones((H, W), bool), ".heic")
