@@ -24,6 +24,8 @@ SAMPLING = {
     "scheduler": "scheduler",
     "feather": "feather_px",
     "prompt": "prompt",
+    "detail": "detail",
+    "match_colours": "match_colours",
 }
 """Options, and the fields of `SamplingConfig` that they set."""
 
@@ -132,6 +134,18 @@ def _add_models(parser: argparse.ArgumentParser, kept: str) -> None:
     models.add_argument("--feather", type=int, metavar="PX")
     models.add_argument("--prompt", metavar="TEXT")
     models.add_argument(
+        "--detail",
+        type=_on_off,
+        metavar="on|off",
+        help="texture from the photo where a model works at a smaller size (default: on)",
+    )
+    models.add_argument(
+        "--match-colours",
+        type=_on_off,
+        metavar="on|off",
+        help="bring a model's colours in line with the photo's around the hole (default: on)",
+    )
+    models.add_argument(
         "--set",
         action="append",
         metavar="MODEL.OPTION=VALUE",
@@ -230,7 +244,10 @@ def _given(options: dict) -> dict:
 
 def _overrides(texts: list[str]) -> dict[str, dict]:
     """`flux-fill.steps=50` -> {"flux-fill": {"num_inference_steps": 50}}."""
-    kinds = {"steps": int, "feather": int, "guidance": float, "strength": float, "noise_offset": float}
+    kinds = {
+        **{"steps": int, "feather": int, "guidance": float, "strength": float, "noise_offset": float},
+        **{"detail": _on_off, "match_colours": _on_off},
+    }
     found: dict[str, dict] = {}
     for text in texts:
         target, mark, value = text.partition("=")
@@ -240,6 +257,8 @@ def _overrides(texts: list[str]) -> dict[str, dict]:
             raise ValueError(f"--set {text}: write MODEL.OPTION=VALUE with one of {', '.join(SAMPLING)}")
         try:
             found.setdefault(model, {})[SAMPLING[option]] = kinds.get(option, str)(value)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"--set {text}: {error}") from None
         except ValueError:
             raise ValueError(f"--set {text}: {value!r} is no number") from None
     return found
@@ -288,6 +307,12 @@ def _quieten() -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _on_off(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"write on or off, got {text!r}")
+    return text == "on"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

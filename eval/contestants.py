@@ -53,6 +53,10 @@ class Contestant:
         if config.guidance_scale is not None:
             parts.append(f"guidance {config.guidance_scale:g}")
         parts.append(config.scheduler)
+        if not config.detail:
+            parts.append("no detail")
+        if not config.match_colours:
+            parts.append("colours as they come")
         return {**dataclasses.asdict(config), "strength": config.effective_strength, "text": ", ".join(parts)}
 
     def sees_truth(self) -> bool:

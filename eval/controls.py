@@ -73,7 +73,9 @@ class TruthInpainter(Inpainter, PhotoInpainter):
         truth = images.to_rgb(photo)
         filled = np.where(mask[..., None], self.change(truth), truth)
         raster = images.put_back(photo, filled, mask)
-        return Fill(raster=raster, changed=mask, squares=(), seconds={"model": 0.0, "geometry": 0.0}, notes=())
+        return Fill(
+            raster=raster, changed=mask, squares=(), seconds={"model": 0.0, "detail": 0.0, "geometry": 0.0}, notes=()
+        )
 
     def fill_squares(
         self,

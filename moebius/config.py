@@ -80,6 +80,10 @@ class SamplingConfig:
     """Side of the square around a hole, as a multiple of the hole's longer side."""
     max_squares: int = 6
     """A long thin hole (a wire) is filled in at most this many squares; fewer are coarser and faster."""
+    match_colours: bool = True
+    """A model that paints all of its square: how far its colours are off around the hole is taken away in it."""
+    detail: bool = True
+    """Fine texture from the photo itself where a square was scaled down for the model, see `moebius.fill.detail`."""
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:

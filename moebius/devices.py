@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import platform
 import sys
 import threading
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+from moebius import environment
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -78,6 +81,13 @@ def named_dtype(name: str | None, default: str = "float32") -> torch.dtype:
     if name is not None and name not in DTYPES:
         raise ValueError(f"unknown dtype {name!r}; choose from {', '.join(DTYPES)}")
     return getattr(torch, name or default)
+
+
+def cpu_threads() -> int:
+    """Threads for kernels of our own: OMP_NUM_THREADS, as torch heeds it; else this process's share of the cores."""
+    threads = environment.OMP_NUM_THREADS.read()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads or max(1, cores // environment.LOCAL_WORLD_SIZE.read())
 
 
 def total_memory(device: str) -> Memory:

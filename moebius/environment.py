@@ -192,12 +192,19 @@ GRADIO_TEMP_DIR = _folder("GRADIO_TEMP_DIR", "where Gradio keeps what visitors s
 GRADIO_ANALYTICS_ENABLED = _text("GRADIO_ANALYTICS_ENABLED", "", "whether Gradio reports to its makers")
 GRADIO_ANALYTICS_MAX_EVENTS = _text("GRADIO_ANALYTICS_MAX_EVENTS", "", "calls that Gradio remembers")
 GRADIO_ANALYTICS_CACHE_FREQUENCY = _text("GRADIO_ANALYTICS_CACHE_FREQUENCY", "", "calls between Gradio's summaries")
+NUMBA_CACHE_DIR = _folder(
+    "NUMBA_CACHE_DIR",
+    "folder for the filler's compiled kernels (read by numba)",
+    "beside the sources, or the user's cache folder where that cannot be written",
+)
 SPACE_ID = _text("SPACE_ID", "", "set on a Hugging Face Space")
 SPACES_ZERO_GPU = _text("SPACES_ZERO_GPU", "", "set on a Space with ZeroGPU")
 XDG_CACHE_HOME = _folder("XDG_CACHE_HOME", "the user's cache folder", "~/.cache")
 RANK = _whole("RANK", 0, "number of this process, set by `accelerate launch` and torchrun", least=0)
 WORLD_SIZE = _whole("WORLD_SIZE", 1, "how many processes there are")
 LOCAL_RANK = _whole("LOCAL_RANK", 0, "number of this process on its computer", least=0)
+LOCAL_WORLD_SIZE = _whole("LOCAL_WORLD_SIZE", 1, "how many of them are on this computer")
+OMP_NUM_THREADS = _whole("OMP_NUM_THREADS", 0, "threads of a process's kernels; 0: one for each core", least=0)
 
 
 # ---- several processes ----
@@ -240,9 +247,9 @@ def cache_folder() -> Path:
 
 
 def markdown() -> str:
-    """The table of all variables that are not experimental, in Markdown."""
+    """The table, in Markdown: ours that are not experimental, and what a host may want to set of others."""
     rows = ["| variable | what it sets | value | default | needed by |", "|---|---|---|---|---|"]
-    for variable in VARIABLES:
+    for variable in (*VARIABLES, NUMBA_CACHE_DIR):
         if not variable.experimental:
             default = variable.default_text or str(variable.default)
             cells = (f"`{variable.name}`", variable.purpose, variable.allowed, default, variable.needed_by)

@@ -75,19 +75,19 @@ def bicubic_soft(case: Case) -> np.ndarray:
 
 
 def detail(case: Case) -> np.ndarray:
-    return _own("detail")(case.damaged, case.mask, case.coarse)
+    return _own("detail", "detail")(case.damaged, case.mask, case.coarse)
 
 
 def detail_soft(case: Case) -> np.ndarray:
-    return _own("detail")(case.damaged, case.mask, case.soft)
+    return _own("detail", "detail")(case.damaged, case.mask, case.soft)
 
 
 def ours(case: Case) -> np.ndarray:
-    return _own("fill")(case.damaged, case.mask)
+    return _own("filler", "fill")(case.damaged, case.mask)
 
 
 def classical(case: Case) -> np.ndarray:
-    """Today's filler, which fills large holes at a smaller size and enlarges."""
+    """The filler as the page takes it."""
     try:
         from moebius.config import SamplingConfig
         from moebius.fill.call_progress import CallProgress
@@ -129,12 +129,9 @@ PAIRS = [
 """Differences that are reported: the first minus the second, on the cases that both have."""
 
 
-def _own(name: str) -> Callable[..., np.ndarray]:
-    """`detail` or `fill` of moebius.patchmatch, whether the package or its module of that name holds it."""
+def _own(module: str, name: str) -> Callable[..., np.ndarray]:
+    """A function of moebius.patchmatch."""
     try:
-        found = getattr(import_module("moebius.patchmatch"), name, None)
-        if not callable(found):
-            found = getattr(import_module(f"moebius.patchmatch.{name}"), name)
+        return getattr(import_module(f"moebius.patchmatch.{module}"), name)
     except (ImportError, AttributeError) as error:
-        raise MissingMethod(f"this tree has no moebius.patchmatch.{name} ({error})") from None
-    return found
+        raise MissingMethod(f"this tree has no moebius.patchmatch.{module}.{name} ({error})") from None

@@ -87,7 +87,7 @@ class Outcome:
     error: str = ""
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of its parts: `read` (in another thread), `model`, `geometry`, `write` (in another thread)."""
+    """Of its parts: `read` (in another thread), `model`, `detail`, `geometry`, `write` (in another thread)."""
 
 
 @dataclass
@@ -224,6 +224,7 @@ def _write(item: BatchItem, ready: _Ready, fill: Fill, task: Task, records: Reco
             "changed_pixels": int(fill.changed.sum()),
             "squares": len(fill.squares),
             "model_s": round(fill.seconds["model"], 3),
+            "detail_s": round(fill.seconds["detail"], 3),
             "notes": notes,
         }
         records.append(row)

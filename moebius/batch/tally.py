@@ -19,7 +19,7 @@ class Tally:
         self.done = self.finished = 0
         self.failed: list[dict] = []
         self.notes: dict[str, list[str]] = {}
-        self.seconds = {"read": 0.0, "model": 0.0, "geometry": 0.0, "write": 0.0}
+        self.seconds = {"read": 0.0, "model": 0.0, "detail": 0.0, "geometry": 0.0, "write": 0.0}
         self._in_hand: dict[str, float] = {}  # names of photos that have no outcome yet, and how far they are
         self._started = time.perf_counter()
         self._first: float | None = None  # when the first photo came to the model, which is loaded by then

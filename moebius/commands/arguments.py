@@ -86,6 +86,19 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         default = getattr(sampling, field)
         help_text = text if default is None else f"{text} (default: {default})"
         group.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=help_text)
+    for flag, field, text in (
+        ("--detail", "detail", "fine texture from the photo itself where the model works at a smaller size"),
+        ("--match-colours", "match_colours", "bring the model's colours in line with the photo's around the hole"),
+    ):
+        default = "on" if getattr(sampling, field) else "off"
+        fill.add_argument(flag, dest=field, type=on_off, metavar="on|off", help=f"{text} (default: {default})")
+
+
+def on_off(text: str) -> bool:
+    """Of an option that is `on` or `off`."""
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"write on or off, got {text!r}")
+    return text == "on"
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:

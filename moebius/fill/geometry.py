@@ -187,7 +187,7 @@ def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) 
     Every pixel that a hole pixel of `todo` contributes to is hole, and holes are grey before they are scaled, so the
     result does not depend on what stood there.
     """
-    tile, hole = _window(canvas, square), _window(todo, square)
+    tile, hole = at_full_size(canvas, square), at_full_size(todo, square)
     if tile.dtype == np.uint16:
         tile = ((tile.astype(np.uint32) + 128) // 257).astype(np.uint8)
     tile = np.where(hole[..., None], np.uint8(HOLE_GREY), tile)
@@ -195,7 +195,7 @@ def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) 
     if size == square.side:
         return tile, hole
     shrink = size < square.side
-    tile = cv2.resize(tile, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
+    whole, tile = tile, cv2.resize(tile, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
     coverage = cv2.resize(
         hole.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
     )
@@ -204,11 +204,16 @@ def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) 
         scaled = coverage > threshold
         if not scaled.all():  # else a thin rim of known pixels was lost in scaling: look closer
             break
+    mixed = ~scaled & (coverage > 1e-4)
+    if shrink and mixed.any():  # the grey under the hole does not belong to what is known
+        share = coverage[mixed][:, None]
+        values = cv2.resize(whole.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)[mixed]
+        tile[mixed] = np.rint((values - share * HOLE_GREY) / np.maximum(1 - share, 1e-3)).clip(0, 255)
     tile[scaled] = HOLE_GREY
     return tile, scaled
 
 
-def _window(array: np.ndarray, square: Square) -> np.ndarray:
+def at_full_size(array: np.ndarray, square: Square) -> np.ndarray:
     """Copy of `array` (H, W, ...) under `square`, mirrored where the square reaches over the edge."""
     height, width = array.shape[:2]
     x0, y0 = max(square.x, 0), max(square.y, 0)

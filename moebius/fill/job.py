@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from moebius import devices
 from moebius.config import SamplingConfig
-from moebius.fill import geometry, seeds
+from moebius.fill import detail, geometry, seeds
 from moebius.fill.result import Fill
 from moebius.photo import images
 from moebius.photo.raster import Raster
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_USUAL_HOLE = 0.7
 """Share of the photo above which a mask is perhaps inverted, which is said."""
+MODEL_SHARE = 0.8
+"""Of the work on a tile that gets detail after the model, as its progress counts it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +99,18 @@ class SquaresJob(Job):
             started: when work on the photo began, by `time.perf_counter`.
         """
         super().__init__(progress)
-        self._image, self._size, self._feather_px = image, size, config.feather_px
+        self._image, self._size, self._config, self._feather_px = image, size, config, config.feather_px
         self._canvas, self._todo = rgb, mask.copy()
         self._changed = np.zeros(mask.shape, bool)
         self.squares = tuple(geometry.plan_squares(mask, config.context, config.max_squares, size))
         self._left = dict(enumerate(self.squares))  # by place; what the model has is still among them
+        self._shares = [0.0] * len(self.squares)  # how far each is
+        if any(detail.applies(square, size, config) for square in self.squares):
+            detail.prepare()
         self._generators = seeds.for_squares(generator, len(self.squares))
         self._notes = _large_hole(mask)
-        self._model_s, self._steps_ms = 0.0, []
+        self._seeds = [seeds.for_search(generator) for generator in self._generators]
+        self._model_s, self._detail_s, self._detailed, self._steps_ms = 0.0, 0.0, False, []
         self._geometry_s = time.perf_counter() - started
 
     def ready(self) -> int:
@@ -121,6 +128,7 @@ class SquaresJob(Job):
                 ready.append(place)
             else:
                 del self._left[place]
+                self._shares[place] = 1.0
         return ready
 
     def take(self, max_count: int) -> list[Tile]:
@@ -134,17 +142,54 @@ class SquaresJob(Job):
         return tiles
 
     def put(self, tile: Tile, filled: np.ndarray) -> None:
+        place = self.squares.index(tile.square)
+        filled = self._with_detail(place, self._in_its_colours(tile, filled))
         started = time.perf_counter()
         geometry.paste(self._canvas, self._changed, self._todo, filled, tile.square, self._feather_px)
-        del self._left[self.squares.index(tile.square)]
+        del self._left[place]
+        self._shares[place] = 1.0
         self._geometry_s += time.perf_counter() - started
 
+    def _in_its_colours(self, tile: Tile, filled: np.ndarray) -> np.ndarray:
+        """The fill of a model that paints all of its tile, with the photo's colours at the rim of the hole."""
+        if self._size is None or not self._config.match_colours:
+            return filled
+        from moebius.patchmatch.seam import RIM_PX, match_seam
+
+        started = time.perf_counter()
+        filled = match_seam(tile.image, tile.mask, filled, max(RIM_PX, self._feather_px))
+        self._geometry_s += time.perf_counter() - started
+        return filled
+
+    def _with_detail(self, place: int, filled: np.ndarray) -> np.ndarray:
+        """The fill of one square as it comes from the model, with fine detail if it needs it."""
+        square = self.squares[place]
+        if not detail.applies(square, self._size, self._config):
+            return filled
+        started = time.perf_counter()
+
+        def report(share: float, text: str) -> None:
+            self._report([place], MODEL_SHARE + (1 - MODEL_SHARE) * share, text)
+
+        threads = devices.cpu_threads()
+        filled = detail.add(
+            self._canvas, self._todo, filled, square, self._feather_px, self._seeds[place], threads, report
+        )
+        self._detail_s += time.perf_counter() - started
+        self._detailed = True
+        return filled
+
     def report(self, tiles: Sequence[Tile], share: float, text: str) -> None:
+        places = [self.squares.index(tile.square) for tile in tiles]
+        scaled = [detail.applies(self.squares[place], self._size, self._config) for place in places]
+        self._report(places, share * (MODEL_SHARE if any(scaled) else 1.0), text)
+
+    def _report(self, places: Sequence[int], share: float, text: str) -> None:
+        for place in places:
+            self._shares[place] = share
         count = len(self.squares)
-        done = count - len(self._left)
-        places = [self.squares.index(tile.square) + 1 for tile in tiles]
-        where = f" (part {', '.join(map(str, places))} of {count})" if count > 1 else ""
-        self._progress((done + share * len(tiles)) / count, text + where)
+        where = f" (part {', '.join(str(place + 1) for place in places)} of {count})" if count > 1 else ""
+        self._progress(sum(self._shares) / count, text + where)
 
     def spend(self, seconds: float, steps_ms: Sequence[float]) -> None:
         self._model_s += seconds
@@ -159,7 +204,8 @@ class SquaresJob(Job):
             raster=raster,
             changed=self._changed,
             squares=self.squares,
-            seconds={"model": self._model_s, "geometry": self._geometry_s},
+            detail=self._detailed,
+            seconds={"model": self._model_s, "detail": self._detail_s, "geometry": self._geometry_s},
             step_ms=statistics.median(self._steps_ms) if self._steps_ms else None,
             notes=(*remarks, *self._notes),
         )
@@ -210,6 +256,6 @@ def unchanged(image: Raster, mask: np.ndarray, seconds: float) -> Fill:
         raster=image,
         changed=np.zeros(mask.shape, bool),
         squares=(),
-        seconds={"model": 0.0, "geometry": seconds},
+        seconds={"model": 0.0, "detail": 0.0, "geometry": seconds},
         notes=("The mask is empty: nothing was painted, so the picture is unchanged.",),
     )

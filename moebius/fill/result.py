@@ -21,8 +21,10 @@ class Fill:
     squares: tuple[geometry.Square, ...]
     seconds: dict[str, float]
     """Wall-clock seconds by part: `model` (in the network's hands; of a call for several squares each one's share),
-    `geometry` (cutting, scaling, pasting)."""
+    `detail` (see there), `geometry` (cutting, scaling, pasting)."""
     notes: tuple[str, ...]
     """Plain sentences for the user, e.g. that the mask was empty."""
+    detail: bool = False
+    """Whether any square was scaled down for the model and got its texture from the photo."""
     step_ms: float | None = None
     """Median of the denoising steps but the first, in milliseconds and a square; None: there are fewer than two."""

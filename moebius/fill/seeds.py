@@ -47,3 +47,8 @@ def for_squares(photo: torch.Generator | None, count: int) -> list[torch.Generat
     copy.set_state(photo.get_state())
     seeds = torch.randint(2**63 - 1, (count - 1,), generator=copy, device=copy.device).tolist()
     return [photo, *(torch.Generator(copy.device).manual_seed(seed) for seed in seeds)]
+
+
+def for_search(generator: torch.Generator | None) -> int:
+    """Of the search for patches in a photo or a square: what its generator began with, in 31 bits; 0 without one."""
+    return 0 if generator is None else generator.initial_seed() % (2**31 - 1)

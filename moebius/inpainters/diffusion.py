@@ -180,7 +180,7 @@ class WholePhotos(PhotoInpainter):
             )
             model_s = time.perf_counter() - started
             for place, each in zip(places, values, strict=True):
-                seconds = {"model": model_s / len(places), "geometry": geometry_s / len(photos)}
+                seconds = {"model": model_s / len(places), "detail": 0.0, "geometry": geometry_s / len(photos)}
                 fills[place] = self._fill(each, *scaled[place], seconds, report.steps_ms, len(places))
         return [fills[place] for place in range(len(photos))]
 

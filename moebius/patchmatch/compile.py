@@ -6,8 +6,8 @@ not shipped but made: about 8 s of one core once, about 1 MB; each later process
 
     python -m moebius.patchmatch.compile      # in an image's build, or after an installation
 
-A server calls `start` when it starts: a process of its own compiles, because compiling in a thread would hold up the
-server's other threads, and then a thread loads the result.
+`start` does it in the background, `ready` waits for it and reports meanwhile, so that a fill that comes too early can
+be stopped. A server has a process of its own compile, because compiling in a thread would hold up its other threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from moebius.patchmatch.meter import Progress, silent
+
 SIDE = 48
+POLL_S = 0.1
 _lock = threading.Lock()
 _loader: threading.Thread | None = None
 
@@ -40,26 +43,45 @@ def run_every_kernel() -> None:
     detail.detail(image, hole, coarse, threads=1)
 
 
-def start() -> None:
-    """Compile and load in the background; does nothing when called again."""
+def start(apart: bool = False) -> None:
+    """Compile and load in the background; does nothing when called again.
+
+    Args:
+        apart: what is not on the disk yet is compiled by a process of its own, before a thread loads it.
+    """
     global _loader
     with _lock:
         if _loader is None:
-            _loader = threading.Thread(target=_compile_and_load, name="patchmatch-compile", daemon=True)
+            _loader = threading.Thread(target=_load, args=(apart,), name="patchmatch-compile", daemon=True)
             _loader.start()
 
 
-def wait(timeout_s: float | None = None) -> bool:
-    """Wait for what `start` began; True once the kernels are loaded."""
+def ready(progress: Progress = silent) -> None:
+    """Return once the kernels are loaded. progress: may raise, then they are loaded all the same."""
     start()
-    _loader.join(timeout_s)
-    return not _loader.is_alive()
+    while _loader.is_alive():
+        progress(0.0, "Loading the filler" if on_disk() else "Compiling the filler, once on this computer")
+        _loader.join(POLL_S)
 
 
-def _compile_and_load() -> None:
-    root = Path(__file__).resolve().parents[2]  # also where moebius is not installed
-    command = [sys.executable, "-c", "from moebius.patchmatch.compile import run_every_kernel; run_every_kernel()"]
-    subprocess.run(command, cwd=root, check=False)  # what it could not do, the next line does
+def on_disk() -> bool:
+    """Whether numba seems to have kept what the sources now say; wrong only where somebody set a file's time."""
+    from moebius.patchmatch import features, kernels
+
+    folder = Path(kernels.vote_band.stats.cache_path)
+    for module, kernel in ((kernels, kernels.vote_band), (features, features.add_high)):  # the last that are compiled
+        changed, code = Path(module.__file__).stat().st_mtime, kernel.py_func.__code__
+        name = f"{Path(module.__file__).stem}.{code.co_name}-{code.co_firstlineno}.*.nbi"  # as numba names it
+        if not any(file.stat().st_mtime >= changed for file in folder.glob(name)):
+            return False
+    return True
+
+
+def _load(apart: bool) -> None:
+    if apart and not on_disk():
+        root = Path(__file__).resolve().parents[2]  # also where moebius is not installed
+        command = [sys.executable, "-c", "from moebius.patchmatch.compile import run_every_kernel; run_every_kernel()"]
+        subprocess.run(command, cwd=root, check=False)  # what it could not do, the next line does
     run_every_kernel()
 
 

@@ -54,19 +54,19 @@ def reductions(
     return photos[::-1], holes[::-1]
 
 
-def surroundings(hole: np.ndarray) -> tuple[slice, slice]:
+def surroundings(hole: np.ndarray, low: int = MIN_MARGIN, high: int = MAX_MARGIN) -> tuple[slice, slice]:
     """The part of a photo that is looked at to fill `hole` (H, W) bool, not empty: its box and a margin around it.
 
-    The margin is half the box's longer side, at least 256 pixels and at most 1,024, so that memory stays bounded.
+    The margin is half the box's longer side, at least `low` and at most `high` pixels, so that memory stays bounded.
     """
     spans = []
     for axis in (1, 0):
         inside = np.flatnonzero(hole.any(axis=axis))
         spans.append((int(inside[0]), int(inside[-1]) + 1))
-    margin = min(max(max(high - low for low, high in spans) // 2, MIN_MARGIN), MAX_MARGIN)
+    margin = min(max(max(last - first for first, last in spans) // 2, low), high)
     return tuple(
-        slice(max(low - margin, 0), min(high + margin, length))
-        for (low, high), length in zip(spans, hole.shape, strict=True)
+        slice(max(first - margin, 0), min(last + margin, length))
+        for (first, last), length in zip(spans, hole.shape, strict=True)
     )
 
 

@@ -4,7 +4,8 @@ A model paints all of a tile anew; where the photo is known, the low band of pho
 are off. A membrane (harmonic function) carries that difference into the hole: the correction of Poisson cloning
 (Pérez et al. 2003, doi:10.1145/882262.882269) in the form of Farbman et al. 2009 (doi:10.1145/1531326.1531373), here of
 the low band only and solved on a pyramid. Where the rim is textured, a difference says nothing about colours: the rim
-counts there in proportion to how calm it is, and where nearly all of it is textured the correction fades out.
+counts there in proportion to how calm it is, and where nearly all of it is textured the correction fades out, as it
+does where the fill shows something else than the photo, which no cast explains.
 """
 
 from __future__ import annotations
@@ -14,44 +15,57 @@ import numpy as np
 
 from moebius.patchmatch import pyramid
 
-RING_PX = 12
+RIM_PX = 12
 """Width of the rim that is compared, at the fill's size."""
 SIGMA_PX = 3.0
 """Of the low band, a Gaussian over known pixels."""
 CALM = 6.0
 """Mean |luma - low band| in grey levels at which a rim pixel counts half."""
-SURE = 0.15
-"""Mean weight of the rim from which the correction is applied in full."""
+LIMIT = 24.0
+"""Grey levels by which the channel that is furthest off differs at a rim pixel that counts half: casts are smaller."""
+UNSURE, SURE = 0.03, 0.15
+"""Mean weight of the rim up to which nothing is corrected, and from which the correction is applied in full."""
+REACH_PX = 24
+"""Beyond the rim, as far as the low band's Gaussian reaches: what is looked at."""
+MIN_RIM = 0.04
+"""The rim's pixels over the hole's from which it is compared: of a photo that is nearly all hole too little is seen."""
 SWEEPS = 60
 """Of relaxation at each level of the pyramid."""
 
 
-def match_seam(image: np.ndarray, hole: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    """`fill` with its colours corrected in the hole; the hole's pixels of `image` have no influence.
+def match_seam(image: np.ndarray, hole: np.ndarray, fill: np.ndarray, rim_px: int = RIM_PX) -> np.ndarray:
+    """`fill` with its colours corrected in the hole and on the rim; the hole's pixels of `image` have no influence.
 
     Args:
         image: (H, W, 3) uint8 or uint16, the photo at the fill's size.
         hole: (H, W) bool.
         fill: (H, W, 3) float32 in [0, 255], what a model painted, outside the hole too. A fill that keeps the photo's
             pixels outside the hole has no difference there and comes back as it was.
+        rim_px: width of the rim; what is blended with the photo around the hole should lie in it.
 
     Returns:
-        (H, W, 3) float32 in [0, 255]; outside the hole `fill` itself.
+        (H, W, 3) float32 in [0, 255]; beyond the rim `fill` itself.
     """
-    known = pyramid.as_bytes(image, hole).astype(np.float32)
-    fill = fill.astype(np.float32, copy=True)
-    near = cv2.dilate(hole.view(np.uint8), np.ones((2 * RING_PX + 1,) * 2, np.uint8)) > 0
+    out = fill.astype(np.float32, copy=True)
+    if not hole.any():
+        return out
+    window = pyramid.surroundings(hole, rim_px + REACH_PX, rim_px + REACH_PX)
+    hole, fill = np.ascontiguousarray(hole[window]), np.ascontiguousarray(out[window])
+    known = pyramid.as_bytes(image[window], hole).astype(np.float32)
+    near = cv2.dilate(hole.view(np.uint8), np.ones((2 * rim_px + 1,) * 2, np.uint8)) > 0
     rim = near & ~hole
-    if not rim.any():
-        return fill
+    if np.count_nonzero(rim) < MIN_RIM * np.count_nonzero(hole):
+        return out
     difference, calm = _difference(known, fill, ~hole)
     weight = np.where(rim, calm, 0).astype(np.float32)
-    sure = min(float(weight[rim].mean()) / SURE, 1.0)
+    sure = min(max((float(weight[rim].mean()) - UNSURE) / (SURE - UNSURE), 0.0), 1.0)
+    if sure == 0.0:
+        return out
     border = rim & (cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    steady = _weighted_mean(difference, weight, RING_PX / 2)
-    correction = membrane(steady, ~border) * sure
-    fill[hole] = (fill[hole] + correction[hole]).clip(0, 255)
-    return fill
+    steady = _weighted_mean(difference, weight, rim_px / 2)
+    correction = np.where(hole[..., None], membrane(steady, ~border), steady) * sure
+    out[window][near] = (fill[near] + correction[near]).clip(0, 255)
+    return out
 
 
 def membrane(values: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -79,12 +93,14 @@ def membrane(values: np.ndarray, free: np.ndarray) -> np.ndarray:
 
 
 def _difference(known: np.ndarray, fill: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low band of known - fill, (H, W, 3), over the pixels `where`, and how calm both are, (H, W) in (0, 1]."""
+    """Low band of known - fill, (H, W, 3), over the pixels `where`, and how much it says of colours, (H, W) in (0, 1]:
+    both pictures are calm there, and not too different."""
     weight = where.astype(np.float32)
     low_known, low_fill = (_weighted_mean(picture, weight, SIGMA_PX) for picture in (known, fill))
     restless = np.abs(known - low_known).mean(axis=2) + np.abs(fill - low_fill).mean(axis=2)
     restless = _weighted_mean(restless[..., None], weight, SIGMA_PX)[..., 0] / 2
-    return low_known - low_fill, 1 / (1 + (restless / CALM) ** 4)
+    difference = low_known - low_fill
+    return difference, 1 / (1 + (restless / CALM) ** 4) / (1 + (np.abs(difference).max(axis=2) / LIMIT) ** 4)
 
 
 def _weighted_mean(picture: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

@@ -48,10 +48,12 @@ def serve(address: Address, weights: Path | None = None) -> None:
     if environment.SPACE_ID.read():  # strangers' pictures go from here into the world
         environment.MARK.set_default("1")
 
+    from moebius.patchmatch import compile as kernels
     from moebius.registry import LoadOptions
     from moebius.ui import gradio_internals, photo_files, zerogpu
     from moebius.ui.page import build_app, launch_options
 
+    kernels.start(apart=True)  # no visitor's first fill waits for it
     fetching = threading.Thread(target=_fetch_weights, daemon=True)
     if environment.FETCH.read() and weights is None:
         fetching.start()

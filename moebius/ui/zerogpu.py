@@ -18,7 +18,7 @@ import numpy as np
 
 from moebius import environment, model_cache, paper, registry
 from moebius.config import MODEL_SIZE, SamplingConfig
-from moebius.fill import geometry, seeds
+from moebius.fill import detail, geometry, seeds
 from moebius.fill.call_progress import CallProgress
 from moebius.fill.result import Fill
 from moebius.fill.scheduler import fill_photo
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 OVERHEAD_S, MARGIN, MAX_S = 10, 4, 120
 """Seconds for weights to reach the GPU and a picture to come back; how many times slower than the paper's GPU its steps
 may be, in float32; and what no visitor's quota should be asked for more than."""
+DETAIL_S = 1.0
+"""Seconds of the detail stage for a million pixels of a square that was scaled down, generously."""
 
 
 def is_available() -> bool:
@@ -58,7 +60,8 @@ def seconds_for(
     squares = geometry.plan_squares(mask, config.context, config.max_squares, MODEL_SIZE) if mask.any() else ()
     timing = paper.TIMINGS.get(name)
     step_s = MARGIN * timing.step_ms / 1000 if timing else 0.0
-    wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s
+    scaled = sum(square.side**2 for square in squares if detail.applies(square, MODEL_SIZE, config))
+    wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s + DETAIL_S * scaled / 1e6
     return math.ceil(min(wanted, MAX_S, environment.MAX_SECONDS.read()))
 
 

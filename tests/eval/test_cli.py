@@ -58,7 +58,8 @@ def test_every_option_reaches_the_settings():
     words = (
         "run -o o --models a,b --data d --folder f --masks m --size 256 --seed 3 --limit 9 --weights W --weights b=X "
         "--variant v --device cpu --dtype bfloat16 --batch 4 --recipe published --steps 8 --guidance 1.5 "
-        "--strength 0.9 --noise-offset 0 --scheduler euler --feather 2 --set b.steps=50 --features efficientnet-lite0 "
+        "--strength 0.9 --noise-offset 0 --scheduler euler --feather 2 --detail off "
+        "--match-colours off --set b.steps=50 --set b.detail=on --features efficientnet-lite0 "
         "--perceptual vgg --removal dinov2-giant --dinov2 D --antialias --download --reference b --rounds 7 "
         "--time-batches 1,4"
     ).split()
@@ -85,7 +86,7 @@ def test_every_option_reaches_the_settings():
         reference="b",
         rounds=7,
         time_batches=(1, 4),
-        overrides={"b": {"num_inference_steps": 50}},
+        overrides={"b": {"num_inference_steps": 50, "detail": True}},
         sampling={
             "recipe": "published",
             "num_inference_steps": 8,
@@ -94,6 +95,8 @@ def test_every_option_reaches_the_settings():
             "noise_offset": 0.0,
             "scheduler": "euler",
             "feather_px": 2,
+            "detail": False,
+            "match_colours": False,
         },
     )
 

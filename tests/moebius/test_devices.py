@@ -132,3 +132,16 @@ print(before - resident())
     inside, after = map(float, done.stdout.split())
     assert inside > 110 if given_back else inside < 20
     assert after > 230
+
+
+def test_kernels_share_the_cores_with_the_processes_beside_them(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert devices.cpu_threads() == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert devices.cpu_threads() == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "20")
+    assert devices.cpu_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert devices.cpu_threads() == 5

@@ -97,6 +97,13 @@ def test_the_seconds_grow_with_steps_and_squares_and_have_ends(monkeypatch, opti
     assert seconds(steps=20) < one < two and seconds("pixelhacker", steps=100) > one
     assert seconds("flux-fill", steps=1000) == zerogpu.MAX_S
     assert seconds("classical", steps=None) == seconds(mask=np.zeros_like(MASK)) == zerogpu.OVERHEAD_S
+    large = np.zeros((2000, 2000), bool)
+    large[500:1500, 500:1500] = True
+    plain, sharp = (
+        zerogpu.seconds_for("moebius", options, PHOTO, large, SamplingConfig(num_inference_steps=1, detail=on), 0)
+        for on in (False, True)
+    )
+    assert sharp - plain == pytest.approx(zerogpu.DETAIL_S * 1.75**2, abs=1), "a square of 1750 for a model of 512"
     monkeypatch.setenv("MOEBIUS_MAX_SECONDS", "7")
     assert one > seconds(steps=100) == 7
 

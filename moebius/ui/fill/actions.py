@@ -185,7 +185,8 @@ class Actions(Handlers):
             inpainter = model_cache.acquire(card.name, options, report)
             clock.lap("loading the model")
             filled = fill_photo(inpainter, photo.raster, mask, config, seeds.generator(seed), report)
-        clock.parts |= {"the model": filled.seconds["model"], "cutting and blending": filled.seconds["geometry"]}
+        parts = {"the model": "model", "fine detail": "detail", "cutting and blending": "geometry"}
+        clock.parts |= {name: filled.seconds[part] for name, part in parts.items() if part != "detail" or filled.detail}
         clock.skip()
         report(1.0, "Writing the file")
         encoded = photo_files.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.learned))

@@ -74,7 +74,8 @@ def test_progress_grows_to_one_and_names_the_part():
     fill_photo(Painter(), Image.new("RGB", mask.size), mask, progress=lambda share, text: calls.append((share, text)))
     shares = [share for share, _ in calls]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
-    assert (0.75, "Painting (part 2 of 2)") in calls
+    assert (0.25, "Painting (part 1 of 2)") in calls
+    assert (0.5 + 0.8 * 0.25, "Painting (part 2 of 2)") in calls  # a square of 88 for a model of 64: detail follows
 
 
 def test_cancelling_stops_before_the_next_square():

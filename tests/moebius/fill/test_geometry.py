@@ -40,9 +40,11 @@ class Paints(Inpainter):
 
 
 def run(canvas: np.ndarray, mask: np.ndarray, feather_px: int = 0, size: int | None = 512, colour=(10.0, 20.0, 30.0)):
-    """(H, W, 3) after a fill by one colour, and where it was changed."""
+    """(H, W, 3) after a fill by one colour that is enlarged as it comes, and where it was changed."""
     photo = canvas if canvas.dtype == np.uint16 else Image.fromarray(canvas)
-    fill = fill_photo(Paints(size, colour), photo, mask, SamplingConfig(feather_px=feather_px))
+    fill = fill_photo(
+        Paints(size, colour), photo, mask, SamplingConfig(feather_px=feather_px, detail=False, match_colours=False)
+    )
     return np.asarray(fill.raster), fill.changed
 
 

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from moebius.patchmatch.seam import match_seam, membrane
+from moebius.patchmatch.seam import RIM_PX, match_seam, membrane
 
 
 def smooth_photo(side=160):
@@ -30,7 +30,9 @@ def test_a_colour_cast_goes():
     cast = photo + np.array([9, -6, 4], np.float32)
     corrected = match_seam(photo, hole, cast)
     assert np.abs(corrected[hole] - photo[hole]).mean() < 1.2
-    np.testing.assert_array_equal(corrected[~hole], cast[~hole])
+    rim = (cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0) & ~hole
+    assert np.abs(corrected[rim] - photo[rim]).mean() < 1.2, "what is blended has no cast either"
+    np.testing.assert_array_equal(corrected[~hole & ~rim], cast[~hole & ~rim])
 
 
 def test_a_fill_without_a_cast_stays():
@@ -38,6 +40,21 @@ def test_a_fill_without_a_cast_stays():
     fill = photo.astype(np.float32)
     fill[hole] = 30
     np.testing.assert_allclose(match_seam(photo, hole, fill), fill, atol=0.01)
+
+
+def test_a_fill_of_something_else_stays():
+    photo, hole = smooth_photo(), hole_in()
+    green = np.full(photo.shape, (0, 220, 0), np.float32)
+    np.testing.assert_array_equal(match_seam(photo, hole, green), green)
+
+
+def test_a_hole_far_from_the_edges_sees_only_what_is_near():
+    photo, hole = smooth_photo(400), np.zeros((400, 400), bool)
+    hole[150:200, 180:230] = True
+    fill = photo + np.float32(6)
+    far = fill.copy()
+    far[:60] = 0
+    np.testing.assert_array_equal(match_seam(photo, hole, fill)[60:], match_seam(photo, hole, far)[60:])
 
 
 def test_pixels_under_the_hole_have_no_influence():
