@@ -6,7 +6,7 @@ Each round times every method once on every hole, one after the other, so that a
 them. Seconds are wall clock, CPU seconds (all threads) beside them: on a busy machine only the latter say much. Every
 method gets the same square: 1.75 times the hole's side, as `classical` gets it. `detail` starts from the truth at 512
 pixels. Kernels are compiled before. Memory is what the process grew by at its peak, of one more run in a process of its
-own. Printed as Markdown.
+own. Printed as Markdown. PyPatchMatch is not installed with the rest: pip install "pypatchmatch>=2.2,<3".
 """
 
 from __future__ import annotations

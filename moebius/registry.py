@@ -221,9 +221,9 @@ MODELS = {
         ModelCard(
             name="classical",
             title="PatchMatch",
-            license="MIT (PyPatchMatch)",
-            source="https://github.com/mauwii/PyPatchMatch (Barnes et al. 2009)",
-            packages=("patchmatch",),
+            license="Apache-2.0",
+            source="moebius/patchmatch (Wexler et al. 2007, Barnes et al. 2009)",
+            packages=("numba",),
             learned=False,
             seeded=False,
             automatic=True,

@@ -51,15 +51,10 @@ class Availability:
     """Where its weights are, or where they come from."""
 
 
-_DISTRIBUTIONS = {"patchmatch": "pypatchmatch"}
-"""What is installed by another name than it is imported by."""
-
-
 def missing(packages: tuple[str, ...]) -> str:
     """Which of these packages cannot be imported, as a sentence; empty: all can."""
     absent = [package for package in packages if find_spec(package) is None]
-    names = [_DISTRIBUTIONS.get(package, package) for package in absent]
-    return f"not installed: {', '.join(names)} (pip install {' '.join(names)})" if absent else ""
+    return f"not installed: {', '.join(absent)} (pip install {' '.join(absent)})" if absent else ""
 
 
 # ---- student, PixelHacker ----
