@@ -51,7 +51,15 @@ TINY_SIDE = 64
 TINY = {
     "moebius": (
         MoebiusUNet,
-        {"sample_size": 8, "block_out_channels": (32, 64), "cross_attention_dim": 32, "encoder_hid_dim": 48},
+        {
+            "sample_size": 8,
+            "block_out_channels": (16, 32),
+            "layers_per_block": 1,
+            "num_attention_heads": 2,
+            "norm_num_groups": 8,
+            "cross_attention_dim": 16,
+            "encoder_hid_dim": 24,
+        },
         _VAE | {"block_out_channels": (32, 32, 32, 32), "sample_size": TINY_SIDE},
     ),
     "pixelhacker": (

@@ -37,6 +37,8 @@ MODES = {"cpu": (PLAIN, "eager", "fused"), "cuda": ("eager", "fused", "compiled"
 
 STEPS = 20
 """Of a whole fill."""
+PRODUCT_SIDE, TINY_PRODUCT_SIDE = 2048, 256
+"""Of the square matrices whose product gives the machine's rate."""
 
 
 def all_modes(
@@ -76,12 +78,13 @@ def all_modes(
     end, left_out = time.monotonic() + 60 * minutes, []
     runs: dict[tuple[str, str, int], Callable[[], Any]] = {}
     operations: dict[tuple[str, str, int], int] = {}
+    side = TINY_PRODUCT_SIDE if tiny else PRODUCT_SIDE
     progress(0.0, "Building the networks")
     for kind in (torch.float32, torch.bfloat16):
         name = str(kind).removeprefix("torch.")
-        x, weight = (torch.ones(2048, 2048, dtype=kind, device=device) for _ in range(2))
+        x, weight = (torch.ones(side, side, dtype=kind, device=device) for _ in range(2))
         runs["product", name, 0] = lambda x=x, weight=weight: product(x, weight)
-        operations["product", name, 0] = 2 * 2048**3
+        operations["product", name, 0] = 2 * side**3
         eager = networks.network("moebius", device, kind, tiny)
         for mode in MODES.get(kind_of_device, ("eager", "fused")):
             try:

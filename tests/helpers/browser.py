@@ -21,12 +21,21 @@ FITTED = """(width) => {
     return off.every((one) => Math.abs(one) < 0.01);
 }"""
 
+FRAME_MS = 200
+SLOW_FRAMES = f"""
+    const next = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (draw) => setTimeout(() => next(draw), {FRAME_MS});
+    window.cancelAnimationFrame = (timer) => clearTimeout(timer);
+"""
+"""Chromium draws in software here: at 60 frames a second the editor, which draws all the time, takes most of a core."""
+
 
 @contextmanager
 def visit(browser, server, device: dict, scheme: str = "light"):
     """A page that must neither complain nor ask anybody else for anything."""
     context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(SLOW_FRAMES)
     page = context.new_page()
     complaints, elsewhere, before = [], [], len(server.lines)
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))

@@ -5,7 +5,7 @@ DIR/ft_places2/diffusion_pytorch_model.bin   the student or PixelHacker, publish
 DIR/vae/config.json, diffusion_pytorch_model.bin   the autoencoder, half precision
 
 The whole path from published files to a filled photo runs with them; the fills are noise. `--small`: a
-student of 3.7 M parameters (a `config.json` beside it says so) and a small autoencoder, for tests.
+student of 0.4 M parameters (a `config.json` beside it says so) and a small autoencoder, for tests.
 """
 
 from __future__ import annotations
@@ -21,11 +21,22 @@ from tests.helpers.deterministic import values
 
 DATA = Path(__file__).parents[1] / "data"
 FOLDERS = {"pretrained": "pretrained", "places2": "ft_places2", "celebahq": "ft_celebahq", "ffhq": "ft_ffhq"}
-SMALL_STUDENT = {
+VECTORS_STUDENT = {
     "sample_size": 64,
     "block_out_channels": [32, 64, 128],
     "cross_attention_dim": 32,
     "encoder_hid_dim": 48,
+}
+"""The student that the vectors of data/moebius_pipeline.npz were computed with, 3.7 M parameters."""
+SMALL_STUDENT = {
+    "sample_size": 64,
+    "block_out_channels": [16, 32],
+    "layers_per_block": 1,
+    "num_attention_heads": 2,
+    "norm_num_groups": 8,
+    "cross_attention_dim": 16,
+    "encoder_hid_dim": 24,
+    "local_window": 7,
 }
 AUTOENCODER = {
     "in_channels": 3,
@@ -42,7 +53,7 @@ AUTOENCODER = {
     "force_upcast": False,
 }
 
-
+SMALL_AUTOENCODER = AUTOENCODER | {"block_out_channels": [8, 8, 16, 16], "layers_per_block": 1, "norm_num_groups": 8}
 SMALL_PIXELHACKER = {
     "sample_size": 16,
     "block_out_channels": [32, 64, 128, 128],
@@ -58,13 +69,33 @@ def pixelhacker_state(small: bool, dtype: torch.dtype = torch.float16) -> dict[s
 
 
 def student_state(small: bool, dtype: torch.dtype = torch.float16) -> dict[str, torch.Tensor]:
-    """The student's state dict under its published keys; the small one has tables for a grid of 64."""
-    name = "moebius_small_state_dict.json" if small else "moebius_state_dict.json"
-    shapes = json.loads((DATA / name).read_text())
-    if small:  # listed for a grid of 16
-        shapes = {
-            key: [16 * shape[0], *shape[1:]] if key.endswith("rel_pos_emb") else shape for key, shape in shapes.items()
-        }
+    """The student's state dict under its published keys."""
+    if small:
+        return _state(SMALL_STUDENT, dtype)
+    shapes = json.loads((DATA / "moebius_state_dict.json").read_text())
+    return {key: _tensor(key, shape, dtype) for key, shape in shapes.items()}
+
+
+def vectors_student_state() -> dict[str, torch.Tensor]:
+    """Of `VECTORS_STUDENT`, whose keys and shapes are listed for a grid of 16."""
+    shapes = json.loads((DATA / "moebius_small_state_dict.json").read_text())
+    return {
+        key: _tensor(key, [16 * shape[0], *shape[1:]] if key.endswith("rel_pos_emb") else shape, torch.float32)
+        for key, shape in shapes.items()
+    }
+
+
+def _state(config: dict, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The state dict of a student with `config`, under published keys."""
+    from moebius.models.unet import PUBLISHED_RENAMES, MoebiusUNet
+
+    def published(key: str) -> str:
+        for theirs, ours in reversed(PUBLISHED_RENAMES[1:]):
+            key = key.replace(ours, theirs)
+        return key if key.startswith("embedding_layer.") else f"diff_model.{key}"
+
+    with torch.device("meta"):
+        shapes = {published(key): tensor.shape for key, tensor in MoebiusUNet(**config).state_dict().items()}
     return {key: _tensor(key, shape, dtype) for key, shape in shapes.items()}
 
 
@@ -90,7 +121,7 @@ def write_published(
             (student / "config.json").write_text(
                 json.dumps(SMALL_STUDENT if network == "moebius" else SMALL_PIXELHACKER)
             )
-    config = json.loads((DATA / "tiny_vae_config.json").read_text()) if small else AUTOENCODER
+    config = SMALL_AUTOENCODER if small else AUTOENCODER
     (folder / "vae").mkdir(parents=True, exist_ok=True)
     (folder / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", **config}))
     torch.save(autoencoder_state(config), folder / "vae" / "diffusion_pytorch_model.bin")

@@ -1,7 +1,6 @@
 """The pipeline against the published sampling, computed with the published code on filled networks."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,31 +10,47 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from moebius.files import read_json
+from moebius.models.unet import MoebiusUNet
 from moebius.pipeline import MoebiusInpaintPipeline, guide, make_scheduler
+from moebius.weights.load import convert_student
 from tests.helpers.deterministic import hole, picture
-from tests.helpers.standin_weights import write_published
+from tests.helpers.standin_weights import (
+    DATA,
+    SMALL_AUTOENCODER,
+    SMALL_STUDENT,
+    VECTORS_STUDENT,
+    autoencoder_state,
+    student_state,
+    vectors_student_state,
+    write_published,
+)
 
-VECTORS = np.load(Path(__file__).parents[1] / "data" / "moebius_pipeline.npz")
+VECTORS = np.load(DATA / "moebius_pipeline.npz")
 PICTURES = [Image.fromarray(picture(seed, 512)) for seed in (11, 12)]
 MASKS = [Image.fromarray(hole(seed, 512)) for seed in (11, 12)]
 
 
-@pytest.fixture(scope="module")
-def pipe(tmp_path_factory) -> MoebiusInpaintPipeline:
-    """The student of 3.7 M parameters and the small autoencoder, in the float32 values of the vectors."""
-    from moebius.models.unet import MoebiusUNet
-    from moebius.weights.load import convert_student, read_json
-    from tests.helpers.standin_weights import AUTOENCODER, DATA, SMALL_STUDENT, autoencoder_state, student_state  # noqa: F401
-
+def made(student: dict, student_values: dict, autoencoder: dict) -> MoebiusInpaintPipeline:
+    """In float32."""
     with torch.device("meta"):
-        unet = MoebiusUNet(**SMALL_STUDENT)
-        config = read_json(DATA / "tiny_vae_config.json")
-        vae = AutoencoderKL(**config)
-    unet.load_state_dict(convert_student(student_state(small=True, dtype=torch.float32)), assign=True)
-    vae.load_state_dict(autoencoder_state(config, torch.float32), assign=True)
+        unet, vae = MoebiusUNet(**student), AutoencoderKL(**autoencoder)
+    unet.load_state_dict(convert_student(student_values), assign=True)
+    vae.load_state_dict(autoencoder_state(autoencoder, torch.float32), assign=True)
     pipeline = MoebiusInpaintPipeline(unet.eval(), vae.eval(), make_scheduler())
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@pytest.fixture(scope="module")
+def pipe() -> MoebiusInpaintPipeline:
+    return made(SMALL_STUDENT, student_state(small=True, dtype=torch.float32), SMALL_AUTOENCODER)
+
+
+@pytest.fixture(scope="module")
+def vectors_pipe() -> MoebiusInpaintPipeline:
+    """What the vectors were computed with."""
+    return made(VECTORS_STUDENT, vectors_student_state(), read_json(DATA / "tiny_vae_config.json"))
 
 
 @pytest.fixture(autouse=True)
@@ -55,21 +70,36 @@ def share_within_2(ours: np.ndarray, reference: np.ndarray) -> float:
     return float((np.abs(ours.astype(int) - reference.astype(int)) <= 2).mean())
 
 
-def test_published_recipe_gives_the_published_latents_and_pictures(pipe):
-    settings = dict(recipe="published", num_inference_steps=20, guidance_scale=2.5)
-    latents = pipe(PICTURES, MASKS, generator=seeded(), output_type="latent", **settings).images
+def run_to_the_end(pipe: MoebiusInpaintPipeline, *given, **settings) -> tuple[torch.Tensor, list[Image.Image]]:
+    """The last step's latents and the pictures of one run."""
+    latents = []
+
+    def keep(pipeline, step, timestep, tensors):
+        latents.append(tensors["latents"])
+        return tensors
+
+    pictures = pipe(*given, generator=seeded(), recipe="published", callback_on_step_end=keep, **settings).images
+    return latents[-1], pictures
+
+
+def test_published_recipe_gives_the_published_latents_and_pictures(vectors_pipe):
+    latents, (first, second) = run_to_the_end(vectors_pipe, PICTURES, MASKS, num_inference_steps=20, guidance_scale=2.5)
     assert relative_error(latents, VECTORS["latents_a"]) < 1e-4
-    first, second = pipe(PICTURES, MASKS, generator=seeded(), **settings).images
     assert share_within_2(np.asarray(first), VECTORS["image_a0"]) >= 0.999
     assert share_within_2(np.asarray(second)[::4, ::4], VECTORS["image_a1"]) >= 0.999
 
 
-def test_published_recipe_unpasted_without_noise_offset(pipe):
-    settings = dict(recipe="published", num_inference_steps=5, guidance_scale=4.5, noise_offset=0.0, paste=False)
-    latents = pipe(PICTURES[0], MASKS[0], generator=seeded(), output_type="latent", **settings).images
+def test_published_recipe_unpasted_without_noise_offset(vectors_pipe):
+    settings = dict(num_inference_steps=5, guidance_scale=4.5, noise_offset=0.0, paste=False)
+    latents, (image,) = run_to_the_end(vectors_pipe, PICTURES[0], MASKS[0], **settings)
     assert relative_error(latents, VECTORS["latents_b"]) < 1e-4
-    image = pipe(PICTURES[0], MASKS[0], generator=seeded(), **settings).images[0]
     assert share_within_2(np.asarray(image)[::4, ::4], VECTORS["image_b0"]) >= 0.999
+
+
+def test_latents_that_are_asked_for_are_those_of_the_last_step(pipe):
+    latents, _ = run_to_the_end(pipe, PICTURES[0], MASKS[0], num_inference_steps=2)
+    settings = dict(recipe="published", num_inference_steps=2, output_type="latent")
+    torch.testing.assert_close(pipe(PICTURES[0], MASKS[0], generator=seeded(), **settings).images, latents)
 
 
 @pytest.mark.parametrize("strength", [None, 0.5])

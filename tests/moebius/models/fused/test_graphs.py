@@ -15,7 +15,7 @@ IDS = torch.tensor([FOREGROUND_IDS, BACKGROUND_IDS])
 @pytest.fixture(scope="module")
 def small() -> MoebiusUNet:
     network = MoebiusUNet(
-        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, cross_attention_dim=32, encoder_hid_dim=48
+        sample_size=8, block_out_channels=(32,), layers_per_block=1, cross_attention_dim=32, encoder_hid_dim=48
     )
     return fill_(network).eval()
 
