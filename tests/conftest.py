@@ -5,5 +5,8 @@ import tempfile
 
 import pillow_heif
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: each worker has one core
+
 os.environ["MOEBIUS_CACHE"] = tempfile.mkdtemp(prefix="moebius-test-cache-")
 pillow_heif.register_heif_opener()

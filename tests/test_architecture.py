@@ -260,6 +260,7 @@ def test_few_modules_lie_flat():
 # ---- what an import does, seen in a process ----
 
 
+@pytest.mark.slow
 def test_imports_do_nothing(tmp_path):
     """No variable read, no file or folder looked at, made or changed, no connection, by code of ours."""
     home, work = tmp_path / "home", tmp_path / "work"

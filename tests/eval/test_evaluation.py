@@ -168,6 +168,7 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
         assert sheet.format == "JPEG" and sheet.width > (1 + len(MODELS)) * CELL_PX
 
 
+@pytest.mark.slow
 def test_killed_twice_and_continued_gives_the_same_results(pictures, tmp_path):
     """SIGKILL while fills are written, then while scores are; against a run that nobody disturbed."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from moebius.files import read_json
 from tests.helpers.evaluation_runs import statuses
 
@@ -20,6 +22,7 @@ def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
     """In chunks of two, seven pictures are four chunks: uneven over two and over three processes."""
     options = [

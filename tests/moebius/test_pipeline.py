@@ -82,6 +82,7 @@ def run_to_the_end(pipe: MoebiusInpaintPipeline, *given, **settings) -> tuple[to
     return latents[-1], pictures
 
 
+@pytest.mark.slow
 def test_published_recipe_gives_the_published_latents_and_pictures(vectors_pipe):
     latents, (first, second) = run_to_the_end(vectors_pipe, PICTURES, MASKS, num_inference_steps=20, guidance_scale=2.5)
     assert relative_error(latents, VECTORS["latents_a"]) < 1e-4

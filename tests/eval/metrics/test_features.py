@@ -32,6 +32,7 @@ def random_inception(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_fid_and_kid_equal_torch_fidelitys_on_the_same_inception(random_inception, tmp_path):
     import torch_fidelity
 

@@ -50,6 +50,7 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
     assert main(["bench", "--all-modes", "--rounds", "0", "--device", "cpu"]) == 2
 
 
+@pytest.mark.slow
 def test_a_whole_fill_has_a_process_of_its_own():
     one, two = (student.whole_fill("fused", "bfloat16", batch, "cpu", tiny=True) for batch in (1, 2))
     for found in (one, two):
@@ -70,6 +71,7 @@ def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypa
     assert report["rounds"] == 1 and all(row["whole"] is None for row in report["rows"])
 
 
+@pytest.mark.slow
 def test_the_modes_for_a_gpu_are_timed_with_the_fused_ones_operations(monkeypatch):
     """On a CPU, by a backend that compiles nothing; the Triton kernel's place is taken by torch."""
     monkeypatch.setitem(student.MODES, "cpu", student.MODES["cuda"])

@@ -46,6 +46,7 @@ def test_small_network_gives_the_published_outputs_of_every_stage(small):
         assert relative_error(block, VECTORS[f"small_t741_block{index}"]) < 2e-5
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_full_network_gives_the_published_output():
     full = load("pixelhacker_state_dict.json")

@@ -49,6 +49,7 @@ def test_small_network_gives_the_published_outputs_of_every_stage(small):
         assert relative_error(block, VECTORS[f"small_t741_block{index}"]) < 1e-5
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_full_network_gives_the_published_outputs(full):
     assert sum(p.numel() for p in full.parameters()) == 226_041_531

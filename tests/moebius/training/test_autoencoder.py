@@ -97,6 +97,7 @@ def test_latents_times_the_measured_factor_have_a_deviation_of_one(tmp_path):
     assert latents.std().item() == pytest.approx(1.0, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exactly(tmp_path):
     (tmp_path / "straight.toml").write_text(toml(table(tmp_path, "straight")))
     process = start("train-vae", tmp_path / "straight.toml", "--json")

@@ -8,6 +8,8 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import pytest
+
 from tests.helpers.tiny_training import STUDENT, table, trained
 
 SEEDS = (0, 1, 2)
@@ -17,6 +19,7 @@ ALONE = {"perceptual": 0, "output": 0, "feature": 0, "adaptive": False}
 DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
 
 
+@pytest.mark.slow
 def test_a_distilled_student_beats_the_same_student_alone(tmp_path, capsys):
     table(tmp_path)  # photos and autoencoder, before two processes want them
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:

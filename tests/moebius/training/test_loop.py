@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ sys.exit(main(["train", sys.argv[1]]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     """SIGKILL in the middle, between checkpoints; the same command again; against a run that nobody disturbed."""
@@ -99,6 +101,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     assert same(last[0]["trainee"], last[1]["trainee"])
 
 
+@pytest.mark.slow
 def test_two_processes_with_half_the_batch_each_are_one_with_the_whole(tmp_path):
     """With a teacher, every term and its adaptive weight, and statistics of batches: all are those of the whole."""
     teacher = table(tmp_path, "teacher", run={"steps": 1}, student={"block_out_channels": [16, 64]})
@@ -113,7 +116,10 @@ def test_two_processes_with_half_the_batch_each_are_one_with_the_whole(tmp_path)
     file = tmp_path / "two.toml"
     changes["teacher"]["shard"] = True  # FSDP: each holds half of it
     file.write_text(toml(table(tmp_path, "two", **changes)))
-    port = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29611", "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    port = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(number), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
     pair = [start("train", file, RANK=str(rank), LOCAL_RANK=str(rank), **port) for rank in range(2)]
     for process in pair:
         _, errors = process.communicate(timeout=240)
@@ -131,10 +137,11 @@ def test_two_processes_with_half_the_batch_each_are_one_with_the_whole(tmp_path)
     begun = Distillation(one.config, one.accelerator).learner.state_dict()
     moved, apart = [], []
     for name, tensor in one.learner.state_dict().items():
-        if not name.endswith(without_gradient):
-            torch.testing.assert_close(state["learner"][name], tensor, rtol=1e-5, atol=1e-5)
         moved.append((tensor - begun[name]).double().norm())
         apart.append((tensor - state["learner"][name]).double().norm())
+        if not name.endswith(without_gradient):  # a number whose gradient is near 0 may go either way
+            torch.testing.assert_close(state["learner"][name], tensor, rtol=1e-5, atol=3e-5)
+            assert apart[-1] <= 0.3 * moved[-1] + 1e-9, name
     assert torch.stack(apart).norm() < 0.01 * torch.stack(moved).norm()  # and not because nothing had moved
 
 

@@ -28,6 +28,7 @@ def fresh():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_pictures_steps_and_seeds_share_one_graph(small, backend):
     plain, compiled = small.fuse(), small.fuse()

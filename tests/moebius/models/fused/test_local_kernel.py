@@ -17,6 +17,7 @@ from tests.helpers.deterministic import fill_, normal
 ROOT = Path(__file__).parents[4]
 
 
+@pytest.mark.slow
 def test_interpreted_it_gives_what_the_plain_form_gives():
     """Odd heads, depths, grids; windows larger than the grid; float32 to 1e-5, bfloat16 but for ties."""
     pytest.importorskip("triton")
