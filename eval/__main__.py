@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -244,9 +245,14 @@ def _given(options: dict) -> dict:
 
 def _overrides(texts: list[str]) -> dict[str, dict]:
     """`flux-fill.steps=50` -> {"flux-fill": {"num_inference_steps": 50}}."""
-    kinds = {
-        **{"steps": int, "feather": int, "guidance": float, "strength": float, "noise_offset": float},
-        **{"detail": _on_off, "match_colours": _on_off},
+    kinds: dict[str, Callable[[str], object]] = {
+        "steps": int,
+        "feather": int,
+        "guidance": float,
+        "strength": float,
+        "noise_offset": float,
+        "detail": _on_off,
+        "match_colours": _on_off,
     }
     found: dict[str, dict] = {}
     for text in texts:
