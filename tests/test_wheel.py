@@ -37,7 +37,7 @@ def test_the_wheel_holds_one_package_and_its_data(wheel):
         names = set(archive.namelist())
         metadata = next(archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
     assert {name.split("/")[0].split("-")[0] for name in names} == {"moebius", "moebius_inpainting"}
-    here = (path for path in (ROOT / "moebius").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    here = (path for path in (ROOT / "moebius").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert {path.relative_to(ROOT).as_posix() for path in here} - names == set()
     assert "Provides-Extra: eval" in metadata and 'Requires-Dist: lpips==0.1.4; extra == "eval"' in metadata
 

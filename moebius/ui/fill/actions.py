@@ -124,7 +124,13 @@ class Actions(Handlers):
     def steps(self, request: gr.Request) -> dict:
         """Small pictures of what one can go back to; nothing before the first result."""
         session = self._session(request)
-        kept = [(thumbnail(step.path), html.step(step.number, step.path == session.photo)) for step in session.steps]
+        kept = []
+        for step in tuple(session.steps):
+            try:
+                kept.append((thumbnail(step.path), html.step(step.number, step.path == session.photo)))
+            except FileNotFoundError:  # another photo was chosen meanwhile, or the visitor has left
+                if step.path.exists():
+                    raise
         return gr.update(value=kept, visible=len(kept) > 1)
 
     def choose_again(self) -> tuple:

@@ -14,7 +14,7 @@ from tests.helpers.tiny_training import STUDENT, table, trained
 
 SEEDS = (0, 1, 2)
 STEPS = 100
-WIDE = STUDENT | {"block_out_channels": [32, 64]}
+NARROW, WIDE = STUDENT | {"block_out_channels": [32]}, STUDENT | {"block_out_channels": [64]}
 ALONE = {"perceptual": 0, "output": 0, "feature": 0, "adaptive": False}
 DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
 
@@ -23,21 +23,19 @@ DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
 def test_a_distilled_student_beats_the_same_student_alone(tmp_path, capsys):
     table(tmp_path)  # photos and autoencoder, before two processes want them
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        knows = pool.submit(trained, tmp_path, "knows", 0, 200, 16, 1e-2, student=WIDE, loss=ALONE)
+        knows = pool.submit(trained, tmp_path, "knows", 0, 120, 8, 1e-2, student=WIDE, loss=ALONE)
         blank = pool.submit(trained, tmp_path, "blank", 0, 1, 16, 1e-9, student=WIDE, loss=ALONE)
-        taught, untaught = knows.result(), blank.result()
 
         def students(name: str, loss: dict, teacher: str | None = None) -> list:
-            changes = {"loss": loss}
+            changes = {"student": NARROW, "loss": loss}
             if teacher:
                 changes["teacher"] = {"kind": "moebius", "weights": str(tmp_path / teacher / "pipeline")}
             return [pool.submit(trained, tmp_path, f"{name}{s}", s, STEPS, 4, 5e-3, **changes) for s in SEEDS]
 
-        running = {
-            "alone": students("alone", ALONE),
-            "of a teacher": students("distilled", DISTILLED, "knows"),
-            "of a teacher that knows nothing": students("control", DISTILLED, "blank"),
-        }
+        running = {"alone": students("alone", ALONE)}
+        taught, untaught = knows.result(), blank.result()
+        running["of a teacher"] = students("distilled", DISTILLED, "knows")
+        running["of a teacher that knows nothing"] = students("control", DISTILLED, "blank")
         losses = {name: [one.result() for one in found] for name, found in running.items()}
     with capsys.disabled():
         print(f"\nheld-out task loss after {STEPS} steps; teacher {taught:.3f}, knowing nothing {untaught:.3f}")  # noqa: T201

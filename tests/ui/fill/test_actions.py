@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,6 +137,16 @@ def test_every_result_can_be_gone_back_to_and_so_can_the_original(actions, tmp_p
         assert "not kept any more" in told(actions.go_to, index, VISITOR)
     load(actions, path)
     assert len(session.steps) == 1 and actions.steps(VISITOR)["visible"] is False
+
+
+def test_steps_whose_files_are_deleted_meanwhile_are_left_out(actions, tmp_path, monkeypatch):
+    """Another photo was chosen, or the visitor left, while small pictures were made."""
+    load(actions, photo_file(tmp_path))
+    fill(actions, [layer_file(tmp_path)])
+    session, preview = actions.sessions.get("visitor"), editor.preview
+    monkeypatch.setattr(editor, "preview", lambda *given: shutil.rmtree(session.result.parent) or preview(*given))
+    session.steps.pop(0)
+    assert actions.steps(VISITOR)["value"] == []
 
 
 def test_samples_come_with_their_masks(actions):
