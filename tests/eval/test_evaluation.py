@@ -16,7 +16,7 @@ from eval.settings import Settings
 from eval.steps import Evaluation
 from moebius.files import TEMPORARY, read_json
 from moebius.report.drawing import CELL_PX
-from tests.helpers.evaluation_runs import statuses
+from tests.helpers.evaluation_runs import short_run, statuses
 from tests.helpers.synthetic import picture
 
 ROOT = Path(__file__).parents[2]
@@ -172,21 +172,7 @@ def test_sheets_show_the_first_and_the_worst_of_each(done):
 def test_killed_twice_and_continued_gives_the_same_results(pictures, tmp_path):
     """SIGKILL while fills are written, then while scores are; against a run that nobody disturbed."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = [
-        "run",
-        "--models",
-        "telea,truth-blurred",
-        "--data",
-        str(pictures),
-        "--masks",
-        "object",
-        "--features",
-        "efficientnet-lite0",
-        "--device",
-        "cpu",
-        "--no-time",
-        "-o",
-    ]
+    options = short_run(pictures)
     runs = []
     for out, kill_at in ((whole, 0), (parts, 10), (parts, 17), (parts, 0)):
         runs.append({"arguments": [*options, str(out)], "kill_at": kill_at})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moebius.files import read_json
-from tests.helpers.evaluation_runs import statuses
+from tests.helpers.evaluation_runs import short_run, statuses
 
 ROOT = Path(__file__).parents[2]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -25,21 +25,7 @@ def torchrun(processes: int, *words: str) -> subprocess.CompletedProcess:
 @pytest.mark.slow
 def test_two_and_three_uneven_processes_equal_one(pictures, tmp_path):
     """In chunks of two, seven pictures are four chunks: uneven over two and over three processes."""
-    options = [
-        "run",
-        "--models",
-        "telea,truth-blurred",
-        "--data",
-        str(pictures),
-        "--masks",
-        "object",
-        "--features",
-        "efficientnet-lite0",
-        "--device",
-        "cpu",
-        "--no-time",
-        "-o",
-    ]
+    options = short_run(pictures)
     runs = [
         {"arguments": [*options, str(tmp_path / str(count))], "processes": count, "chunk": 2} for count in (1, 2, 3)
     ]

@@ -19,6 +19,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+def short_run(pictures: Path) -> list[str]:
+    """Arguments of a run of two controls on `pictures`, without times; the folder of results is to be added."""
+    return [
+        "run",
+        *("--models", "telea,truth-blurred"),
+        *("--data", str(pictures)),
+        *("--masks", "object"),
+        *("--features", "efficientnet-lite0"),
+        *("--device", "cpu"),
+        "--no-time",
+        "-o",
+    ]
+
+
 def statuses(runs: list[dict]) -> list[list[int]]:
     """The exit statuses of every run's processes, one run after the other; -9: killed."""
     done = subprocess.run(
