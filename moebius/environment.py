@@ -142,6 +142,20 @@ MARK = _switch(
     default_text="0, but 1 for the page on a Space",
 )
 FETCH = _switch("MOEBIUS_FETCH", "1: download Moebius's weights at the start", needed_by="page")
+CONNECTORS = _choice(
+    "MOEBIUS_CONNECTORS",
+    ("1", "0"),
+    "1: programs may use IOPaint's and RapidRAW's HTTP requests on the page's port",
+    default_text="1 where only this computer reaches the page, else 0",
+    needed_by="page",
+)
+CONNECTOR_ORIGINS = _text(
+    "MOEBIUS_CONNECTOR_ORIGINS",
+    "",
+    "origins whose web pages may use them too, such as `https://example.org`, with spaces between",
+    default_text="none",
+    needed_by="page",
+)
 RESULTS = _folder(
     "MOEBIUS_RESULTS",
     "folder with evaluations for the Results tab",

@@ -6,7 +6,7 @@ file depends on a model's name: what makes a model special is a field of its car
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,13 +92,25 @@ class ModelCard:
 def card(name: str) -> ModelCard:
     """The card of a model. Raises ValueError, listing the choices, for a name that is none."""
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; choose from {', '.join((AUTO, *MODELS))}")
+        raise ValueError(f"unknown model {name!r}; choose from {AUTO}, {known()}")
     return MODELS[name]
+
+
+def known() -> str:
+    """The names of all models, for messages."""
+    return ", ".join(MODELS)
 
 
 def reference() -> ModelCard:
     """The model that others are compared with."""
-    return next(one for one in MODELS.values() if one.reference)
+    return _REFERENCE
+
+
+def offer(names: Collection[str]) -> None:
+    """From now on there are these models only. Raises ValueError for a name that is none."""
+    kept = {card(name).name for name in names}
+    for name in set(MODELS) - kept:
+        del MODELS[name]
 
 
 def compared() -> list[str]:
@@ -129,7 +141,7 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
         if candidate.folder(options):
             raise WeightsError(state.reason)
         reasons.append(f"{candidate.title} cannot run here: {state.reason}.")
-    raise ValueError(" ".join(reasons))
+    raise ValueError(" ".join(reasons) or f"no model of those offered here is taken by itself; choose from {known()}")
 
 
 def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
@@ -235,3 +247,4 @@ MODELS = {
     )
 }
 """Every model. Among those that are `automatic`, best first: `auto` takes the first that can run."""
+_REFERENCE = next(card for card in MODELS.values() if card.reference)

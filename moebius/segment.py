@@ -86,14 +86,31 @@ class Selector:
         Raises:
             ValueError: no point, too many, or one beside the photo.
         """
+        check_points(points, embedding.size)
+        union = self._union(embedding, [[(*point, True)] for point in points], size or embedding.size)
+        return grow(union, margin(size or embedding.size) if margin_px is None else margin_px)
+
+    def predict_object(
+        self, embedding: ImageEmbedding, clicks: Sequence[tuple[float, float, bool]], margin_px: int | None = None
+    ) -> np.ndarray:
+        """The one object that several clicks show: x, y, and whether the click is on it or beside it.
+
+        Otherwise as `predict`.
+        """
+        check_points([(x, y) for x, y, _ in clicks], embedding.size)
+        mask = self._union(embedding, [list(clicks)], embedding.size)
+        return grow(mask, margin(embedding.size) if margin_px is None else margin_px)
+
+    def _union(
+        self, embedding: ImageEmbedding, objects: list[list[tuple[float, float, bool]]], size: tuple[int, int]
+    ) -> np.ndarray:
+        """The best mask of each object together, (H, W) bool at `size`; `objects`: as many clicks for each."""
         import torch
 
-        check_points(points, embedding.size)
-        width, height = size or embedding.size
         inputs = self._processor(
             original_sizes=[[embedding.size[1], embedding.size[0]]],
-            input_points=[[[list(map(float, point))] for point in points]],
-            input_labels=[[[1]] * len(points)],
+            input_points=[[[[float(x), float(y)] for x, y, _ in clicks] for clicks in objects]],
+            input_labels=[[[int(on) for _, _, on in clicks] for clicks in objects]],
             return_tensors="pt",
         )
         with torch.inference_mode():
@@ -105,9 +122,8 @@ class Selector:
             )
             masks, best = outputs.pred_masks[0].float().cpu(), outputs.iou_scores[0].argmax(dim=1)  # (P, 3, s, s), (P,)
             # the union before scaling, which takes 4 bytes a pixel
-            union = masks[torch.arange(len(points)), best.cpu()].amax(dim=0)[None, None]
-            mask = self._processor.post_process_masks([union], [[height, width]])[0][0, 0].numpy()
-        return grow(mask, margin((width, height)) if margin_px is None else margin_px)
+            union = masks[torch.arange(len(objects)), best.cpu()].amax(dim=0)[None, None]
+            return self._processor.post_process_masks([union], [[size[1], size[0]]])[0][0, 0].numpy()
 
 
 def check_points(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:

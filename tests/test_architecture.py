@@ -50,6 +50,7 @@ LAYERS = (
     "bench",
     "training",
     "ui",
+    "connectors",
     "commands",
 )
 """Rooms and single files of moebius/, lowest first: each may import those above it in this list, and itself."""

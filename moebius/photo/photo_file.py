@@ -25,6 +25,7 @@ from moebius.photo import (
     tiff,
     tiff_parts,
 )
+from moebius.photo.errors import NotAPhotoError, PhotoError, TooLargeError
 from moebius.photo.ifd import read_directory, read_layout
 from moebius.photo.jpeg_segments import with_clean_end
 from moebius.photo.limits import max_bytes, max_pixels
@@ -56,10 +57,6 @@ def suffixes(*formats: str) -> tuple[str, ...]:
 def size_of(raster: Raster) -> tuple[int, int]:
     """Width and height in pixels."""
     return (raster.shape[1], raster.shape[0]) if isinstance(raster, np.ndarray) else raster.size
-
-
-class PhotoError(ValueError):
-    """A file that is not a photo we can take; the message says what it is, what is allowed and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +178,7 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
                 raise
             raise PhotoError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}") from error
     if size > max_bytes():
-        raise PhotoError(
+        raise TooLargeError(
             f"{name} has {memory_size(size)}, allowed are {memory_size(max_bytes())}; "
             "save it smaller, or set MOEBIUS_MAX_BYTES"
         )
@@ -197,7 +194,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(complete or data), formats=file_kinds.readable_formats())
         _check_pixels(image.width * image.height, name, f" ({image.width}×{image.height})")
         if image.format == "TIFF" and _is_raw(image, data):
-            raise PhotoError(f"{name} is {file_kinds.RAW}; it must be a photo: {file_kinds.KNOWN}")
+            raise NotAPhotoError(f"{name} is {file_kinds.RAW}; it must be a photo: {file_kinds.KNOWN}")
         frames = _count_pictures(image, data)
         if frames > 1:
             raise PhotoError(
@@ -210,11 +207,11 @@ def _decode(data: bytes, name: str) -> Image.Image:
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{name} {file_kinds.guess(data)}; it must be a photo: {file_kinds.KNOWN}") from error
+        raise NotAPhotoError(f"{name} {file_kinds.guess(data)}; it must be a photo: {file_kinds.KNOWN}") from error
     except Image.DecompressionBombError as error:
         pixels = next(iter(re.findall(r"\((\d+) pixels", str(error))), 0)
         _check_pixels(int(pixels), name, "")
-        raise PhotoError(f"{name} is too large: {error}") from error
+        raise TooLargeError(f"{name} is too large: {error}") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise PhotoError(
             f"{name} is damaged or cut off ({_one_line(error)}); copy or download it again, or save it again"
@@ -242,7 +239,7 @@ def _count_pictures(image: Image.Image, data: bytes) -> int:
 
 def _check_pixels(pixels: int, name: str, size: str) -> None:
     if pixels > max_pixels():
-        raise PhotoError(
+        raise TooLargeError(
             f"{name} is too large: {pixels / 1e6:.0f} megapixels{size}, allowed are {max_pixels() / 1e6:.0f}; "
             "scale it down, or set MOEBIUS_MAX_PIXELS"
         )

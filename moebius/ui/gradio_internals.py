@@ -7,12 +7,14 @@ elements of Gradio's that static/style.css names.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import gradio as gr
 import gradio.mcp
+from gradio.routes import App, ORJSONResponse
 from gradio.utils import get_upload_folder
+from starlette.types import ASGIApp
 
 from moebius import environment
 from moebius.ui import uploads
@@ -30,6 +32,19 @@ def keep_no_analytics() -> None:
     """Gradio keeps its last 10,000 calls and sums them up after each; to be called before the page is built."""
     environment.GRADIO_ANALYTICS_MAX_EVENTS.set_default("1")
     environment.GRADIO_ANALYTICS_CACHE_FREQUENCY.set_default(str(2**31))
+
+
+def app_behind(front: Callable[[ASGIApp], ASGIApp]) -> App:
+    """The application that Gradio serves a page with, for `launch(_app=…)`, behind `front`.
+
+    Middleware that Gradio lets a page add comes after its own, which answers browsers' questions about origins itself.
+    """
+
+    class AppBehind(App):
+        def build_middleware_stack(self) -> ASGIApp:
+            return front(super().build_middleware_stack())
+
+    return AppBehind(default_response_class=ORJSONResponse)
 
 
 class Page(gr.Blocks):

@@ -8,10 +8,15 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moebius import environment
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 log = logging.getLogger("moebius")
 
@@ -29,12 +34,29 @@ class Address:
     max_queue: int | None = None
     """Visitors who may wait. None: `MOEBIUS_MAX_QUEUE`."""
 
+    @property
+    def listens_on(self) -> str:
+        return environment.GRADIO_SERVER_NAME.read() if self.host is None else self.host
 
-def serve(address: Address, weights: Path | None = None) -> None:
+    @property
+    def max_waiting(self) -> int:
+        return environment.MAX_QUEUE.read() if self.max_queue is None else self.max_queue
+
+
+Front = Callable[["ASGIApp"], "ASGIApp"]
+"""Makes of the page an application that stands in front of it."""
+
+
+def serve(
+    address: Address,
+    weights: Path | None = None,
+    connect: Callable[[Address, Path | None], Front | None] = lambda address, weights: None,
+) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
         weights: as `registry.LoadOptions.weights`.
+        connect: gives what is served on the page's port besides the page, if anything.
 
     Raises:
         ValueError: a variable holds something that it may not. It is reported here, not to the first visitor.
@@ -62,11 +84,16 @@ def serve(address: Address, weights: Path | None = None) -> None:
             fetching.join()
         zerogpu.start(LoadOptions(weights=weights))
     gradio_internals.keep_no_analytics()
-    max_queue = environment.MAX_QUEUE.read() if address.max_queue is None else address.max_queue
     photo_files.WORKER.start()
-    page = build_app(weights).queue(max_size=max_queue)
-    host = environment.GRADIO_SERVER_NAME.read() if address.host is None else address.host
-    page.launch(server_name=host, server_port=address.port, share=address.share, **launch_options())
+    front = connect(address, weights)
+    page = build_app(weights).queue(max_size=address.max_waiting)
+    page.launch(
+        server_name=address.listens_on,
+        server_port=address.port,
+        share=address.share,
+        _app=gradio_internals.app_behind(front) if front else None,
+        **launch_options(),
+    )
 
 
 def _fetch_weights() -> None:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import gradio as gr
 import gradio.mcp
 import pytest
+from gradio.routes import App
 from playwright.sync_api import expect
 
 from moebius.ui import gradio_internals
@@ -41,6 +42,12 @@ def test_what_is_replaced_is_still_there_and_takes_the_same(ours, name):
     theirs = getattr(ours.__mro__[1], name)
     assert parameters(getattr(ours, name)) == parameters(theirs)
     assert inspect.iscoroutinefunction(getattr(ours, name)) == inspect.iscoroutinefunction(theirs)
+
+
+def test_an_application_can_be_put_behind_another_one():
+    assert "_app" in parameters(gr.Blocks.launch) and parameters(App.build_middleware_stack) == ["self"]
+    front = object()
+    assert gradio_internals.app_behind(lambda page: front).build_middleware_stack() is front
 
 
 def test_every_call_is_looked_at_before_gradio_fetches_what_it_names(monkeypatch):
