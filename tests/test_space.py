@@ -5,8 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
 
 from moebius import environment
+from moebius.weights import catalog
 
 ROOT = Path(__file__).parents[1]
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
@@ -22,6 +24,34 @@ def test_the_front_matter_is_what_spaces_asks_for():
     assert len(told["short_description"]) <= 60
     assert isinstance(told["python_version"], str) and tuple(map(int, told["python_version"].split("."))) >= (3, 11)
     assert all(model.count("/") == 1 for model in told["models"])
+
+
+def test_the_files_that_are_preloaded_are_those_that_fills_need():
+    _, told, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    told = yaml.safe_load(told)
+    preloaded = {(repo, file) for repo, files in map(str.split, told["preload_from_hub"]) for file in files.split(",")}
+    default = catalog.VARIANTS[catalog.DEFAULT_VARIANT].folder
+    assert preloaded == {
+        (catalog.DENOISERS["moebius"].repo, f"{default}/{catalog.PUBLISHED_NAME}"),
+        (catalog.AUTOENCODER_REPO, "vae/config.json"),
+        (catalog.AUTOENCODER_REPO, f"vae/{catalog.PUBLISHED_NAME}"),
+    }
+    assert (told["suggested_hardware"], told["header"]) == ("zero-a10g", "mini")
+
+
+def test_what_a_space_installs_first_is_within_the_requirements():
+    allowed = {one.name: one for line in lines("requirements.txt") for one in [Requirement(line)]}
+    pinned = [Requirement(line) for line in lines("pre-requirements.txt")]
+    assert {one.name for one in pinned} == {"torch", "torchvision"}
+    for one in pinned:
+        (version,) = (specifier.version for specifier in one.specifier)
+        assert version in allowed[one.name].specifier
+    assert [str(one.specifier) for one in pinned if one.name == "torch"] == ["==2.11.0"], "the newest of ZeroGPU"
+
+
+def lines(name: str) -> list[str]:
+    every = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in every if line and not line.startswith("#")]
 
 
 def named(*paths: Path) -> set[str]:

@@ -47,6 +47,13 @@ def app_behind(front: Callable[[ASGIApp], ASGIApp]) -> App:
     return AppBehind(default_response_class=ORJSONResponse)
 
 
+def document_only(page: gr.Blocks, endpoints: Collection[str]) -> None:
+    """Leave all other endpoints out of what a page says about itself; who knows their names can call them still."""
+    for function in page.fns.values():
+        if function.api_visibility == "public" and f"/{function.api_name}" not in endpoints:
+            function.api_visibility = "undocumented"
+
+
 class Page(gr.Blocks):
     """Blocks that fetch nothing for their callers."""
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui import html, theme
-from moebius.ui.api import Tools, forget_sent, wire_tools
+from moebius.ui.api import ENDPOINTS, Tools, forget_sent, wire_tools
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
@@ -18,7 +19,7 @@ from moebius.ui.components import page_script
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import model_panel, photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
-from moebius.ui.gradio_internals import Page
+from moebius.ui.gradio_internals import Page, document_only
 from moebius.ui.results import results_tab
 from moebius.ui.session import IDLE_S, MAX_SESSIONS
 
@@ -31,6 +32,8 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
     actions.sessions.keep_forgetting(also=forget_sent)
     with Page(title="Moebius", analytics_enabled=False, delete_cache=(600, IDLE_S)) as page:
         gr.HTML(html.HEADER, elem_id="header", padding=False)
+        if environment.SPACE_ID.read():
+            gr.DuplicateButton(elem_id="duplicate")
         with gr.Row(elem_id="work", equal_height=False):
             with gr.Column(elem_id="photo-side", min_width=340):
                 files = batch_files()
@@ -55,6 +58,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         page.load(None, js=page_script())
         page.unload(actions.leave)
         wire_tools(Tools(actions, compare_actions))
+        document_only(page, ENDPOINTS)
     return page
 
 

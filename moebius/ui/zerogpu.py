@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from moebius.fill.result import Fill
 from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.base import Facts, Inpainter, PhotoInpainter
 from moebius.photo.raster import Raster
+from moebius.ui.gpu_seconds import Ledger, Row
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,9 @@ OVERHEAD_S, MARGIN, MAX_S = 10, 4, 120
 may be, in float32; and what no visitor's quota should be asked for more than."""
 DETAIL_S = 1.0
 """Seconds of the detail stage for a million pixels of a square that was scaled down, generously."""
+
+LEDGER = Ledger()
+"""Of the fills that ran here. Until there are some, seconds are guessed from the paper's."""
 
 
 def is_available() -> bool:
@@ -58,31 +63,35 @@ def seconds_for(
 ) -> int:
     """How long a fill may take on the GPU, from its steps, squares and model; arguments as for `run`."""
     squares = geometry.plan_squares(mask, config.context, config.max_squares, MODEL_SIZE) if mask.any() else ()
-    timing = paper.TIMINGS.get(name)
-    step_s = MARGIN * timing.step_ms / 1000 if timing else 0.0
+    steps = len(squares) * (config.num_inference_steps or 0)
+    known = LEDGER.seconds(name, steps)
+    if known is None:
+        timing = paper.TIMINGS.get(name)
+        known = OVERHEAD_S + steps * (MARGIN * timing.step_ms / 1000 if timing else 0.0)
     scaled = sum(square.side**2 for square in squares if detail.applies(square, MODEL_SIZE, config))
-    wanted = OVERHEAD_S + len(squares) * (config.num_inference_steps or 0) * step_s + DETAIL_S * scaled / 1e6
-    return math.ceil(min(wanted, MAX_S, environment.MAX_SECONDS.read()))
+    return math.ceil(min(known + DETAIL_S * scaled / 1e6, MAX_S, environment.MAX_SECONDS.read()))
 
 
 def run(
     name: str, options: registry.LoadOptions, image: Raster, mask: np.ndarray, config: SamplingConfig, seed: int | None
-) -> tuple[Fill | None, str]:
-    """A fill, in the process that has the GPU; or none and the reason: an error would lose its message on the way.
+) -> tuple[Fill | None, str, float]:
+    """A fill, in the process that has the GPU, and its seconds; or none and the reason: an error would lose its message
+    on the way.
 
     Args:
         mask: (H, W) bool.
         config: with the model's own steps and guidance.
         seed: None: the model is not seeded.
     """
-    progress = gr.Progress()
+    started, progress = time.perf_counter(), gr.Progress()
     generator = seeds.generator(seed)
     try:
         model = model_cache.acquire(name, options)
         model = model.model if isinstance(model, Borrowing) else model
-        return fill_photo(model, image, mask, config, generator, lambda share, text: progress(share, desc=text)), ""
+        fill = fill_photo(model, image, mask, config, generator, lambda share, text: progress(share, desc=text))
+        return fill, "", time.perf_counter() - started
     except (ValueError, MemoryError) as error:
-        return None, str(error) or type(error).__name__
+        return None, str(error) or type(error).__name__, 0.0
 
 
 class Borrowing(Inpainter, PhotoInpainter):
@@ -111,9 +120,16 @@ class Borrowing(Inpainter, PhotoInpainter):
         for index, (photo, mask, generator) in enumerate(zip(photos, masks, generators, strict=True)):
             progress(index / len(photos), "Waiting for the GPU")
             seed = None if generator is None else generator.initial_seed()
-            fill, wrong = self._lent(*self._loaded, photo, mask, config, seed)
+            try:
+                fill, wrong, seconds = self._lent(*self._loaded, photo, mask, config, seed)
+            except Exception:  # most often: it took longer than was asked for
+                LEDGER.forget(self.name)
+                raise
             if wrong:
                 raise ValueError(wrong)
+            if fill.step_ms:
+                steps = len(fill.squares) * (config.num_inference_steps or 0)
+                LEDGER.add(self.name, Row(steps, fill.step_ms / 1000, seconds - fill.seconds["detail"]))
             fills.append(fill)
         return fills
 

@@ -166,4 +166,5 @@ def many_calls(client: httpx.Client, wanted: list[tuple[str, list]]) -> list[tup
 
 def endpoints(client: httpx.Client) -> dict[str, list[dict]]:
     """Every named endpoint with its parameters, as the page tells them."""
-    return {name: told["parameters"] for name, told in client.get("/gradio_api/info").json()["named_endpoints"].items()}
+    told = client.get("/gradio_api/info?all_endpoints=True").json()["named_endpoints"]
+    return {name: one["parameters"] for name, one in told.items()}

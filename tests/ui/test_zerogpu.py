@@ -17,6 +17,7 @@ from moebius.config import SamplingConfig
 from moebius.fill.scheduler import fill_photo
 from moebius.progress import Cancelled
 from moebius.ui import zerogpu
+from moebius.ui.gpu_seconds import Ledger, Row
 from tests.helpers.deterministic import picture
 
 PHOTO = Image.fromarray(picture(3, 160))
@@ -54,6 +55,7 @@ def lender(monkeypatch, options):
     package.GPU = Lender()
     monkeypatch.setitem(sys.modules, "spaces", package)
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setattr(zerogpu, "LEDGER", Ledger())
     model_cache.release()
     assert zerogpu.is_available()
     zerogpu.start(options)
@@ -85,6 +87,11 @@ def test_the_model_is_loaded_before_the_page_and_fills_as_ever(lender, options):
     assert borrowed.facts() == borrowed.model.facts()
     step_s = zerogpu.MARGIN * paper.TIMINGS["moebius"].step_ms / 1000
     assert lender.seconds == [math.ceil(zerogpu.OVERHEAD_S + 2 * step_s)]
+    for _ in range(2):
+        zerogpu.LEDGER.add("moebius", Row(2, 0.1, 0.5))
+    known = zerogpu.LEDGER.seconds("moebius", 2)
+    assert known is not None, "the fill above was the third that is known"
+    assert zerogpu.seconds_for("moebius", options, PHOTO, MASK, CONFIG, 7) == math.ceil(known)
 
 
 def test_the_seconds_grow_with_steps_and_squares_and_have_ends(monkeypatch, options):
