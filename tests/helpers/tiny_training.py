@@ -7,8 +7,6 @@ import functools
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import torch
 from PIL import Image
 
 from tests.helpers.deterministic import picture
+from tests.helpers.forked import Command
 
 ROOT = Path(__file__).parents[2]
 STUDENT = {
@@ -120,10 +119,9 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | extra
 
 
-def start(command: str, file: Path, *options: str, **extra: str) -> subprocess.Popen:
+def start(command: str, file: Path, *options: str, **extra: str) -> Command:
     """`python -m moebius COMMAND FILE …` in a process of its own."""
-    line = [sys.executable, "-m", "moebius", command, str(file), *options]
-    return subprocess.Popen(line, cwd=ROOT, env=environment(**extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return Command("moebius", command, file, *options, environment=environment(**extra))
 
 
 def trained(folder: Path, out: str, seed: int, steps: int, batch_size: int, rate: float, **changes: Any) -> float:
@@ -139,7 +137,7 @@ def trained(folder: Path, out: str, seed: int, steps: int, batch_size: int, rate
         folder,
         out,
         run=quiet | {"steps": steps, "batch_size": batch_size, "seed": seed},
-        optimizer={"learning_rate": rate, "warmup_steps": 10, "ema_decay": 0.95},
+        optimizer={"learning_rate": rate, "matrices": "adamw", "warmup_steps": 10, "ema_decay": 0.95},
         data=data,
         **changes,
     )

@@ -53,9 +53,11 @@ def test_small_network_gives_the_published_outputs_of_every_stage(small):
 @torch.no_grad()
 def test_full_network_gives_the_published_outputs(full):
     assert sum(p.numel() for p in full.parameters()) == 226_041_531
-    assert relative_error(full(normal(1, 2, 9, 64, 64), 500, IDS).sample, VECTORS["full_t500"]) < 1e-5
-    out = full(normal(2, 2, 9, 64, 64), torch.tensor([981, 21]), IDS, return_dict=False)
-    assert relative_error(out[0], VECTORS["full_t981_t21"]) < 1e-5
+    # One of each pair: the other costs seconds, and that samples of a batch are computed alone is another test's.
+    first = full(normal(1, 2, 9, 64, 64)[:1], 500, IDS[:1]).sample
+    assert relative_error(first, VECTORS["full_t500"][:1]) < 1e-5
+    out = full(normal(2, 2, 9, 64, 64)[1:], torch.tensor([21]), IDS[1:], return_dict=False)
+    assert relative_error(out[0], VECTORS["full_t981_t21"][1:]) < 1e-5
     assert [tuple(block.shape[1:]) for block in out[1]] == [
         (320, 32, 32),
         (640, 16, 16),

@@ -102,7 +102,7 @@ def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exact
     (tmp_path / "straight.toml").write_text(toml(table(tmp_path, "straight")))
     process = start("train-vae", tmp_path / "straight.toml", "--json")
     out, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors.decode()
+    assert process.returncode == 0, errors
     report = json.loads(out)
     assert report["finished"] and report["output"] == str(tmp_path / "straight" / "autoencoder")
     vae = networks.autoencoder(Weights(weights=tmp_path / "straight" / "autoencoder"))
@@ -114,7 +114,7 @@ def test_the_command_writes_an_autoencoder_that_training_takes_and_goes_on_exact
     for steps in (2, 4):
         process = start("train-vae", tmp_path / "parts.toml", "--set", f"run.steps={steps}")
         _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors.decode()
+        assert process.returncode == 0, errors
     assert metrics.read(tmp_path / "parts") == metrics.read(tmp_path / "straight")
     last = [checkpoints.checkpoints(tmp_path / name / "checkpoints")[-1] for name in ("parts", "straight")]
     states = [checkpoints.load(path)["trainee"]["learner"] for path in last]

@@ -1,8 +1,5 @@
 """Batch normalisation over processes: alone it is torch's; over two of them, two halves are the whole."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -10,6 +7,7 @@ from torch import nn
 
 from moebius.training.batchnorm import GlobalBatchNorm, over_all_processes
 from tests.helpers.deterministic import normal
+from tests.helpers.forked import Command
 from tests.helpers.tiny_training import environment
 
 TWO = """
@@ -78,9 +76,7 @@ def test_two_halves_are_the_whole(tmp_path):
             parameter.copy_(normal(parameter.numel(), *parameter.shape))
     x = normal(9, 6, 3, 5, 5)
     torch.save({"network": net.state_dict(), "x": x}, tmp_path / "given.pt")
-    processes = [
-        subprocess.Popen([sys.executable, "-c", TWO, str(rank), str(tmp_path)], env=environment()) for rank in range(2)
-    ]
+    processes = [Command("two", rank, tmp_path, environment=environment(), code=TWO) for rank in range(2)]
     y = net(x)
     (y**3).mean().backward()
     whole = [*(p.grad for p in net.parameters()), net[1].running_mean, net[3].running_var]

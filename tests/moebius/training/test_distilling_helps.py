@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.tiny_training import STUDENT, table, trained
 
 SEEDS = (0, 1, 2)
-STEPS = 100
+STEPS = 60
 NARROW, WIDE = STUDENT | {"block_out_channels": [32]}, STUDENT | {"block_out_channels": [64]}
 ALONE = {"perceptual": 0, "output": 0, "feature": 0, "adaptive": False}
 DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
@@ -23,7 +23,7 @@ DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
 def test_a_distilled_student_beats_the_same_student_alone(tmp_path, capsys):
     table(tmp_path)  # photos and autoencoder, before two processes want them
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        knows = pool.submit(trained, tmp_path, "knows", 0, 120, 8, 1e-2, student=WIDE, loss=ALONE)
+        knows = pool.submit(trained, tmp_path, "knows", 0, 100, 8, 1e-2, student=WIDE, loss=ALONE)
         blank = pool.submit(trained, tmp_path, "blank", 0, 1, 16, 1e-9, student=WIDE, loss=ALONE)
 
         def students(name: str, loss: dict, teacher: str | None = None) -> list:

@@ -3,8 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,8 @@ from moebius.training import checkpoints, loop, metrics
 from moebius.training.config import ConfigError, Run, TrainConfig, build
 from moebius.training.distillation import Distillation
 from moebius.training.loop import Diverged, Smooth, positions
-from tests.helpers.tiny_training import ROOT, environment, start, table, toml
+from tests.helpers.forked import Command
+from tests.helpers.tiny_training import environment, start, table, toml
 
 
 def run(settings: dict, minutes: float | None = None) -> tuple[Distillation, dict]:
@@ -79,18 +78,19 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, on_device):
     # A command too: the process of the tests may have another number of threads, and so another order of sums.
     (tmp_path / "straight.toml").write_text(toml(table(tmp_path, "straight", **changes)))
     _, errors = start("train", tmp_path / "straight.toml", "--json").communicate(timeout=240)
-    assert (tmp_path / "straight" / "checkpoints").is_dir(), errors.decode()
+    assert (tmp_path / "straight" / "checkpoints").is_dir(), errors
     file = tmp_path / "killed.toml"
     file.write_text(toml(table(tmp_path, "killed", **changes)))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(file)], cwd=ROOT, env=environment(), capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    killed = Command("killed", file, environment=environment(), code=KILLED)
+    _, errors = killed.communicate(timeout=240)
+    assert killed.returncode == -signal.SIGKILL, errors
     assert [line["step"] for line in losses(tmp_path / "killed")] == list(range(5))
     before = checkpoints.checkpoints(tmp_path / "killed" / "checkpoints")
     assert before and checkpoints.facts(before[-1])["step"] < 14
     again = start("train", file, "--json")
     out, errors = again.communicate(timeout=240)
-    assert again.returncode == 0, errors.decode()
-    assert f"resuming from {before[-1]}" in errors.decode()
+    assert again.returncode == 0, errors
+    assert f"resuming from {before[-1]}" in errors
     assert json.loads(out)["finished"] is True
     assert metrics.read(tmp_path / "killed") == metrics.read(tmp_path / "straight")
     assert [line["step"] for line in losses(tmp_path / "killed")] == list(range(14))
@@ -123,7 +123,7 @@ def test_two_processes_with_half_the_batch_each_are_one_with_the_whole(tmp_path)
     pair = [start("train", file, RANK=str(rank), LOCAL_RANK=str(rank), **port) for rank in range(2)]
     for process in pair:
         _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors.decode()
+        assert process.returncode == 0, errors
     whole, halves = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert {"task", "output", "feature", "perceptual", "w_task", "w_output", "w_perceptual"} <= set(whole[0])
     for a, b in zip(whole, halves, strict=True):
