@@ -86,7 +86,7 @@ def main() -> None:
     kind = devices.named_dtype(options.dtype)
     trained = networks.network("moebius", "cpu", kind, tiny=False)
     fast = trained.fuse()
-    keep = devices.keep_freed
+    keep = devices.keep_freed_memory
     ways = {  # name: network, samples for two conditions, context managers around a step
         "all": (fast, 1, (keep,)),
         "freed memory kept during the steps": (fast, 1, ()),

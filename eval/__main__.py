@@ -1,7 +1,7 @@
 """The command line: `python -m eval run | generate | score | time | report | sheet | …`; `--help` names them all.
 
-Exit status 0; 2 with one line on stderr for a user's mistake; 130 after Ctrl-C, and what was done is kept. Heavy
-imports stand inside the commands, so that help answers at once.
+Exit status 0; 2, with one line on stderr, for a user's mistake; 130 after Ctrl-C; finished work is kept. Heavy packages
+are imported inside the commands, so that help is shown at once.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ SAMPLING = {
 
 
 STEPS = {
-    "run": "all steps; a killed run continues where it was",
+    "run": "all steps; the same command resumes a run that was stopped",
     "generate": "make the fills, one PNG per picture",
-    "score": "score the fills that are there",
+    "score": "score the existing fills",
     "time": "measure times, memory and multiply-adds",
     "report": "write results.json, results.md and results.html",
     "sheet": "pictures of fills: the first 24 of the set, and each model's 24 worst",
 }
-"""Commands that are methods of `Evaluation`, and what they do."""
+"""Commands that are methods of `Evaluation`, and their help."""
 STARTING = ("run", "generate")
-"""Steps that begin an evaluation; the others read what was asked for from its folder."""
+"""Steps that begin an evaluation; the others read its settings from its folder."""
 VALIDATE = "validate-metrics"
 FAITHFULNESS = "faithfulness"
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A mistake is one line on stderr, without the usage in front."""
+    """Reports a mistake in one line on stderr, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return options.command(options)
     except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
+        print("stopped; the same command resumes", file=sys.stderr)
         return 130
     except (ValueError, OSError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -83,23 +83,23 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "run":
             command.add_argument("--no-time", action="store_true", default=False, help="leave the timing step out")
         command.set_defaults(command=_step)
-    text = "which metrics order blurred, swapped and other spoilt fills as people do"
+    text = "test which metrics rank blurred, swapped and otherwise damaged fills as people do"
     validation = _command(commands, VALIDATE, text)
     _add_data(validation, " (default: samples/heldout)")
     _add_metrics(validation, " (default here: efficientnet-lite0)")
     validation.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cpu)")
     validation.set_defaults(command=_validate)
-    text = "what programs do to photo files beside the hole: pixels, metadata, previews"
+    text = "what programs change in photo files outside the hole: pixels, metadata, previews"
     files = _command(commands, FAITHFULNESS, text)
     files.add_argument("--iopaint", type=Path, metavar="DIR", help="IOPaint's unpacked wheel, with loguru beside it")
     files.set_defaults(command=_faithfulness)
-    listing = commands.add_parser("models", help="names that --models takes")
+    listing = commands.add_parser("models", help="list the names for --models")
     listing.set_defaults(command=_models)
     return parser
 
 
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    """A subcommand with a folder for what it writes; options that are not given do not appear."""
+    """A subcommand with an output folder; options that are not given are not in the parsed options."""
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", argument_default=argparse.SUPPRESS
     )
@@ -138,13 +138,13 @@ def _add_models(parser: argparse.ArgumentParser, kept: str) -> None:
         "--detail",
         type=_on_off,
         metavar="on|off",
-        help="texture from the photo where a model works at a smaller size (default: on)",
+        help="copy fine texture from the photo if a model works at a smaller size (default: on)",
     )
     models.add_argument(
         "--match-colours",
         type=_on_off,
         metavar="on|off",
-        help="bring a model's colours in line with the photo's around the hole (default: on)",
+        help="adjust a model's colours to the photo's around the hole (default: on)",
     )
     models.add_argument(
         "--set",
@@ -160,7 +160,7 @@ def _add_metrics(parser: argparse.ArgumentParser, kept: str) -> None:
         "--features",
         choices=FEATURES,
         help="inception: FID and KID (default); efficientnet-lite0: "
-        "stand-ins with names of their own, without a download",
+        "substitutes under their own names, without a download",
     )
     metrics.add_argument("--perceptual", choices=PERCEPTUAL, help="LPIPS network (default: alex)")
     metrics.add_argument(
@@ -217,7 +217,7 @@ def _step(options: argparse.Namespace) -> int:
 def _faithfulness(options: argparse.Namespace) -> int:
     _quieten()
     from eval.faithfulness.run import faithfulness
-    from moebius.report.faithfulness import table
+    from moebius.presentation.faithfulness import table
 
     shown = table(faithfulness(options.output, getattr(options, "iopaint", None)))
     print(shown.text(), shown.note, sep="\n\n")
@@ -225,7 +225,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
 
 
 def _given(options: dict) -> dict:
-    """Parsed options -> fields of `Settings`, only those that were given."""
+    """The fields of `Settings` that the parsed options set."""
     from dataclasses import fields
 
     from eval.settings import Settings
@@ -266,12 +266,12 @@ def _overrides(texts: list[str]) -> dict[str, dict]:
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"--set {text}: {error}") from None
         except ValueError:
-            raise ValueError(f"--set {text}: {value!r} is no number") from None
+            raise ValueError(f"--set {text}: {value!r} is not a number") from None
     return found
 
 
 def _print_results(results: dict, out: Path) -> None:
-    from moebius.report.results import main_table, suspicions
+    from moebius.presentation.results import main_table, suspicions
 
     print(*suspicions(results), main_table(results, None).first(-2).text(), sep="\n")
     print(f"Report: {out / 'results.html'}")
@@ -303,7 +303,7 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _quieten() -> None:
-    """Libraries' warnings are not for the user of a command."""
+    """Hide the warnings of libraries."""
     import logging
     import warnings
 

@@ -1,5 +1,5 @@
-"""Who takes part: models of the registry, controls, or any `Inpainter`, each with its settings and the identity of
-its weights."""
+"""The contestants of an evaluation: models of the registry, controls, or any `Inpainter`, each with its settings and
+the identity of its weights."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import moebius
 from eval import store
 from moebius import registry
 from moebius.config import RECIPES, SamplingConfig
 from moebius.files import sha256
+from moebius.progress import no_progress
 from moebius.weights import locate
 
 if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
 
 ROOT = Path(__file__).parents[1]
-FILL_SOURCES = ("moebius/**/*.py", "eval/data/*.py", "eval/controls.py", "eval/generate.py")
-"""Sources that a fill depends on: when one changes, fills are made anew. All rooms of the package, so that none is
-forgotten, but for those that no fill passes through."""
-OTHER_ROOMS = ("ui", "commands", "batch", "training", "bench", "report")
-"""Rooms of moebius/ without a part in the fills of an evaluation."""
+"""The checkout: the folder of `eval`."""
+PACKAGE_ROOT = Path(moebius.__path__[0]).parent
+"""The folder of `moebius`: the same one, or where it is installed."""
+FILL_SOURCES = ("eval/data/*.py", "eval/controls.py", "eval/generate.py")
+"""Sources that a fill depends on, beside those of `moebius`: when one changes, fills are made again."""
+OTHER_ROOMS = ("ui", "commands", "batch", "training", "bench", "presentation")
+"""Folders of `moebius` that no fill of an evaluation passes through; a change in any other makes new fills."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +40,14 @@ class Contestant:
     config: SamplingConfig
     load: Callable[[], Inpainter]
     weights: dict
-    """What tells these weights from others: files and their SHA-256, or a commit."""
+    """What identifies these weights: files and their SHA-256, or a commit."""
     parameters: int
     license: str
     source: str
     learned: bool
 
     def settings(self) -> dict:
-        """What stands beside every figure: recipe, strength and steps for a learned model."""
+        """The settings shown beside every figure: recipe, strength and steps of a learned model."""
         if not self.learned:
             return {"recipe": "none", "text": "no settings"}
         config = self.config
@@ -60,7 +64,7 @@ class Contestant:
         return {**dataclasses.asdict(config), "strength": config.effective_strength, "text": ", ".join(parts)}
 
     def sees_truth(self) -> bool:
-        """Whether sampling starts from the unmasked picture, so that scores flatter it."""
+        """Whether sampling starts from the unmasked picture, which makes the scores too good."""
         recipe = RECIPES[self.config.recipe]
         return self.learned and self.config.effective_strength < 1 and recipe.starts_from == "image"
 
@@ -73,7 +77,7 @@ class Options:
     overrides: dict[str, dict]
     """Per model: fields of `SamplingConfig`."""
     weights: dict[str, str]
-    """Per model: a folder; "" for all that have none of their own."""
+    """Folder per model; the key "" is for all models without a folder of their own."""
     variant: str | None = None
     device: str | None = None
     dtype: str | None = None
@@ -105,16 +109,16 @@ def resolve(names: Iterable[str], options: Options) -> list[Contestant]:
 
 
 def of(inpainters: dict[str, Inpainter], config: SamplingConfig | None = None) -> list[Contestant]:
-    """Contestants of any `Inpainter`s by name, for tests and for models that the registry does not have.
+    """Contestants from any `Inpainter`s by name, for tests and for models that are not in the registry.
 
-    An inpainter may carry `weights_identity` (dict); without one its name stands for its weights.
+    An inpainter may have `weights_identity` (dict); without it, its name identifies its weights.
     """
     return [
         Contestant(
             name=name,
             title=name,
             config=config or SamplingConfig(),
-            load=lambda inpainter=inpainter: inpainter,
+            load=partial(_unchanged, inpainter),
             weights=getattr(inpainter, "weights_identity", {"name": name}),
             parameters=parameters_of(inpainter),
             license="",
@@ -125,8 +129,12 @@ def of(inpainters: dict[str, Inpainter], config: SamplingConfig | None = None) -
     ]
 
 
+def _unchanged(inpainter: Inpainter) -> Inpainter:
+    return inpainter
+
+
 def parameters_of(inpainter: Inpainter) -> int:
-    """Of the networks in its pipeline; 0 without one."""
+    """Number of parameters of the networks in its pipeline; 0 without a pipeline."""
     components = getattr(getattr(inpainter, "pipeline", None), "components", {})
     return sum(
         sum(weight.numel() for weight in part.parameters())
@@ -137,8 +145,11 @@ def parameters_of(inpainter: Inpainter) -> int:
 
 @cache
 def code_sha256() -> str:
-    """Of `FILL_SOURCES` as they were when first asked for: what runs, whatever is edited meanwhile."""
-    return store.sources_sha256(ROOT, FILL_SOURCES, tuple(f"moebius/{room}/" for room in OTHER_ROOMS))
+    """Hash of the sources that a fill depends on, read once: the code that runs, even if a file is edited meanwhile."""
+    package = store.sources_sha256(
+        PACKAGE_ROOT, ("moebius/**/*.py",), tuple(f"moebius/{room}/" for room in OTHER_ROOMS)
+    )
+    return package + store.sources_sha256(ROOT, FILL_SOURCES)
 
 
 def _control(name: str, title: str, make: Callable) -> Contestant:
@@ -168,14 +179,14 @@ def _registered(name: str, options: Options) -> Contestant:
     state = card.availability(load_options)
     if not state.can_run:
         raise ValueError(f"{name} cannot run here: {state.reason}")
-    config = SamplingConfig()  # a model that learned nothing has no settings
+    config = SamplingConfig()  # only learned models have settings
     if learned:
         config = dataclasses.replace(options.config, **options.overrides.get(name, {})).with_defaults(card.defaults)
     return Contestant(
         name=name,
         title=card.title,
         config=config,
-        load=lambda: card.load(load_options, lambda share, text: None),
+        load=lambda: card.load(load_options, no_progress),
         weights=_identity(card, load_options, state.weights) if learned else {},
         parameters=_parameters(card, load_options),
         license=card.license,
@@ -185,7 +196,7 @@ def _registered(name: str, options: Options) -> Contestant:
 
 
 def _identity(card: registry.ModelCard, load_options: registry.LoadOptions, where: str) -> dict:
-    """Hashes of the weight files where they are on this computer, else where they are said to be."""
+    """Hashes of the weight files if they are on this computer, else their source."""
     if card.network:
         files = locate.locate(load_options.variant, load_options.weights, network=card.network)
         return {
@@ -202,21 +213,22 @@ def _identity(card: registry.ModelCard, load_options: registry.LoadOptions, wher
 
 
 def _parameters(card: registry.ModelCard, load_options: registry.LoadOptions) -> int:
-    """As published; for a network of another size, which a `config.json` beside its weights tells, counted in its file.
+    """The published number; for a network of another size (with a `config.json` beside its weights) counted in its
+    file.
 
-    Not counted in the loaded model: its form for inference holds products of weights.
+    It is not counted in the loaded model, because the fused version holds products of weights.
     """
     if card.network:
         file = locate.locate(load_options.variant, load_options.weights, network=card.network).denoiser
     elif card.parameters or not (folder := card.folder(load_options)):
         return card.parameters
-    else:  # a student of one's own
+    else:  # a student that the user trained
         file = locate.locate(None, folder).denoiser
     return _count(file) if (file.parent / "config.json").is_file() else card.parameters
 
 
 def _count(file: Path) -> int:
-    """Numbers in a weights file but for the statistics of BatchNorms."""
+    """Count of the numbers in a weights file, without the statistics of BatchNorms."""
     if file.suffix == ".safetensors":
         from safetensors import safe_open
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,7 +122,7 @@ def score_fills(
     dataset: DataSet,
     folder: Path,
     config: dict,
-    networks,
+    networks: Callable[[], Networks],
     workers: Workers,
     label: str,
     quiet: bool = False,
@@ -138,7 +139,12 @@ def score_fills(
 
 
 def real_features(
-    dataset: DataSet, folder: Path, config: dict, networks, workers: Workers, quiet: bool = False
+    dataset: DataSet,
+    folder: Path,
+    config: dict,
+    networks: Callable[[], Networks],
+    workers: Workers,
+    quiet: bool = False,
 ) -> None:
     """Features of the pictures themselves."""
 
@@ -151,7 +157,16 @@ def real_features(
     _each_chunk(dataset, folder, config, workers, "Reading the real pictures", read, work, quiet)
 
 
-def _each_chunk(dataset, folder: Path, config: dict, workers: Workers, label: str, read, work, quiet: bool) -> None:
+def _each_chunk(
+    dataset: DataSet,
+    folder: Path,
+    config: dict,
+    workers: Workers,
+    label: str,
+    read: Callable[[tuple[Sample, ...]], list],
+    work: Callable[[tuple[Sample, ...], list], bytes],
+    quiet: bool,
+) -> None:
     store.claim(folder, config)
     parts = chunks(dataset.samples, BATCH)
     mine = [index for index in workers.mine(len(parts))]

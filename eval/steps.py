@@ -17,7 +17,7 @@ import dataclasses
 from functools import cached_property
 from pathlib import Path
 
-from eval import cost, generate, score, store, timing
+from eval import generate, provenance, score, store, timing
 from eval.contestants import Contestant, resolve
 from eval.data.dataset import DataSet, scan
 from eval.folders import Folders
@@ -26,8 +26,8 @@ from eval.score import Networks, Scores
 from eval.settings import Settings
 from eval.workers import Workers
 from moebius.files import read_json
-from moebius.report import drawing
-from moebius.report.results import SCHEMA
+from moebius.presentation import drawing
+from moebius.presentation.results import SCHEMA
 
 MIN_PICTURES = 2
 """Of a set: a covariance needs them."""
@@ -239,7 +239,7 @@ class Evaluation:
             "warnings": summary.warnings(metrics, self.dataset, width),
             "paper": render.paper(self.dataset.request.protocol),
             "batch": self.settings.batch,
-            "hardware": cost.hardware(self.device),
-            "versions": cost.versions(),
-            "commit": cost.commit(),
+            "hardware": provenance.hardware(self.device),
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
         }

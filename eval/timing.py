@@ -1,7 +1,7 @@
-"""How long a fill takes, as its own measurement: warm-up, synchronised, parts told apart, models interleaved.
+"""Time of a fill, measured apart from the fills that are scored: with warm-up, synchronised, by parts, interleaved.
 
-Round by round every model fills the same picture once before the next round begins, so that a machine that slows
-down, or a neighbour that wakes up, is fair to all of them.
+In every round each model fills the same picture once, so that a slower machine or another program affects all models
+equally.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval import cost
+from eval import provenance
 from eval.contestants import Contestant, parameters_of
 from eval.data.dataset import DataSet
 from eval.generate import fill_chunk
@@ -31,7 +32,7 @@ PARTS = ("encode", "step", "decode")
 
 @dataclass
 class Clock:
-    """Times of the parts of one fill, in seconds, from hooks around a pipeline's networks."""
+    """Times of the parts of one fill, in seconds, measured by hooks around a pipeline's networks."""
 
     device: str
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -55,7 +56,7 @@ class Clock:
 
 @contextmanager
 def timed_parts(inpainter: Inpainter, clock: Clock) -> Iterator[None]:
-    """While the block runs, encoding, steps and decoding of a diffusers pipeline are timed; other models have none."""
+    """Time encoding, steps and decoding of a diffusers pipeline inside this context; other models have no parts."""
     pipeline = getattr(inpainter, "pipeline", None)
     network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     vae = getattr(pipeline, "vae", None)
@@ -64,13 +65,13 @@ def timed_parts(inpainter: Inpainter, clock: Clock) -> Iterator[None]:
         return
     encode, decode = vae.encode, vae.decode
 
-    def timed_encode(*args, **kwargs):
+    def timed_encode(*args: Any, **kwargs: Any) -> Any:
         began = clock.now()
         result = encode(*args, **kwargs)
         clock.times["encode"].append(clock.now() - began)
         return result
 
-    def timed_decode(*args, **kwargs):
+    def timed_decode(*args: Any, **kwargs: Any) -> Any:
         began = clock.now()
         clock.step_ends(began)
         result = decode(*args, **kwargs)
@@ -83,7 +84,7 @@ def timed_parts(inpainter: Inpainter, clock: Clock) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-        del vae.encode, vae.decode  # the class' own again
+        del vae.encode, vae.decode  # the methods of the class again
 
 
 def measure(
@@ -93,10 +94,10 @@ def measure(
 
     Args:
         rounds: fills per model and batch size after one for warm-up.
-        batches: how many pictures at a time.
+        batches: batch sizes.
 
     Returns:
-        For timing.json: per model loading, parts and totals in milliseconds, memory, multiply-adds.
+        Content of timing.json: per model loading, parts and totals in milliseconds, memory, multiply-adds.
     """
     if rounds < 1:
         raise ValueError(f"rounds must be >= 1, got {rounds}")
@@ -106,12 +107,13 @@ def measure(
     loaded = [dataset.load(sample) for sample in samples]
     seed = dataset.request.seed
 
-    models, told = {}, {}
+    models: dict[str, Inpainter] = {}
+    found: dict[str, dict] = {}
     for contestant in contestants:
         began = time.perf_counter()
         models[contestant.name] = contestant.load()
         devices.synchronize(device)
-        told[contestant.name] = {"load_s": round(time.perf_counter() - began, 3), "batches": {}}
+        found[contestant.name] = {"load_s": round(time.perf_counter() - began, 3), "batches": {}}
 
     def fill(contestant: Contestant, batch: int) -> Clock:
         inpainter, clock = models[contestant.name], Clock(device)
@@ -135,19 +137,19 @@ def measure(
                         clocks[contestant.name].append(clock)
                         memory[contestant.name] = {"process_gib": peak.gib["memory"], "gpu_gib": peak.gib["gpu"]}
             for name, measured in clocks.items():
-                told[name]["batches"][str(batch)] = _told(measured, batch) | {"peak": memory[name]}
+                found[name]["batches"][str(batch)] = _times(measured, batch) | {"peak": memory[name]}
     for contestant in contestants:
-        told[contestant.name] |= _work(contestant, models[contestant.name], loaded[0], seed)
+        found[contestant.name] |= _work(contestant, models[contestant.name], loaded[0], seed)
     return {
-        "models": told,
+        "models": found,
         "rounds": rounds,
         "warm_up": 1,
         "pictures": [sample.id for sample in samples],
         "size": [samples[0].width, samples[0].height],
         "interleaved": True,
-        "hardware": cost.hardware(device),
-        "versions": cost.versions(),
-        "commit": cost.commit(),
+        "hardware": provenance.hardware(device),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
         "loaded_at": round(_load_average(), 2),
     }
 
@@ -160,7 +162,7 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     }
 
 
-def _told(clocks: list[Clock], batch: int) -> dict:
+def _times(clocks: list[Clock], batch: int) -> dict:
     parts = {}
     for part in PARTS:
         per_fill = [clock.times[part] for clock in clocks if clock.times[part]]
@@ -175,9 +177,9 @@ def _told(clocks: list[Clock], batch: int) -> dict:
     return {"parts": parts, "total": total, "per_picture_ms": round(total["median_ms"] / batch, 3)}
 
 
-def _work(contestant: Contestant, inpainter: Inpainter, sample, seed: int) -> dict:
-    """Parameters, and operations of one fill with one step and of what each further step adds."""
-    told = {
+def _work(contestant: Contestant, inpainter: Inpainter, sample: tuple[np.ndarray, np.ndarray], seed: int) -> dict:
+    """Parameters; operations of a fill with one step, and of each further step."""
+    found = {
         "parameters": contestant.parameters or parameters_of(inpainter),
         "settings": contestant.settings(),
         "dtype": "",
@@ -185,30 +187,30 @@ def _work(contestant: Contestant, inpainter: Inpainter, sample, seed: int) -> di
     }
     pipeline = getattr(inpainter, "pipeline", None)
     if pipeline is None:
-        return told
+        return found
     import dataclasses
 
-    told["dtype"] = str(pipeline.dtype).removeprefix("torch.")
+    found["dtype"] = str(pipeline.dtype).removeprefix("torch.")
     picture, mask = sample
     flops = []
     for steps in (1, 2):
         config = dataclasses.replace(contestant.config, num_inference_steps=steps, strength=1.0)
-        flops.append(count_operations(lambda config=config: fill_chunk(inpainter, (picture,), (mask,), config, seed)))
+        flops.append(count_operations(partial(fill_chunk, inpainter, (picture,), (mask,), config, seed)))
     step, steps = flops[1] - flops[0], contestant.config.num_inference_steps or 1
     runs = max(1, int(steps * contestant.config.effective_strength))
     total = flops[0] + (runs - 1) * step
-    told["flops"] = {
+    found["flops"] = {
         "per_step_tflop": round(step / 1e12, 6),
         "per_step_tmac": round(step / 2e12, 6),
         "fill_tflop": round(total / 1e12, 6),
         "fill_tmac": round(total / 2e12, 6),
         "steps": runs,
     }
-    return told
+    return found
 
 
 def _load_average() -> float:
-    """Processes that wanted a core during the last minute: more than ours means that neighbours were busy."""
+    """System load of the last minute: if it is higher than our own threads, other programs were busy."""
     import os
 
     try:

@@ -17,8 +17,8 @@ from eval.data.dataset import DataSet, scan
 from eval.report.summary import Figure, figures, rounded
 from eval.settings import Settings
 from moebius.masks import seed_of
+from moebius.presentation.table import Table
 from moebius.progress import counter
-from moebius.report.table import Table
 
 FILE = "validation.json"
 BLUR_PX, PATCH_PX, COLOUR_STEP, SEAM_PX, SEAM_STEP = 4.0, 32, 8, 2, 32

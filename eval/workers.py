@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from eval import store
@@ -84,7 +85,7 @@ class Workers:
             if group.is_initialized():
                 group.destroy_process_group()
 
-    def _group(self):
+    def _group(self) -> ModuleType:
         import torch.distributed as group
 
         if not group.is_initialized():

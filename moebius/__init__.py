@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from moebius.api import inpaint
     from moebius.config import SamplingConfig
     from moebius.models.pixelhacker import PixelHackerUNet
     from moebius.models.unet import MoebiusUNet
     from moebius.photo.photo_file import encode_photo, open_photo
     from moebius.pipeline import MoebiusInpaintPipeline
+    from moebius.python_api import inpaint
 
 __version__ = "0.1.0"
 
@@ -34,7 +34,7 @@ _HOMES = {
     "PixelHackerUNet": "moebius.models.pixelhacker",
     "SamplingConfig": "moebius.config",
     "encode_photo": "moebius.photo.photo_file",
-    "inpaint": "moebius.api",
+    "inpaint": "moebius.python_api",
     "open_photo": "moebius.photo.photo_file",
 }
 """The module of each public name."""

@@ -1,7 +1,7 @@
-"""The command line, `python -m moebius COMMAND`; the commands stand in `COMMANDS`.
+"""The command line, `python -m moebius COMMAND`; `COMMANDS` lists the commands.
 
-Exit status 0; 1 where a command did its work but not all of it; 2 with one line on stderr for a user's mistake; 130
-after Ctrl-C. Heavy imports stand inside the commands, so that help answers at once.
+Exit status 0; 1 if a command did only part of its work; 2, with one line on stderr, for a user's mistake; 130 after
+Ctrl-C. Heavy packages are imported inside the commands, so that help is shown at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COMMANDS = {
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A mistake is one line on stderr, without the usage in front."""
+    """Reports a mistake in one line on stderr, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except (ValueError, OSError, MemoryError) as error:
         return _fail(options.name, " ".join(str(error).split()) or type(error).__name__)
-    except RuntimeError as error:  # how torch says that memory is short, on every device
+    except RuntimeError as error:  # torch reports missing memory in this way, on every device
         if "memory" not in str(error).lower():
             raise
         return _fail(options.name, "not enough memory; try --device cpu, --dtype bfloat16 or fewer programs at once")
@@ -98,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _libraries_quiet() -> Iterator[None]:
-    """Warnings and log lines of libraries are not for the user of a command, who gets one line if it fails."""
+    """Hide warnings and log lines of libraries: if a command fails, its user gets one line."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

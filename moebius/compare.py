@@ -1,4 +1,4 @@
-"""Several models on the same photo, hole and seed, one after the other, and what each of them cost."""
+"""Several models on the same photo, hole and seed, one after the other, with the time and memory of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moebius.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One model's result: a fill, or the reason why there is none."""
+    """One model's result: a fill, or the reason why it failed."""
 
     card: registry.ModelCard
     config: SamplingConfig
@@ -35,7 +35,7 @@ class Outcome:
 
 
 def fastest_first(names: Iterable[str]) -> list[str]:
-    """Each name once; the first result comes soon, and none waits for a slow teacher. ValueError for no model."""
+    """The names without repetition, fast models first. Raises ValueError for an unknown model."""
     cards = [registry.card(name) for name in dict.fromkeys(names)]
     return [card.name for card in sorted(cards, key=lambda card: card.comparison_order)]
 
@@ -49,13 +49,13 @@ def compare(
     options: Callable[[str], registry.LoadOptions],
     progress: Progress = lambda share, text: None,
 ) -> Iterator[Outcome]:
-    """Run the models, fastest first; each outcome comes as soon as it is there.
+    """Run the models, fastest first, and yield each outcome as soon as it is ready.
 
-    A model that cannot run here becomes an outcome with its reason, and the next one follows.
+    If a model cannot run here, its outcome has the reason, and the next model follows.
 
     Args:
         photo, mask: as for `fill_photo`.
-        seed: every model starts from it.
+        seed: the same for every model.
         options: how to load a model.
     """
     ordered = fastest_first(names)
@@ -95,7 +95,7 @@ def _run(
 
 
 def table(outcomes: Iterable[Outcome]) -> list[dict]:
-    """One row a model: what a reader compares. `times_student`: seconds in the model over the reference model's."""
+    """One row per model with the figures to compare. `times_student`: its seconds divided by the reference model's."""
     outcomes = list(outcomes)
     student = next((o.seconds["model"] for o in outcomes if o.card.reference and o.fill), None)
     return [
@@ -114,7 +114,7 @@ def table(outcomes: Iterable[Outcome]) -> list[dict]:
             "notes": list(outcome.fill.notes) if outcome.fill else [],
             "license": outcome.card.license,
             "notice": outcome.card.notice,
-            **outcome.facts,  # the parameters that were really loaded, where they can be counted
+            **outcome.facts,  # with the number of loaded parameters if it can be counted
         }
         for outcome in outcomes
     ]

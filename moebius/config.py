@@ -23,7 +23,7 @@ class Recipe:
     strength: float
     """Share of the noise schedule that is run, in (0, 1]; 1 starts from pure noise."""
     starts_from: Literal["image", "masked_image"]
-    """Whose latents are noised when strength < 1. `image` lets the object under the hole leak through."""
+    """Which image is noised when strength < 1. With `image` the object under the hole can show through."""
     paste: Literal["blurred", "feathered"]
     """`blurred`: the published Gaussian of radius 3 at the model's size. `feathered`: known pixels stay identical."""
     whole_picture: bool
@@ -37,13 +37,13 @@ RECIPES = {
         Recipe(name="published", strength=0.99, starts_from="image", paste="blurred", whole_picture=True),
     )
 }
-"""`photo`, for people: nothing of what lies under the hole reaches the result. `published`, for comparison with the
-paper (arXiv:2606.19195): its code starts from the noised unmasked picture, so removed objects shine through."""
+"""`photo`, for people: the pixels under the hole do not influence the result. `published`, for comparison with the
+paper (arXiv:2606.19195): its code starts from the noised unmasked picture, so removed objects can show through."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDefaults:
-    """What a model does where a `SamplingConfig` leaves it open: its authors' choice."""
+    """The steps and guidance that a model's authors chose, used where a `SamplingConfig` has None."""
 
     num_inference_steps: int
     guidance_scale: float
@@ -63,12 +63,12 @@ class SamplingConfig:
     num_inference_steps: int | None = None
     """None: the model's own, see `ModelDefaults`."""
     guidance_scale: float | None = None
-    """None: the model's own. Classifier-free for student and PixelHacker, where 1.0 turns it off and halves the
-    work; for FLUX a number that the network is told, which costs nothing."""
+    """None: the model's own. For student and PixelHacker it is classifier-free: 1.0 turns it off and halves the work.
+    For FLUX it is an input of the network and costs nothing."""
     guidance_share: float = 1.0
     """Share of the steps, the first ones, that are guided; the others cost half. Only student and PixelHacker."""
     prompt: str | None = None
-    """What should be seen in the hole. Only FLUX reads it; None: `REMOVAL_PROMPT`."""
+    """What the hole should show. Only FLUX reads it; None: `REMOVAL_PROMPT`."""
     strength: float | None = None
     """None: the recipe's."""
     noise_offset: float = 0.0357
@@ -81,9 +81,9 @@ class SamplingConfig:
     max_squares: int = 6
     """A long thin hole (a wire) is filled in at most this many squares; fewer are coarser and faster."""
     match_colours: bool = True
-    """A model that paints all of its square: how far its colours are off around the hole is taken away in it."""
+    """Correct the colours of a model's fill by its error around the hole, see `moebius.patchmatch.seam`."""
     detail: bool = True
-    """Fine texture from the photo itself where a square was scaled down for the model, see `moebius.fill.detail`."""
+    """Add fine texture from the photo if a square was scaled down for the model, see `moebius.fill.detail`."""
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
@@ -106,7 +106,8 @@ class SamplingConfig:
             raise ValueError(f"strength must be in (0, 1], got {self.strength}")
 
     def with_defaults(self, defaults: ModelDefaults | None) -> SamplingConfig:
-        """The same with a model's own steps and guidance where they were open; None: it has neither."""
+        """A copy with the model's own steps and guidance where this one has None. defaults: None: the model has
+        neither."""
         if defaults is None:
             return self
         steps, guidance = self.num_inference_steps, self.guidance_scale

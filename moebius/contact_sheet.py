@@ -12,7 +12,7 @@ from moebius import registry
 from moebius.compare import Outcome, table
 from moebius.photo import images
 from moebius.photo.raster import Raster
-from moebius.report import drawing
+from moebius.presentation import drawing
 from moebius.units import duration
 
 CELL_PX = 480
@@ -24,9 +24,9 @@ def make_sheet(photo: Raster, mask: np.ndarray, outcomes: Iterable[Outcome], foo
     """Columns: the photo, then each model; rows: the whole photo, a close-up of the filled area.
 
     Args:
-        photo: as it was before.
+        photo: the original.
         mask: (H, W) bool, the hole, not empty.
-        footer: a line under it all, before the models' notices.
+        footer: a line at the bottom, before the models' notices.
     """
     outcomes = list(outcomes)
     before = images.to_rgb8(photo)  # (H, W, 3) uint8

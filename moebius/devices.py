@@ -1,4 +1,4 @@
-"""Devices and the memory that is free on them. torch is imported only where it is asked."""
+"""Devices and their free memory. torch is imported only in the functions that need it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What may still be taken, in bytes."""
+    """Amounts of memory in bytes."""
 
     gpu_bytes: int
-    """0 where there is no GPU. On Apple silicon it is the same memory as `ram_bytes`."""
+    """0 if there is no GPU. On Apple silicon it is the same memory as `ram_bytes`."""
     ram_bytes: int
 
     def covers(self, needs: Memory) -> bool:
@@ -34,7 +35,7 @@ class Memory:
 
 
 def best_device() -> str:
-    """The fastest kind of device that torch sees here."""
+    """The fastest kind of device that torch finds: `cuda`, `mps` or `cpu`."""
     import torch
 
     if torch.cuda.is_available():
@@ -43,7 +44,7 @@ def best_device() -> str:
 
 
 def check_device(device: str) -> None:
-    """Raises ValueError for a device that torch does not know or does not see here."""
+    """Raises ValueError for a device that torch does not know or does not find."""
     import torch
 
     try:
@@ -56,7 +57,7 @@ def check_device(device: str) -> None:
 
 
 def name(device: str) -> str:
-    """What computes, for a record: the GPU's name, or the processor's with the number of threads that torch uses."""
+    """The GPU's name, or the processor's with the number of threads that torch uses; for reports."""
     import torch
 
     if device.startswith("cuda"):
@@ -66,7 +67,7 @@ def name(device: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name as Linux tells it, elsewhere as Python does."""
+    """The processor's name from Linux, on other systems from Python."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -84,14 +85,14 @@ def named_dtype(name: str | None, default: str = "float32") -> torch.dtype:
 
 
 def cpu_threads() -> int:
-    """Threads for kernels of our own: OMP_NUM_THREADS, as torch heeds it; else this process's share of the cores."""
+    """Threads for our own kernels: OMP_NUM_THREADS, which torch obeys too; else this process's share of the cores."""
     threads = environment.OMP_NUM_THREADS.read()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return threads or max(1, cores // environment.LOCAL_WORLD_SIZE.read())
 
 
 def total_memory(device: str) -> Memory:
-    """What there would be with nothing loaded, about."""
+    """About how much memory is free while nothing is loaded."""
     import psutil
     import torch
 
@@ -103,7 +104,7 @@ def total_memory(device: str) -> Memory:
 
 
 def free_memory(device: str) -> Memory:
-    """What is free now; memory that torch keeps for reuse on a GPU counts as free."""
+    """The memory that is free now; memory that torch keeps for reuse on a GPU counts as free."""
     import torch
 
     kind, gpu_bytes, ram_bytes = torch.device(device).type, 0, _free_ram_bytes()
@@ -133,7 +134,7 @@ def _free_ram_bytes() -> int:
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done what it was given, so that a clock tells the truth."""
+    """Wait until the device has finished its work, so that a clock measures all of it."""
     import torch
 
     kind = torch.device(device).type
@@ -144,16 +145,16 @@ def synchronize(device: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; torch says so in different ways on different devices."""
+    """Whether an error means that memory ran out; torch words it differently on each device."""
     if isinstance(error, MemoryError):
         return True
     text = str(error).lower()
-    sayings = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-    return isinstance(error, RuntimeError) and any(saying in text for saying in sayings)
+    phrases = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)
 
 
-def let_go() -> None:
-    """Collect what is no longer referred to, and hand back the memory that torch and the C library keep for reuse."""
+def release_memory() -> None:
+    """Collect unreferenced objects, and return the memory that torch and the C library keep for reuse."""
     gc.collect()
     trim()
     if torch := _cuda():
@@ -161,7 +162,7 @@ def let_go() -> None:
 
 
 def trim() -> None:
-    """Hand freed memory back to the system where the C library is glibc, which keeps hundreds of megabytes; fast."""
+    """Return freed memory to the system. Only glibc needs this: it keeps hundreds of megabytes. Fast."""
     if sys.platform == "linux":
         import ctypes
 
@@ -169,23 +170,23 @@ def trim() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def keep_freed() -> contextlib.AbstractContextManager[None]:
-    """While entered, freed memory stays with the process, also that of large tensors; then it goes back to the system.
+def keep_freed_memory() -> contextlib.AbstractContextManager[None]:
+    """Inside this context freed memory stays with the process, even that of large tensors; at its end it is returned.
 
-    glibc would hand it back at once, and a step that asks for it again spends a tenth of its time in page faults.
+    glibc would return it at once; the next step would allocate it again and spend a tenth of its time in page faults.
     """
     return _malloc(2**30, 2**31 - 1)
 
 
-def return_freed() -> contextlib.AbstractContextManager[None]:
-    """While entered, memory of tensors goes back to the system when it is freed, also between others that stay."""
+def return_freed_memory() -> contextlib.AbstractContextManager[None]:
+    """Inside this context tensors' memory is returned to the system when it is freed, even between others in use."""
     return _malloc(2**16, 2**17)
 
 
 @contextlib.contextmanager
 def _malloc(mmap_bytes: int, trim_bytes: int) -> Iterator[None]:
-    """The sizes from which glibc maps what is asked for and gives back what is free at its heap's end; for the whole
-    process. Nothing happens with other C libraries."""
+    """Set glibc's thresholds for mapping an allocation and for trimming the heap, for the whole process. Other C
+    libraries are left alone."""
     mallopt = None
     if sys.platform == "linux":
         import ctypes
@@ -206,8 +207,7 @@ def _malloc(mmap_bytes: int, trim_bytes: int) -> Iterator[None]:
 
 
 def peak_gib() -> dict[str, float | None]:
-    """Most memory that this process has held so far (`memory`), and torch on the GPU (`gpu`), in GiB; None where it is
-    not known."""
+    """Peak memory of this process so far (`memory`), and of torch on the GPU (`gpu`), in GiB; None if unknown."""
     try:
         import resource
 
@@ -219,14 +219,14 @@ def peak_gib() -> dict[str, float | None]:
 
 
 class PeakMemory:
-    """The most memory that this process and torch on the GPU held while it was entered: a context manager.
+    """Context manager that measures the peak memory of this process and of torch on the GPU.
 
-    `gib` is as in `peak_gib`. Linux keeps count of the process's resident memory; elsewhere a thread looks at it. One
-    at a time: a second one inside would reset the first one's count.
+    `gib` is as in `peak_gib`. Linux itself records the peak of the resident memory; on other systems a thread polls it.
+    Do not nest it: the inner one would reset the outer one's peak.
     """
 
     def __init__(self, interval_s: float = 0.02) -> None:
-        """interval_s: between two looks of the thread."""
+        """interval_s: time between two polls of the thread."""
         self._interval_s = interval_s
         self.gib: dict[str, float | None] = {"memory": None, "gpu": None}
 
@@ -243,7 +243,7 @@ class PeakMemory:
             self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread:
             self._stop.set()
             self._thread.join()
@@ -257,7 +257,7 @@ class PeakMemory:
 
 
 def _reset_kernel_peak() -> bool:
-    """Have the kernel count the peak of our resident memory from now on; False where it does not."""
+    """Restart the kernel's record of our peak resident memory; False if it keeps none."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -266,10 +266,10 @@ def _reset_kernel_peak() -> bool:
 
 
 def _kernel_peak_bytes() -> int:
-    """0 where the kernel does not count."""
+    """0 if the kernel keeps no record."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 2**10  # it says kB and means KiB
+            return int(line.split()[1]) * 2**10  # "kB" there means KiB
     return 0
 
 
@@ -282,7 +282,7 @@ def _gib(count: int) -> float:
     return round(count / 2**30, 3)
 
 
-def _cuda():
-    """torch, where it is imported and has started CUDA."""
+def _cuda() -> ModuleType | None:
+    """torch, if it is imported and has started CUDA."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and torch.cuda.is_initialized() else None

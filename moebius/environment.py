@@ -1,4 +1,4 @@
-"""Every environment variable that is read, once: name, type, default and what it is for.
+"""All environment variables that are read: name, type, default and purpose of each.
 
 A variable is read where it is needed, when it is needed, by `MAX_PIXELS.read()` and the like; never while a module is
 imported. The table in docs/hosting.md is made from this file:
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class VariableError(ValueError):
-    """A variable holds something that it may not; the message names it, what came and what is allowed."""
+    """A variable has an invalid value; the message names the variable, the value and what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +27,18 @@ class Variable(Generic[T]):
 
     name: str
     parse: Callable[[str], T]
-    """From its text, without spaces around it. Raises ValueError or KeyError where the text is not allowed."""
+    """Converts its text, stripped of spaces. Raises ValueError or KeyError if the text is not allowed."""
     allowed: str
-    """What it may hold, as in "must be …"."""
+    """What is allowed, as it follows "must be"."""
     default: T
     purpose: str
     """One line of the table."""
     needed_by: str = "all"
-    """Who reads it: `all`, `page` or `download`."""
+    """Which part of the program reads it: `all`, `page` or `download`."""
     default_text: str = ""
-    """The default as the table shows it; empty: as it is."""
+    """The default in the table; empty: `default` itself."""
     experimental: bool = False
-    """Only for what has never run here: not in the table, but in benchmarks/waiting-for-gpu.md or its like."""
+    """For what has not been tested yet: not in the table, but in benchmarks/waiting-for-gpu.md."""
 
     def read(self) -> T:
         """Its value now.
@@ -58,11 +58,11 @@ class Variable(Generic[T]):
         return self.name
 
     def set(self, text: str) -> None:
-        """Give it a text, for the rest of this process and for its children."""
+        """Set it for the rest of this process and for its child processes."""
         os.environ[self.name] = text
 
     def set_default(self, text: str) -> None:
-        """As `set`, unless somebody has set it."""
+        """As `set`, unless it is set already."""
         os.environ.setdefault(self.name, text)
 
 
@@ -70,7 +70,7 @@ class Variable(Generic[T]):
 
 
 def _whole(name: str, default: int, purpose: str, least: int = 1, **more: Any) -> Variable[int]:
-    """A whole number from `least`; 1_000 is taken as well."""
+    """A whole number from `least`; 1_000 is allowed, too."""
 
     def parse(text: str) -> int:
         if (number := int(text)) < least:
@@ -185,7 +185,7 @@ HOSTED = _switch(
 )
 BFL_KEY = _text("MOEBIUS_BFL_KEY", "", "key for FLUX.1 Fill [pro]", default_text="none")
 BFL_ADDRESS = _text("MOEBIUS_BFL_ADDRESS", "https://api.bfl.ai", "address of the service that runs FLUX.1 Fill [pro]")
-CACHE = _folder("MOEBIUS_CACHE", "folder for what is measured or encoded once", "`moebius` in the user's cache folder")
+CACHE = _folder("MOEBIUS_CACHE", "folder for results that are computed once", "`moebius` in the user's cache folder")
 
 MODE = _choice(
     "MOEBIUS_MODE",
@@ -202,7 +202,7 @@ VARIABLES: tuple[Variable, ...] = tuple(value for value in list(globals().values
 # ---- of others ----
 
 GRADIO_SERVER_NAME = _text("GRADIO_SERVER_NAME", "127.0.0.1", "host that the page listens on")
-GRADIO_TEMP_DIR = _folder("GRADIO_TEMP_DIR", "where Gradio keeps what visitors send", "a private folder")
+GRADIO_TEMP_DIR = _folder("GRADIO_TEMP_DIR", "folder in which Gradio keeps uploads", "a private folder")
 GRADIO_ANALYTICS_ENABLED = _text("GRADIO_ANALYTICS_ENABLED", "", "whether Gradio reports to its makers")
 GRADIO_ANALYTICS_MAX_EVENTS = _text("GRADIO_ANALYTICS_MAX_EVENTS", "", "calls that Gradio remembers")
 GRADIO_ANALYTICS_CACHE_FREQUENCY = _text("GRADIO_ANALYTICS_CACHE_FREQUENCY", "", "calls between Gradio's summaries")
@@ -238,7 +238,7 @@ def processes() -> Processes:
     """From RANK, WORLD_SIZE and LOCAL_RANK; a single process where they are not set.
 
     Raises:
-        VariableError: one is no whole number, or RANK is none of so many.
+        VariableError: one is not a whole number, or RANK is not below WORLD_SIZE.
     """
     rank, count, local_rank = (variable.read() for variable in (RANK, WORLD_SIZE, LOCAL_RANK))
     if rank >= count:
@@ -250,7 +250,7 @@ def processes() -> Processes:
 
 
 def check() -> None:
-    """Read every variable of ours, so that a mistake is found at the start. Raises VariableError."""
+    """Read all of our variables, so that a mistake is found at the start. Raises VariableError."""
     for variable in VARIABLES:
         variable.read()
 
@@ -261,7 +261,7 @@ def cache_folder() -> Path:
 
 
 def markdown() -> str:
-    """The table, in Markdown: ours that are not experimental, and what a host may want to set of others."""
+    """The table for docs/hosting.md, in Markdown, without experimental variables."""
     rows = ["| variable | what it sets | value | default | needed by |", "|---|---|---|---|---|"]
     for variable in (*VARIABLES, NUMBA_CACHE_DIR):
         if not variable.experimental:

@@ -1,4 +1,4 @@
-"""The pictures that evaluation keeps to itself: nothing may be trained on them, so whoever trains asks here first."""
+"""The held-out pictures of the evaluation. No model may be trained on them; training code checks this here."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def hashes() -> frozenset[str]:
     """SHA-256 of every held-out file and of its decoded pixels.
 
     Raises:
-        ValueError: the list is not there, so that nothing could be refused.
+        ValueError: the list is missing, so no picture could be refused.
     """
     if not LIST.is_file():
-        raise ValueError(f"{LIST} is missing, so held-out pictures cannot be told from others; restore it")
+        raise ValueError(f"{LIST} is missing, so held-out pictures cannot be recognised; restore it")
     return frozenset(LIST.read_text(encoding="ascii").split())
 
 

@@ -1,4 +1,4 @@
-"""Which models are in memory: loaded on first use, kept while they fit; the one used least recently leaves first."""
+"""The models in memory: loaded on first use, kept while they fit; the least recently used one is dropped first."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _lend: Callable[[str, registry.LoadOptions, Inpainter], Inpainter] | None = None
 def acquire(name: str, options: registry.LoadOptions, progress: Progress = lambda share, text: None) -> Inpainter:
     """The model `name` (not `auto`: see `registry.resolve`), loaded now or kept from before. Thread-safe.
 
-    Two requests for one model load it once. Models that are in the way leave before the next is loaded; a fill that
-    still runs with one keeps it alive until it is done.
+    Two requests for one model load it once. Other models are dropped first if their memory is needed; a fill that still
+    runs with one of them keeps it alive until it ends.
 
     Raises:
-        ValueError: unknown name, weights that are not there or do not fit, a device that is not there.
-        MemoryError: it does not fit even alone.
+        ValueError: unknown name, missing or wrong weights, a device that does not exist.
+        MemoryError: the model does not fit, even alone.
     """
     card = registry.card(name)
-    if card.needs is None:  # nothing to keep, and it must not wait for another model's download
+    if card.needs is None:  # nothing to keep; it need not wait for another model's download
         return card.load(options, progress)
     key = (name, str(card.folder(options)), options.variant, options.device, options.dtype, options.plan)
     with _lock:
@@ -48,13 +48,13 @@ def acquire(name: str, options: registry.LoadOptions, progress: Progress = lambd
 
 
 def lend_through(lend: Callable[[str, registry.LoadOptions, Inpainter], Inpainter] | None) -> None:
-    """From now on every model that is loaded is handed out as `lend(name, options, model)`; None: as it is."""
+    """From now on `acquire` returns `lend(name, options, model)` for every model it loads; None: the model itself."""
     global _lend
     _lend = lend
 
 
 def residents() -> list[Inpainter]:
-    """The models in memory, the one used least recently first."""
+    """The models in memory, least recently used first."""
     with _lock:
         return list(_resident.values())
 
@@ -63,28 +63,28 @@ def release() -> None:
     """Drop every model from memory."""
     with _lock:
         _resident.clear()
-        devices.let_go()
+        devices.release_memory()
 
 
 def _load(card: registry.ModelCard, options: registry.LoadOptions, progress: Progress) -> Inpainter:
-    """Load; where memory runs out in spite of the estimate, again with one model less beside it."""
+    """Load a model; if memory runs out in spite of the estimate, drop another model and try again."""
     while True:
         try:
             return card.load(options, progress)
         except (MemoryError, RuntimeError) as error:
             if not devices.is_out_of_memory(error):
                 raise
-        devices.let_go()
+        devices.release_memory()
         if not _drop_oldest():
             raise MemoryError(f"not enough memory for {card.title}, even with nothing else loaded")
 
 
 def _drop_oldest(keep: tuple | None = None) -> bool:
-    """Drop the model that was used least recently, but not `keep`; False: there is none."""
+    """Drop the least recently used model other than `keep`; False: there is none."""
     with _lock:
         key = next((key for key in _resident if key != keep), None)
         if key is None:
             return False
         del _resident[key]
-        devices.let_go()
+        devices.release_memory()
         return True

@@ -1,4 +1,4 @@
-"""What the paper measured (arXiv:2606.19195), to stand beside our own figures, marked as the paper's."""
+"""The paper's measurements (arXiv:2606.19195), shown beside our own figures and marked as the paper's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class PaperTiming:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperModel:
-    """A row of the paper's tables 1, 3 and 4. What the paper does not tell of a model is None."""
+    """A row of the paper's tables 1, 3 and 4. None: the paper does not say."""
 
     title: str
     name: str | None = None
-    """Ours; None: it is not among our models."""
+    """Our name of the model; None: we do not have it."""
     parameters: int | None = None
     timing: PaperTiming | None = None
     fid: float

@@ -220,7 +220,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
             return self._finish(latents, return_dict)
 
         # 4. Decode and put back
-        with devices.return_freed():  # decoding needs the most memory
+        with devices.return_freed_memory():  # decoding needs the most memory
             decoded = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
         decoded = VaeImageProcessor.denormalize(decoded.float())  # (B, 3, H, W) in [0, 1]
         if output_type == "pt" and not paste:
@@ -307,7 +307,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
         guided_steps = 0 if settings.guidance_scale == 1.0 else math.ceil(settings.guidance_share * len(timesteps))
         both = torch.tensor((FOREGROUND_IDS, BACKGROUND_IDS), device=device).repeat_interleave(shape[0], dim=0)
         branches = 1 if getattr(self.unet, "shares_branches", False) else 2
-        with devices.keep_freed(), self.progress_bar(total=len(timesteps)) as bar:
+        with devices.keep_freed_memory(), self.progress_bar(total=len(timesteps)) as bar:
             for step, timestep in enumerate(timesteps):
                 guided = step < guided_steps
                 scaled = self.scheduler.scale_model_input(latents, timestep).to(dtype)
@@ -326,7 +326,7 @@ class MoebiusInpaintPipeline(DiffusionPipeline):
 
     def _encode(self, pictures: Tensor, generator: torch.Generator | list[torch.Generator] | None) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> a sample of the posterior, (B, 4, h, w) float32, times the scaling factor."""
-        with devices.return_freed():
+        with devices.return_freed_memory():
             posterior = self.vae.encode(pictures.to(self._execution_device, self.vae.dtype)).latent_dist
         mean, std = posterior.mean.float(), posterior.std.float()
         draw = randn_tensor(tuple(mean.shape), generator=generator, device=mean.device, dtype=torch.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -28,9 +28,7 @@ def pictures_of(image: Pictures) -> list[np.ndarray]:
                 f"image as a tensor must be in [0, 1], got [{image.min().item():.3g}, {image.max().item():.3g}]"
             )
         return list((image.float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    pictures: list[Image.Image | np.ndarray] = list(image) if isinstance(image, list | tuple) else [image]
-    if isinstance(image, np.ndarray) and image.ndim == 4:
-        pictures = list(image)
+    pictures = _listed(image, batch_dimensions=4)
     for picture in pictures:
         if isinstance(picture, np.ndarray) and (
             picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3
@@ -47,10 +45,16 @@ def masks_of(mask_image: Pictures) -> list[np.ndarray]:
                 f"mask_image as a tensor must be (B, 1, H, W) in [0, 1], got shape {tuple(mask_image.shape)}"
             )
         return list((mask_image[:, 0] >= 0.5).cpu().numpy())
-    masks: list[Image.Image | np.ndarray] = list(mask_image) if isinstance(mask_image, list | tuple) else [mask_image]
-    if isinstance(mask_image, np.ndarray) and mask_image.ndim == 3:
-        masks = list(mask_image)
-    return [images.mask_array(mask) for mask in masks]
+    return [images.mask_array(mask) for mask in _listed(mask_image, batch_dimensions=3)]
+
+
+def _listed(pictures: Pictures, batch_dimensions: int) -> list[Any]:
+    """Pictures as a list; an array with `batch_dimensions` dimensions is a batch."""
+    if isinstance(pictures, list | tuple):
+        return list(pictures)
+    if isinstance(pictures, np.ndarray) and pictures.ndim == batch_dimensions:
+        return list(pictures)
+    return [pictures]
 
 
 def paste_blurred(values: np.ndarray, picture: np.ndarray, grey: np.ndarray) -> np.ndarray:

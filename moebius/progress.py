@@ -1,4 +1,4 @@
-"""Progress: what long work reports with, how it is cancelled, and bars of it on a terminal, drawn by tqdm."""
+"""Progress of long work: reporting, cancelling, and bars on a terminal, drawn by tqdm."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 Progress = Callable[[float, str], None]
-"""Called with the share that is done, in [0, 1], and a few words. It cancels the work by raising `Cancelled`."""
+"""Called with the finished share of the work, in [0, 1], and a short text. To cancel the work it raises `Cancelled`."""
 
 
 class Cancelled(Exception):
@@ -21,18 +21,18 @@ class Cancelled(Exception):
 
 
 def no_progress(share: float, text: str) -> None:
-    """A `Progress` that nobody reads."""
+    """A `Progress` that does nothing."""
 
 
 PATIENCE_S = 2.0
-"""Nothing is drawn for work that takes less."""
+"""No bar is drawn for work that takes less time."""
 REDRAW_S = 0.5
 
 
 class TerminalProgress:
-    """A `Progress` that draws a bar on stderr; silent when that is not a terminal. Use it as a context manager.
+    """A `Progress` that draws a bar on stderr if that is a terminal. Use it as a context manager.
 
-    A thread of its own keeps the seconds running while a library is silent, as when torch is imported.
+    A thread updates the seconds while a library reports nothing, for example while torch is imported.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -45,12 +45,12 @@ class TerminalProgress:
     def __call__(self, share: float, text: str) -> None:
         self._share, self._text = share, text
 
-    def __enter__(self) -> TerminalProgress:
+    def __enter__(self) -> Self:
         if self._thread:
             self._thread.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread:
             self._stop.set()
             self._thread.join()
@@ -67,18 +67,18 @@ class TerminalProgress:
 
 
 def counter(total: int, label: str, done: int = 0, quiet: bool = False, stream: TextIO | None = None) -> tqdm:
-    """A bar on stderr for `total` items with the time that is left: a context manager; `update()` after every item.
+    """A bar on stderr for `total` items with the remaining time: a context manager; call `update()` after every item.
 
-    Silent where stderr is no terminal, or with `quiet`. The `done` items from before do not count for the speed.
+    Nothing is drawn if stderr is not a terminal, or with `quiet`. The `done` earlier items do not count for the speed.
     """
     layout = "{desc}: {n_fmt} of {total_fmt} |{bar:20}| {remaining} left"
-    disable = True if quiet else None  # None: where it is no terminal
+    disable = True if quiet else None  # None: if stderr is not a terminal
     return _bar(
         total=total, desc=label, initial=done, file=stream, disable=disable, delay=PATIENCE_S, bar_format=layout
     )
 
 
-def _bar(**options) -> tqdm:
+def _bar(**options: Any) -> tqdm:
     from tqdm import tqdm
 
     class Bar(tqdm):
@@ -87,12 +87,12 @@ def _bar(**options) -> tqdm:
     return Bar(leave=False, dynamic_ncols=True, mininterval=REDRAW_S, **options)
 
 
-_library_bars = threading.RLock()  # whether libraries draw bars belongs to the whole process
+_library_bars = threading.RLock()  # this setting of the libraries is global
 
 
 @contextmanager
 def without_library_bars() -> Iterator[None]:
-    """Without the progress bars that diffusers and transformers draw while they load."""
+    """Hide the progress bars that diffusers and transformers draw while they load."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

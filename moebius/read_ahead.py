@@ -1,4 +1,4 @@
-"""Reading ahead: while one item is worked on, the next ones are read in threads."""
+"""Reading ahead: threads read the next items while the current one is processed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ def read_ahead(
 ) -> Generator[tuple[Item, Read], None, None]:
     """Pairs (item, read(item)), in the order of `items`.
 
-    What `read` raises comes in its item's turn and ends the iteration. When the iteration ends or is closed, reads that
-    have not begun are cancelled and those that have are waited for. What was handed out is not held here.
+    An error in `read` is raised when its item is due, and ends the iteration. When the iteration ends or is closed,
+    reads that have not begun are cancelled, and running ones are waited for. Items that were yielded are not kept here.
 
     Args:
-        depth: how many items are read, or being read, ahead of the one that was asked for; a function is asked anew
-            each time.
-        workers: threads.
+        depth: how many items are read ahead of the current one; a function is called again for each item.
+        workers: number of threads.
     """
     waiting: deque[tuple[Item, Future[Read]]] = deque()
     with ThreadPoolExecutor(workers, "read") as threads:

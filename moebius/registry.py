@@ -1,7 +1,7 @@
-"""Which models exist: one card each, with facts and where it is built; and the one that `auto` takes.
+"""The models: a card for each, with facts and the functions that find and load it; and the choice for `auto`.
 
-Answering is cheap: neither torch nor diffusers nor a model is imported before `ModelCard.load`. Nothing outside this
-file depends on a model's name: what makes a model special is a field of its card.
+This is cheap: neither torch nor diffusers is imported before `ModelCard.load`. No code outside this file depends on a
+model's name: whatever is special about a model is a field of its card.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moebius.config import (
     FLUX_FILL_DEFAULTS,
@@ -38,19 +38,19 @@ class ModelCard:
     name: str
     title: str
     parameters: int = 0
-    """As published; 0: nothing learned, or not told by the makers."""
+    """As published; 0: it has none, or its makers do not say."""
     download_bytes: int = 0
     license: str
     notice: str = ""
-    """What must stand where the model is chosen."""
+    """Shown wherever the model can be chosen."""
     source: str
     packages: tuple[str, ...] = ()
-    """What must be importable."""
+    """Packages that must be installed."""
     network: str | None = None
     """A name in `catalog.DENOISERS`: its weights have variants."""
     learned: bool = True
-    """Whether a trained network makes its fills: results are then marked as edited by a model where marks are wanted,
-    and recipe, steps and number type mean something."""
+    """Whether a trained network makes its fills. If so, results can be marked as edited by a model, and recipe, steps
+    and number type apply."""
     seeded: bool = True
     """Whether a seed changes its fills."""
     defaults: ModelDefaults | None = None
@@ -61,24 +61,24 @@ class ModelCard:
     hosted: bool = False
     """Whether pictures are sent to its maker."""
     license_page: str = ""
-    """Where its licence must be accepted before its weights can be had; empty: nowhere."""
+    """Where its licence must be accepted before the download; empty: nowhere."""
     fills_may_train: bool = True
-    """Whether its licence allows to train a model on its fills."""
+    """Whether its licence allows training a model on its fills."""
     automatic: bool = False
-    """Whether `auto` may take it. The teachers are only taken by name."""
+    """Whether `auto` may choose it. The teachers must be named."""
     compared: bool = False
-    """Whether a comparison has it where no models are named."""
+    """Whether it is in a comparison that names no models."""
     comparison_order: int
-    """Its place in a comparison, lowest first: fast models, so that nobody waits for a slow one."""
+    """Its place in a comparison, lowest first: fast models first, so that the first result comes soon."""
     reference: bool = False
-    """Whether the times of others are given as multiples of its time; of one model."""
+    """Whether other models' times are given as multiples of its time; True for one model."""
     find_weights: Callable[[LoadOptions], Availability]
-    """Whether it can run here, once its packages are there."""
+    """Whether it can run here, given that its packages are installed."""
     load: Callable[[LoadOptions, Progress], Inpainter]
     needs: Callable[[LoadOptions, Memory], Memory] | None = None
-    """Memory that should be free to load and run it, where so much there is in all; None: it holds nothing."""
+    """Memory that it needs, given the machine's total memory; None: it holds no memory."""
     folder: Callable[[LoadOptions], Path | None] = lambda options: None
-    """The folder that was asked for; None: the Hugging Face cache."""
+    """The weights folder that the options or a variable name; None: the Hugging Face cache."""
     fetch: Callable[[LoadOptions, Progress], str] | None = None
     """Downloads its weights and returns where they are; None: there are none to download."""
 
@@ -102,28 +102,28 @@ def known() -> str:
 
 
 def reference() -> ModelCard:
-    """The model that others are compared with."""
+    """The card of the model that others are compared with."""
     return _REFERENCE
 
 
 def offer(names: Collection[str]) -> None:
-    """From now on there are these models only. Raises ValueError for a name that is none."""
+    """Offer only these models from now on. Raises ValueError for an unknown name."""
     kept = {card(name).name for name in names}
     for name in set(MODELS) - kept:
         del MODELS[name]
 
 
 def compared() -> list[str]:
-    """The models of a comparison where none are named: all that keep the picture on this computer."""
+    """Names of the models in a comparison that names none: all that keep the picture on this computer."""
     return [one.name for one in MODELS.values() if one.compared]
 
 
 def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
-    """The card of `name` and a sentence on why; `auto` is the best that can run here without a download.
+    """The card of `name`, and a sentence with the reason; `auto`: the best that can run here without a download.
 
     Raises:
-        ValueError: unknown name, or packages are missing. With `auto`, weights that were asked for
-            (options.weights, MOEBIUS_WEIGHTS) but cannot be used are an error too, not a reason to take another model.
+        ValueError: unknown name, or packages are missing. With `auto`, a weights folder that was named
+            (options.weights, MOEBIUS_WEIGHTS) but cannot be used is an error, too: no other model replaces it.
     """
     if name != AUTO:
         named = card(name)
@@ -145,14 +145,15 @@ def resolve(name: str, options: LoadOptions) -> tuple[ModelCard, str]:
 
 
 def fetch(name: str, options: LoadOptions, progress: Progress) -> str:
-    """Download a model's weights; where they are now. Raises WeightsError; ValueError for a model without any."""
+    """Download a model's weights and return their place. Raises WeightsError; ValueError for a model without
+    weights."""
     named = card(name)
     if named.fetch is None:
         raise ValueError(f"{named.title} has no weights to download")
     return named.fetch(options, progress)
 
 
-def _denoiser_card(network: str, parameters: int, **fields) -> ModelCard:
+def _denoiser_card(network: str, parameters: int, **fields: Any) -> ModelCard:
     return ModelCard(
         name=network,
         title=catalog.DENOISERS[network].title,
@@ -246,5 +247,5 @@ MODELS = {
         ),
     )
 }
-"""Every model. Among those that are `automatic`, best first: `auto` takes the first that can run."""
+"""Every model, best first: `auto` takes the first `automatic` one that can run."""
 _REFERENCE = next(card for card in MODELS.values() if card.reference)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -25,9 +26,12 @@ from moebius.progress import without_library_bars
 from moebius.weights import WeightsError, first_line, locate
 from moebius.weights.segmenter import SegmenterFiles
 
+if TYPE_CHECKING:
+    import torch
+
 MARGIN_SHARE = 1 / 200
-"""Of a picture's shorter side: how far a selection reaches beyond its object, as removing one needs. As much as one
-press of the page's Grow, so that one of Shrink takes it back."""
+"""A selection is grown by this share of the picture's shorter side, because removing an object needs a margin. One
+press of the page's Grow or Shrink changes it by as much."""
 MAX_POINTS = 100
 
 _one_at_a_time = threading.Lock()
@@ -35,18 +39,18 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True)
 class ImageEmbedding:
-    """What the network computes from a photo alone."""
+    """The network's embedding of a photo, before any point is known."""
 
     features: tuple
-    """Of float32 (1, C, s, s), finest first; 17 MB for the published network."""
+    """Tensors float32 (1, C, s, s), finest first; 17 MB for the published network."""
     size: tuple[int, int]
     """Width and height of the photo."""
 
 
 class Selector:
-    """The network and the library's own preparation of pictures and points for it."""
+    """The network, with transformers' preprocessing of pictures and points."""
 
-    def __init__(self, network, device: str) -> None:
+    def __init__(self, network: torch.nn.Module, device: str) -> None:
         from transformers import Sam2ImageProcessor, Sam2Processor
 
         side = network.config.prompt_encoder_config.image_size
@@ -55,7 +59,7 @@ class Selector:
         self._processor = Sam2Processor(Sam2ImageProcessor(size={"height": side, "width": side}))
 
     def embed(self, raster: Raster) -> ImageEmbedding:
-        """The embedding of a photo, reduced before that to at most twice the network's own size."""
+        """The embedding of a photo, which is first scaled down to at most twice the network's size."""
         import torch
 
         size = raster.size if not isinstance(raster, np.ndarray) else raster.shape[1::-1]
@@ -71,20 +75,20 @@ class Selector:
         margin_px: int | None = None,
         size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """The objects under the points, together.
+        """The mask of the objects under the points.
 
-        The network gives three masks for a point (a part, a larger one, the whole); that of the highest score counts.
+        The network predicts three masks for a point (a part, a larger part, the whole); the best-scored one is used.
 
         Args:
             points: x and y in pixels of the photo, from its upper left corner; each is an object of its own.
-            margin_px: grow the mask by so many pixels of it; None: `margin`.
+            margin_px: grow the mask by this many of its pixels; None: `margin`.
             size: width and height of the mask; None: the photo's.
 
         Returns:
-            (H, W) bool, all False where the network found nothing; see `mask_png`.
+            (H, W) bool, all False if the network found nothing; see `mask_png`.
 
         Raises:
-            ValueError: no point, too many, or one beside the photo.
+            ValueError: no point, too many points, or a point outside the photo.
         """
         check_points(points, embedding.size)
         union = self._union(embedding, [[(*point, True)] for point in points], size or embedding.size)
@@ -121,7 +125,7 @@ class Selector:
                 multimask_output=True,
             )
             masks, best = outputs.pred_masks[0].float().cpu(), outputs.iou_scores[0].argmax(dim=1)  # (P, 3, s, s), (P,)
-            # the union before scaling, which takes 4 bytes a pixel
+            # unite before scaling, which takes 4 bytes per pixel
             union = masks[torch.arange(len(objects)), best.cpu()].amax(dim=0)[None, None]
             return self._processor.post_process_masks([union], [[size[1], size[0]]])[0][0, 0].numpy()
 
@@ -136,7 +140,7 @@ def check_points(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
 
 
 def margin(size: tuple[int, int]) -> int:
-    """Pixels that a selection in a picture of that width and height is grown by."""
+    """Number of pixels by which a selection in a picture of this width and height is grown."""
     return max(1, round(min(size) * MARGIN_SHARE))
 
 

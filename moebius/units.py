@@ -1,10 +1,10 @@
-"""Seconds, bytes and counts in words for people: one way for page, command line and evaluation."""
+"""Seconds, bytes and counts as text, the same on page, command line and in the evaluation."""
 
 from __future__ import annotations
 
 
 def duration(seconds: float) -> str:
-    """What was measured: 0.04 s, 2.3 s, 3 min 5 s, 2 h 10 min."""
+    """A measured time: 0.04 s, 2.3 s, 3 min 5 s, 2 h 10 min."""
     if seconds >= 3600:
         return rough_duration(seconds)
     if seconds >= 100:
@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def rough_duration(seconds: float) -> str:
-    """What is estimated: 42 s, 12 min, 2 h 10 min."""
+    """An estimated time: 42 s, 12 min, 2 h 10 min."""
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 

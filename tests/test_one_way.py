@@ -15,7 +15,7 @@ from moebius import model_cache
 from moebius.__main__ import main
 from moebius.config import SamplingConfig
 from moebius.inpainters import precision
-from moebius.ui import api
+from moebius.ui import http_api
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
 from tests.helpers.deterministic import picture
@@ -108,7 +108,7 @@ def test_the_same_photo_mask_and_seed_give_the_same_bytes(folder, evaluated, bat
         settings = {"steps": STEPS, "guidance": 1.0, "seed": str(SEED)}
         outputs = actions.fill(None, "moebius", request=visitor, progress=progress, **settings)
         files["page"] = Path(outputs[1]["value"])
-        tools = api.Tools(actions, CompareActions(actions))
+        tools = http_api.Tools(actions, CompareActions(actions))
         called = (str(photo), str(mask), "moebius", STEPS, 1.0, str(SEED), SamplingConfig().feather_px, "")
         files["tool"] = Path(tools.inpaint(*called, request=visitor, progress=progress))
         contents = {way: path.read_bytes() for way, path in files.items()}

@@ -1,5 +1,6 @@
 """The wheel is the product: installed elsewhere it has the page, its samples and its results, and nothing else."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -42,16 +43,22 @@ def test_the_wheel_holds_one_package_and_its_data(wheel):
     assert "Provides-Extra: eval" in metadata and 'Requires-Dist: lpips==0.1.4; extra == "eval"' in metadata
 
 
-@pytest.mark.slow
-def test_an_installed_page_fills_a_sample(wheel, tmp_path):
-    """In an environment and a folder away from the checkout; only other people's packages come from this one."""
-    folder = tmp_path / "environment"
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    """Python of an environment with the wheel, away from the checkout; other people's packages come from this one."""
+    folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
     subprocess.run(install, check=True)
     packages = next(folder.glob("[Ll]ib/**/site-packages"))
     (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"])
+    return python
+
+
+@pytest.mark.slow
+def test_an_installed_page_fills_a_sample(python, tmp_path):
+    packages = next(python.parents[1].glob("[Ll]ib/**/site-packages"))
     with serve(tmp_path, command=(str(python.with_name("moebius")), "serve"), start_in=tmp_path) as server:
         client = Client(server.url, verbose=False, download_files=str(tmp_path / "got"))
         assert "These figures come with the project" in client.predict(api_name="/results")
@@ -62,3 +69,16 @@ def test_an_installed_page_fills_a_sample(wheel, tmp_path):
         with Image.open(filled) as after, Image.open(photo) as before, Image.open(mask) as hole:
             changed = np.any(np.asarray(after) != np.asarray(before), axis=2)
             assert changed[np.asarray(hole)[..., 3] == 255].mean() > 0.9 and changed.mean() < 0.5
+
+
+@pytest.mark.slow
+def test_the_evaluation_of_a_checkout_uses_the_installed_package(python, tmp_path):
+    """The wheel has no `eval`: it is run from a checkout, here from one without moebius/, on two pictures."""
+    shutil.copytree(ROOT / "eval", tmp_path / "eval", ignore=shutil.ignore_patterns("__pycache__"))
+    command = "-m eval run --models telea --limit 2 --features efficientnet-lite0 --no-time -o out --data"
+    heldout = ROOT / "samples" / "heldout"
+    done = subprocess.run([python, *command.split(), heldout], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert results["data"]["pictures"] == 2 and [model["name"] for model in results["models"]] == ["telea"]
+    assert 5 < results["models"][0]["composited"]["pictures"]["psnr_hole"]["mean"] < 50

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,10 @@ def mask_sha256(mask: np.ndarray) -> str:
     return sha256(f"{mask.shape[1]}x{mask.shape[0]}:".encode() + np.packbits(mask).tobytes())
 
 
-Candidate = tuple[str, str, Path, str | None, Callable[[], None] | None]
+Check = Callable[[], None]
+"""Raises ValueError where the files are not the ones that were shipped."""
+
+Candidate = tuple[str, str, Path, str | None, Check | None]
 """id, group, picture, mask file (None: chosen by name), a check of the files."""
 
 
@@ -190,10 +194,8 @@ def _candidates(request: Request) -> list[Candidate]:
         spec = request.masks
         if spec == masks.SHIPPED or spec.startswith(masks.SHIPPED + ":"):
             rows = heldout.rows(source, spec.partition(":")[2] or None)
-            return [(row.id, row.group, row.picture, str(row.mask), lambda row=row: heldout.check(row)) for row in rows]
-        return [
-            (row.id, row.group, row.picture, None, lambda row=row: heldout.check(row)) for row in heldout.rows(source)
-        ]
+            return [(row.id, row.group, row.picture, str(row.mask), partial(heldout.check, row)) for row in rows]
+        return [(row.id, row.group, row.picture, None, partial(heldout.check, row)) for row in heldout.rows(source)]
     if (request.masks or "").startswith(masks.SHIPPED):
         raise ValueError(f"--masks {request.masks} belongs to the held-out set (samples/heldout)")
     if source.is_dir():
@@ -210,7 +212,9 @@ def _candidates(request: Request) -> list[Candidate]:
     return [(image_id, image_id, path, None, None) for image_id, path in sorted(named)]
 
 
-def _examine(request: Request, image_id: str, group: str, path: Path, mask_path: str | None, check) -> dict | str:
+def _examine(
+    request: Request, image_id: str, group: str, path: Path, mask_path: str | None, check: Check | None
+) -> dict | str:
     """What a sample needs to know of its files; or, for what cannot be used, why."""
     try:
         if check:

@@ -7,6 +7,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
@@ -52,13 +53,13 @@ def photo_files() -> Iterator[PhotoFile]:
 # ---- parts ----
 
 
-def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     picture.save(out, kind, **options)
     return out.getvalue()
 
 
-def _jpeg(picture: Image.Image, quality: int = 90, **options) -> bytes:
+def _jpeg(picture: Image.Image, quality: int = 90, **options: Any) -> bytes:
     return _encoded(picture, "JPEG", quality=quality, **options)
 
 
@@ -156,7 +157,7 @@ def _png_chunk(photo: Image.Image, name: bytes, content: bytes) -> bytes:
     return png.join_chunks([chunks[0], (name, content), *chunks[1:]])
 
 
-def _tiff(array: np.ndarray, **options) -> bytes:
+def _tiff(array: np.ndarray, **options: Any) -> bytes:
     import tifffile
 
     out = io.BytesIO()

@@ -15,7 +15,7 @@ from eval.faithfulness.photos import photo_files, scene
 from eval.faithfulness.tools import NotHere, tools
 from moebius.files import write_atomic
 from moebius.photo.gain_map import smooth_fill
-from moebius.report.faithfulness import SCHEMA, table
+from moebius.presentation.faithfulness import SCHEMA, table
 
 
 def faithfulness(out: Path, iopaint: Path | None = None) -> dict:

@@ -12,9 +12,9 @@ from eval.report import plots, tables
 from eval.report.plots import Point
 from eval.score import read_fill
 from eval.store import number
-from moebius.report import drawing
-from moebius.report.results import median_seconds, suspicions
-from moebius.report.table import Table
+from moebius.presentation import drawing
+from moebius.presentation.results import median_seconds, suspicions
+from moebius.presentation.table import Table
 
 if TYPE_CHECKING:
     import numpy as np

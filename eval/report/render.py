@@ -11,7 +11,7 @@ from eval.data.dataset import DataSet
 from eval.data.protocols import Protocol
 from eval.report import page, tables
 from moebius.files import read_json
-from moebius.report.table import Table
+from moebius.presentation.table import Table
 
 
 def paper(protocol: Protocol | None) -> dict | None:

@@ -12,8 +12,8 @@ from eval.data.dataset import DataSet
 from eval.report.summary import Figure
 from eval.score import read_fill
 from eval.store import number
-from moebius.report import drawing
-from moebius.report.drawing import CELL_PX, Entry
+from moebius.presentation import drawing
+from moebius.presentation.drawing import CELL_PX, Entry
 
 COUNT = 24
 """Pictures on a sheet."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from moebius.report import table
-from moebius.report.results import heading, main_table
-from moebius.report.table import Table
+from moebius.presentation import table
+from moebius.presentation.results import heading, main_table
+from moebius.presentation.table import Table
 
 
 def all_tables(results: dict, times: dict | None) -> list[Table]:

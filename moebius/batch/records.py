@@ -101,7 +101,7 @@ class RecordsFile:
             delete_abandoned(folder, deep=True)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def append(self, row: dict) -> None:

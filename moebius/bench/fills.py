@@ -16,6 +16,7 @@ from moebius.bench import networks
 from moebius.config import SamplingConfig
 from moebius.fill.scheduler import fill_photo
 from moebius.inpainters.base import Inpainter
+from moebius.progress import Progress, no_progress
 
 
 def measure(inpainter: Inpainter, steps: int | None = None) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def bench(
     steps: int | None = None,
     tiny: bool | None = None,
     kernel: str = "torch",
-    progress=lambda share, text: None,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure models one after the other, beside the paper's figures.
 
@@ -79,7 +80,7 @@ def bench(
         figures = measure(inpainter, steps)
         rows.append({"model": name, "parameters": parameters, **figures, "paper": asdict(paper.TIMINGS[name])})
         del inpainter, parts
-        devices.let_go()
+        devices.release_memory()
     return {
         "tiny": tiny,
         "device": torch.cuda.get_device_name(device)

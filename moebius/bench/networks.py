@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxFillPipeline, FluxTransformer2DModel
 
 from moebius import paper
-from moebius.inpainters.base import Inpainter
 from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.inpainters.flux.flux_fill import FluxFillInpainter
 from moebius.inpainters.flux.memory_plans import PLANS
@@ -100,7 +100,9 @@ def autoencoder(name: str, device: str, dtype: torch.dtype, tiny: bool) -> Autoe
         return AutoencoderKL(**config).requires_grad_(False).eval()
 
 
-def build(name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = "torch") -> Inpainter:
+def build(
+    name: str, device: str, dtype: torch.dtype, tiny: bool, kernel: str = "torch"
+) -> DenoiserInpainter | FluxFillInpainter:
     """A model with random weights, through the class that fills photos.
 
     Args:
@@ -146,7 +148,7 @@ def _flux_inpainter(
 
 
 @contextmanager
-def _made_on(device: str, dtype: torch.dtype):
+def _made_on(device: str, dtype: torch.dtype) -> Iterator[None]:
     """Parameters are made in this type and place at once: 12 billion would not fit as float32, nor fast on a CPU."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

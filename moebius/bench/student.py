@@ -7,6 +7,7 @@ its peak memory is its own.
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import statistics
 import time
@@ -25,8 +26,8 @@ from moebius.models.fused import autoencoder, modes
 from moebius.models.fused.ops import product
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.pipeline import MoebiusInpaintPipeline, make_scheduler
+from moebius.presentation.table import NONE, Table
 from moebius.progress import Progress, no_progress
-from moebius.report.table import NONE, Table
 
 PLAIN = "plain"
 """The eager mode as any caller of a network runs it, without the pipeline: freed memory goes back to the system. The
@@ -83,7 +84,7 @@ def all_modes(
     for kind in (torch.float32, torch.bfloat16):
         name = str(kind).removeprefix("torch.")
         x, weight = (torch.ones(side, side, dtype=kind, device=device) for _ in range(2))
-        runs["product", name, 0] = lambda x=x, weight=weight: product(x, weight)
+        runs["product", name, 0] = functools.partial(product, x, weight)
         operations["product", name, 0] = 2 * side**3
         eager = networks.network("moebius", device, kind, tiny)
         for mode in MODES.get(kind_of_device, ("eager", "fused")):
@@ -106,7 +107,7 @@ def all_modes(
         for index, (key, run) in enumerate(runs.items()):
             progress((turn + index / len(runs)) / (rounds + 1), f"Round {turn} of {rounds}: {key[0]}, {key[1]}")
             # As the pipeline runs its steps: what the first one freed is there for the second.
-            with contextlib.nullcontext() if key[0] == PLAIN else devices.keep_freed():
+            with contextlib.nullcontext() if key[0] == PLAIN else devices.keep_freed_memory():
                 run()
                 devices.synchronize(device)
                 started = time.perf_counter()
@@ -123,7 +124,7 @@ def all_modes(
     ]
     runs.clear()
     del run, step, network, eager
-    devices.let_go()
+    devices.release_memory()
     for index, row in enumerate(rows if whole else ()):
         mode, kind_name, batch = row["mode"], row["dtype"], row["batch"]
         progress(index / len(rows), f"Whole fill {index + 1} of {len(rows)}: {mode}, {kind_name}, batch {batch}")
@@ -201,7 +202,7 @@ def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads
     vae = networks.autoencoder("moebius", device, kind, tiny)
     if on_cpu and mode != "eager":
         vae = autoencoder.fuse(vae)
-    devices.let_go()
+    devices.release_memory()
     pipeline = MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler())
     pipeline.set_progress_bar_config(disable=True)
     side = unet.config.sample_size * pipeline.vae_scale_factor
@@ -215,7 +216,7 @@ def _measure(mode: str, dtype: str, batch: int, device: str, tiny: bool, threads
         devices.synchronize(device)
         ticks.append(time.perf_counter())
 
-        def tick(pipeline, step: int, timestep: int, tensors: dict) -> dict:
+        def tick(pipeline: MoebiusInpaintPipeline, step: int, timestep: int, tensors: dict) -> dict:
             devices.synchronize(device)
             ticks.append(time.perf_counter())
             return tensors
@@ -269,7 +270,7 @@ def table(report: dict[str, Any]) -> Table:
     rows = []
     for row in report["rows"]:
         fill = row.get("whole")
-        whole = (NONE,) * 4
+        whole: tuple[str, ...] = (NONE,) * 4
         if fill:
             whole = (
                 f"{'~' if fill['computed'] else ''}{fill['total_s']:.1f}",

@@ -1,1 +1,1 @@
-"""The command line's commands, one file each: `add` declares it, `run` does it, `describe` says it in words."""
+"""The commands of the command line, one file each: `add` adds its options, `run` runs it, `describe` makes its text."""

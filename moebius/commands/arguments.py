@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they become."""
+"""Options that several commands share, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse._ActionsContainer, dtype: str = "the fastest that is accurate here") -> None:
-    """Device and number format, whose default the text `dtype` says."""
+    """Options for device and number format; `dtype` is the text for the format's default."""
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: the best available)")
     parser.add_argument("--dtype", choices=DTYPES, metavar="TYPE", help=f"{', '.join(DTYPES)} (default: {dtype})")
 
@@ -48,12 +48,12 @@ def add_weights(parser: argparse._ActionsContainer) -> None:
 
 
 def add_plan(parser: argparse._ActionsContainer) -> None:
-    """Not in --help: the plans have not run on a GPU yet, see benchmarks/waiting-for-gpu.md."""
+    """Hidden from --help: the plans have not been tested on a GPU yet, see benchmarks/waiting-for-gpu.md."""
     parser.add_argument("--plan", help=argparse.SUPPRESS)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """Seed and every field of `SamplingConfig`; what is not given stays out of the parsed options."""
+    """Seed and every field of `SamplingConfig`; options that are not given are not in the parsed options."""
     sampling = SamplingConfig()
     cards = {card.name: card.defaults for card in registry.MODELS.values() if card.defaults}
     own_steps = ", ".join(f"{name} {own.num_inference_steps}" for name, own in cards.items())
@@ -78,36 +78,36 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         (fill, "--guidance", "guidance_scale", float, f"guidance scale (default: {own_guidance})"),
         (fill, "--feather", "feather_px", int, "width in pixels of the blend outside the mask"),
         (fill, "--context", "context", float, "side of the square that the model sees, as a multiple of the hole's"),
-        (fine, "--max-squares", "max_squares", int, "largest number of squares for one long hole"),
-        (fine, "--guidance-share", "guidance_share", float, "share of the steps that are guided, from the first one"),
-        (fine, "--strength", "strength", float, "share of the noise schedule that is run (default: the recipe's)"),
+        (fine, "--max-squares", "max_squares", int, "most squares for one long hole"),
+        (fine, "--guidance-share", "guidance_share", float, "share of the steps that use guidance, from the first one"),
+        (fine, "--strength", "strength", float, "share of the noise schedule that runs (default: the recipe's)"),
         (fine, "--noise-offset", "noise_offset", float, "standard deviation of a constant added to the noise"),
     ):
         default = getattr(sampling, field)
         help_text = text if default is None else f"{text} (default: {default})"
         group.add_argument(flag, dest=field, type=kind, metavar="N" if kind is int else "X", help=help_text)
     for flag, field, text in (
-        ("--detail", "detail", "fine texture from the photo itself where the model works at a smaller size"),
-        ("--match-colours", "match_colours", "bring the model's colours in line with the photo's around the hole"),
+        ("--detail", "detail", "copy fine texture from the photo if the model works at a smaller size"),
+        ("--match-colours", "match_colours", "adjust the model's colours to the photo's around the hole"),
     ):
         default = "on" if getattr(sampling, field) else "off"
         fill.add_argument(flag, dest=field, type=on_off, metavar="on|off", help=f"{text} (default: {default})")
 
 
 def on_off(text: str) -> bool:
-    """Of an option that is `on` or `off`."""
+    """The value of an option that is `on` or `off`."""
     if text not in ("on", "off"):
         raise argparse.ArgumentTypeError(f"write on or off, got {text!r}")
     return text == "on"
 
 
 def add_filling(parser: argparse.ArgumentParser) -> None:
-    """What every command has that fills photos with one model and writes them."""
+    """Options of every command that fills photos with one model and writes them."""
     parser.add_argument(
         "--mark",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="write into the files' XMP, in IPTC's words, that a model edited them (default: no, or MOEBIUS_MARK)",
+        help="write into the files' XMP, in IPTC's terms, that a model edited them (default: MOEBIUS_MARK, else no)",
     )
     add_json(parser)
     model = parser.add_argument_group("model")
@@ -133,7 +133,7 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
 
 
 def mark(options: argparse.Namespace, learned: bool) -> str | None:
-    """What to mark results with, if at all. ValueError if MOEBIUS_MARK is neither 0 nor 1."""
+    """The mark for results; None: no mark. Raises ValueError if MOEBIUS_MARK is neither 0 nor 1."""
     from moebius.photo import ai_mark
 
     requested = environment.MARK.read() if options.mark is None else options.mark
@@ -153,13 +153,13 @@ def load_options(options: argparse.Namespace, allow_download: bool) -> registry.
 
 
 def batch_size(options: argparse.Namespace) -> int:
-    """The one that was given. ValueError if it is out of range."""
+    """The given batch size. Raises ValueError if it is below 1."""
     if options.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}")
     return options.batch_size
 
 
 def seed(options: argparse.Namespace) -> int:
-    """The one that was given, else a random one. ValueError if it is out of range."""
+    """The given seed, else a random one. Raises ValueError if it is out of range."""
     given = vars(options).get("seed")
     return seeds.random_seed() if given is None else seeds.check_seed(given, "--seed")

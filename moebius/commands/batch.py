@@ -8,15 +8,21 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moebius import devices, environment, registry
 from moebius.commands import arguments, inpaint
+from moebius.progress import Progress, TerminalProgress, no_progress
 from moebius.units import counted, duration
 from moebius.weights import WeightsError, locate
 
+if TYPE_CHECKING:
+    from moebius.batch.plan import BatchItem
+    from moebius.batch.run import Outcome, Task
+
 SEED = 0
-"""Of a batch that names none: it must be the same when the batch resumes."""
-DESCRIPTION = """Fill the white part of each photo's mask. Size, format and metadata of every photo stay. Results are
+"""Default of a batch: it must be the same when the batch resumes."""
+DESCRIPTION = """Fill the white part of each photo's mask. Every photo keeps its size, format and metadata. Results are
 written to OUT under the photos' relative paths. The same command resumes where it stopped; photos whose file, mask or
 settings changed are filled again. A photo that fails does not stop the others: errors are listed at the end and in
 OUT/moebius-batch.report.json. On several GPUs: accelerate launch -m moebius batch …"""
@@ -26,13 +32,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "batch", help="fill many photos", description=DESCRIPTION, argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder, searched in depth, or one photo")
+    parser.add_argument(
+        "photos", type=Path, metavar="PHOTOS", help="a folder, searched with its subfolders, or one photo"
+    )
     parser.add_argument(
         "--masks",
         type=Path,
         metavar="MASKS",
         default=None,
-        help="one mask for all photos, or a folder of masks named as the photos, with or without _mask at the end; "
+        help="one mask for all photos, or a folder of masks named like the photos, with or without _mask at the end; "
         "white = fill (default: name_mask.png beside each photo)",
     )
     parser.add_argument(
@@ -70,20 +78,20 @@ def run(options: argparse.Namespace) -> dict:
     items = plan.share(plan.plan(options.photos, options.masks, out), rank, processes)
     card, reason = registry.resolve(options.model, load_options)
     if options.dry_run:
-        return _dry(items, _task(options, card, load_options, seed, lambda share, text: None), out)
+        return _dry(items, _task(options, card, load_options, seed, no_progress), out)
 
     from moebius.batch import run as batch_run
     from moebius.batch.records import RecordsFile, part_name
     from moebius.batch.tally import Tally
     from moebius.files import write_atomic
 
-    with _terminal() as terminal, ExitStack() as stack:
+    with BatchProgress() as terminal, ExitStack() as stack:
         task = _task(options, card, load_options, seed, terminal)
         out.mkdir(parents=True, exist_ok=True)
         records = stack.enter_context(RecordsFile(out, rank, processes))
         tally = Tally(len(items))
 
-        def filling(item, share: float, text: str) -> None:
+        def filling(item: plan.BatchItem, share: float, text: str) -> None:
             tally.filling(item.name, share)
             terminal(tally.share, f"{item.name}: {text}, {tally.left()}")
 
@@ -113,9 +121,9 @@ def run(options: argparse.Namespace) -> dict:
     return report
 
 
-def _became(outcome) -> str:
-    said = {"done": "filled", "finished": "was finished already", "failed": f"failed: {outcome.error}"}
-    return said[outcome.state]
+def _became(outcome: Outcome) -> str:
+    texts = {"done": "filled", "finished": "was finished before", "failed": f"failed: {outcome.error}"}
+    return texts[outcome.state]
 
 
 def describe(report: dict) -> str:
@@ -139,8 +147,8 @@ def describe(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _dry(items: list, task, out: Path) -> dict:
-    """What would be done, by names, hashes of files, and nothing decoded."""
+def _dry(items: list[BatchItem], task: Task, out: Path) -> dict:
+    """What a run would do, from names and hashes of files; no photo is decoded."""
     from moebius.batch.records import Records
     from moebius.batch.run import finished_before
 
@@ -163,7 +171,13 @@ def _dry(items: list, task, out: Path) -> dict:
     }
 
 
-def _task(options: argparse.Namespace, card: registry.ModelCard, load_options, seed: int, progress):
+def _task(
+    options: argparse.Namespace,
+    card: registry.ModelCard,
+    load_options: registry.LoadOptions,
+    seed: int,
+    progress: Progress,
+) -> Task:
     import functools
 
     from moebius import model_cache
@@ -186,8 +200,10 @@ def _task(options: argparse.Namespace, card: registry.ModelCard, load_options, s
     )
 
 
-def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_run: bool, progress) -> dict | str:
-    """What tells these weights from others: hashes of the files, where a network is in files of its own."""
+def _weights(
+    card: registry.ModelCard, load_options: registry.LoadOptions, dry_run: bool, progress: Progress
+) -> dict | str:
+    """What identifies these weights: hashes of the files, for models with one file per network."""
     if not card.network:
         return card.availability(load_options).weights
     try:
@@ -201,12 +217,12 @@ def _weights(card: registry.ModelCard, load_options: registry.LoadOptions, dry_r
         files = locate.locate(load_options.variant, load_options.weights, network=card.network)
     from moebius.files import sha256
 
-    progress(0.0, "Looking at the weights")
+    progress(0.0, "Hashing the weights")
     return {"denoiser": sha256(files.denoiser), "autoencoder": sha256(files.autoencoder)}
 
 
 def _own_device(load_options: registry.LoadOptions, processes: int, local_rank: int) -> registry.LoadOptions:
-    """With several processes, each on a GPU of its own, where there are GPUs and no other device was asked for."""
+    """With several processes, a separate GPU for each, if there are GPUs and no other device was named."""
     if processes == 1 or load_options.device not in (None, "cuda"):
         return load_options
     import torch
@@ -216,18 +232,17 @@ def _own_device(load_options: registry.LoadOptions, processes: int, local_rank: 
     return dataclasses.replace(load_options, device=f"cuda:{local_rank % torch.cuda.device_count()}")
 
 
-def _terminal():
-    """Progress on a terminal's last line; where stderr is no terminal, a line for every photo instead."""
-    from moebius.progress import TerminalProgress
+class BatchProgress(TerminalProgress):
+    """Progress on the terminal's last line; if stderr is not a terminal, a line for every photo."""
 
-    class BatchProgress(TerminalProgress):
-        def __exit__(self, *error) -> None:
-            super().__exit__(*error)
-            self._stream.close()
+    def __init__(self) -> None:
+        # a copy of stderr, because libraries are silenced by redirecting the original
+        super().__init__(os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"))
 
-        def line(self, text: str) -> None:
-            if not self._thread:
-                print(text, file=self._stream, flush=True)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._stream.close()
 
-    # a copy, because libraries that print by themselves are muted by pointing the original to nowhere
-    return BatchProgress(os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"))
+    def line(self, text: str) -> None:
+        if not self._thread:
+            print(text, file=self._stream, flush=True)

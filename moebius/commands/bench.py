@@ -1,4 +1,4 @@
-"""`python -m moebius bench`: seconds and milliseconds per step, beside the paper's."""
+"""`python -m moebius bench`: time of a fill and of a step, beside the paper's."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     modes.add_argument(
         "--all-modes",
         action="store_true",
-        help="time a guided step in every mode, number format and batch that can run here, interleaved, then a whole "
-        "fill in each, in a process of its own",
+        help="time a guided step in every mode, number format and batch size that can run here, interleaved; then a "
+        "whole fill in each, in a separate process",
     )
     modes.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds (default: 5)")
     modes.add_argument(
@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="N,N,…",
         help="pictures in one step (default: 1,2; on a GPU 1,16)",
     )
-    modes.add_argument("--steps-only", action="store_true", help="no whole fills")
+    modes.add_argument("--steps-only", action="store_true", help="time no whole fills")
     modes.add_argument("--minutes", type=float, default=30.0, metavar="M", help="start nothing after M (default: 30)")
     parser.set_defaults(command=run, describe=describe)
 
@@ -82,7 +82,7 @@ def describe(report: dict) -> str:
         from moebius.bench.student import describe as describe_modes
 
         return describe_modes(report)
-    from moebius.report.table import NONE, Table
+    from moebius.presentation.table import NONE, Table
 
     header = (
         "model",

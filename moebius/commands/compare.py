@@ -19,7 +19,7 @@ SHEET, REPORT = "comparison.png", "comparison.json"
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "compare",
-        help="several models on the same photo, hole and seed",
+        help="compare models on the same photo, hole and seed",
         description="Fill the white part of MASK in PHOTO with several models, and write the results, a labelled sheet "
         "and their figures into a folder. Nothing is downloaded unless --download is given.",
         argument_default=argparse.SUPPRESS,
@@ -52,7 +52,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Compare, write the folder, and return what stands in its JSON file."""
+    """Compare models, write the folder, and return the content of its JSON file."""
     from moebius.progress import TerminalProgress
 
     config, seed = arguments.sampling_config(options), arguments.seed(options)
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def _folders(given: list[str]) -> dict[str, Path]:
-    """Weights folders by model; the one for all stands under the empty name."""
+    """Weights folders by model; the key of the folder for all models is the empty name."""
     folders = {}
     for text in given:
         name, equals, folder = text.partition("=")

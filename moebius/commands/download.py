@@ -24,18 +24,21 @@ def add(commands: argparse._SubParsersAction) -> None:
         default=catalog.DEFAULT_VARIANT,
         metavar="VARIANT",
         help=f"{', '.join(catalog.VARIANTS)} or all (default: {catalog.DEFAULT_VARIANT}); or select: "
-        f"{catalog.SEGMENTER.title}, for the click that selects an object",
+        f"{catalog.SEGMENTER.title}, which selects objects",
     )
     parser.add_argument(
         "--model",
         choices=(*catalog.DENOISERS, catalog.FLUX.name),
         default="moebius",
-        help="whose weights (default: moebius); flux-fill has no variants, and its licence must be accepted first",
+        help="the model (default: moebius); flux-fill has no variants, and its licence must be accepted first",
     )
     parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="also write them as a diffusers folder; all: one in DIR for each variant"
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="also write them as a diffusers folder; with all: a folder for each variant in DIR",
     )
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="take them from this folder instead of downloading")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="read them from this folder instead of downloading")
     parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit of the repository (default: main)")
     arguments.add_json(parser)
     parser.set_defaults(command=run, describe=describe)
@@ -53,7 +56,7 @@ def run(options: argparse.Namespace) -> dict:
         return _download_flux(options, started)
     source, target = getattr(options, "weights", None), getattr(options, "to", None)
     if source and not target:
-        raise ValueError("--weights DIR says where to take weights from; say with --to where to write them")
+        raise ValueError("--weights DIR is where the weights are read; add --to DIR, where they are written")
     every = options.variants == "all"
     names = list(catalog.VARIANTS) if every else [options.variants]
     targets = {name: target / name if every else target for name in names} if target else {}
@@ -93,9 +96,9 @@ def _download_selector(options: argparse.Namespace, started: float) -> dict:
 
     for name in ("weights", "revision"):
         if hasattr(options, name):
-            raise ValueError(f"--{name} has no meaning for {catalog.SEGMENTER.title}")
+            raise ValueError(f"--{name} cannot be used with {catalog.SEGMENTER.title}")
     if options.model != "moebius":
-        raise ValueError(f"select is {catalog.SEGMENTER.title}, whatever the --model; leave it out")
+        raise ValueError(f"select downloads {catalog.SEGMENTER.title}; leave out --model")
     target = getattr(options, "to", None)
     with TerminalProgress() as progress:
         files = hub.fetch(progress=progress, network="select")
@@ -115,7 +118,7 @@ def _download_flux(options: argparse.Namespace, started: float) -> dict:
 
     for name in ("to", "weights", "revision"):
         if hasattr(options, name):
-            raise ValueError(f"--{name} has no meaning for flux-fill, which is kept as the hub has it")
+            raise ValueError(f"--{name} cannot be used with flux-fill, which is stored as it is on the hub")
     with TerminalProgress() as progress:
         files = hub.fetch(progress=progress, network="flux-fill")
     return {

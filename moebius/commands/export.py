@@ -17,8 +17,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "export",
         help="write the student's network as an ONNX file",
         description="Write one step of the student's network (float32, for its own grid of latents) as an ONNX file, "
-        "which OpenVINO, TensorRT and others read. It is compared with torch first; if they differ, it is not written. "
-        "Encoding, the loop over steps and decoding are not part of it.",
+        "which OpenVINO, TensorRT and others read. Its output is first compared with torch; if they differ, no file is "
+        "written. Encoding, the loop over steps and decoding are not part of it.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(

@@ -29,14 +29,14 @@ _LEARNED_ONLY = {
     "device": "--device",
     "dtype": "--dtype",
 }
-"""Options without a meaning for a model that learned nothing, by their names in the parsed options."""
+"""Options that only learned models use, by their names in the parsed options."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "inpaint",
         help="fill the white part of a mask in a photo",
-        description="Fill the white part of MASK in PHOTO. Size, format and metadata of the photo stay.",
+        description="Fill the white part of MASK in PHOTO. The photo keeps its size, format and metadata.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
@@ -116,12 +116,12 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def remarks(card: registry.ModelCard, given: Container[str]) -> list[str]:
-    """What is worth saying of a model, given the names of the options that were used."""
+    """Notes on a model, given the names of the options that were used."""
     useless = dict(_LEARNED_ONLY) if not card.learned else {}
     useless |= {"prompt": "--prompt"} if not card.reads_prompt else {}
     useless |= {"plan": "--plan"} if not card.has_plans else {}
     ignored = [flag for name, flag in useless.items() if name in given]
-    notes = [f"{card.title} has no use for {', '.join(ignored)}."] if ignored else []
+    notes = [f"{card.title} ignores {', '.join(ignored)}."] if ignored else []
     return [*notes, card.notice] if card.notice else notes
 
 

@@ -15,15 +15,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "make-fills",
         help="make a data set of a model's finished fills",
-        description="Fill random holes in the pictures of DIR and keep picture, mask, fill, model and seed in FILLS, "
-        "which training takes as its target. Fills that are there stay; the same command resumes where it stopped.",
+        description="Fill random holes in the pictures of DIR, and write picture, mask, fill, model and seed to FILLS, "
+        "which training can use as its target. Existing fills are kept; the same command resumes where it stopped.",
     )
     parser.add_argument(
         "--model", choices=tuple(registry.MODELS), required=True, metavar="NAME", help=", ".join(registry.MODELS)
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of pictures, or a list of them")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILLS", help="folder of the data set")
-    parser.add_argument("--count", type=int, metavar="N", help="fills in all (default: one a picture)")
+    parser.add_argument("--count", type=int, metavar="N", help="number of fills (default: one per picture)")
     parser.add_argument("--size", type=int, default=512, metavar="PX", help="side of the squares (default: 512)")
     parser.add_argument(
         "--mask", action="append", metavar="KIND", help="kind of hole; repeatable (default: the paper's)"
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Make the fills that are missing, and return how many were made."""
+    """Make the missing fills, and return how many were made."""
     card = registry.card(options.model)
     if options.count is not None and options.count < 1:
         raise ValueError(f"--count must be at least 1, got {options.count}")
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> dict:
 
     reason = fills.forbidden(card.name, card.license, card.fills_may_train)
     if reason and not options.right:
-        raise ValueError(f"{reason}; if you hold another right to, say {RIGHT}")
+        raise ValueError(f"{reason}; if you hold another right to do so, add {RIGHT}")
 
     from moebius import model_cache
     from moebius.config import SamplingConfig
@@ -67,9 +67,9 @@ def run(options: argparse.Namespace) -> dict:
     data = build(Data, {"sources": [source], "size": options.size, "validation": 0})
     load = arguments.load_options(options, allow_download=True)
     with TerminalProgress() as progress:
-        progress(0.0, "Looking through the pictures")
+        progress(0.0, "Reading the pictures")
         samples = Samples(data, options.seed)
-        registry.resolve(card.name, load)  # says now if it cannot run here
+        registry.resolve(card.name, load)  # raises now if it cannot run here
         model = model_cache.acquire(card.name, load, progress)
         facts = {
             "model": card.name,

@@ -1,4 +1,4 @@
-"""`python -m moebius models`: what exists and what of it can run here."""
+"""`python -m moebius models`: all models, and whether each can run here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """What exists and what of it can run here, without loading any of it."""
+    """All models, and whether each can run here; nothing is loaded."""
     load_options = arguments.load_options(options, allow_download=False)
     cards = []
     for card in registry.MODELS.values():
@@ -47,16 +47,16 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def _selector(weights: Path | None) -> dict:
-    """What selects objects is no model for holes, but its weights are got and named in the same way."""
+    """The entry of the network that selects objects; its weights are downloaded and named in the same way."""
     try:
         where = locate.locate(weights=locate.segmenter_folder(weights), network="select").where
-        told = {"can_run": True, "reason": "its weights are here", "weights": where}
+        state = {"can_run": True, "reason": "its weights are here", "weights": where}
     except WeightsError as error:
-        told = {"can_run": False, "reason": str(error), "weights": catalog.SEGMENTER.source}
+        state = {"can_run": False, "reason": str(error), "weights": catalog.SEGMENTER.source}
     return {
         "name": "select",
-        "title": f"{catalog.SEGMENTER.title}, for the click that selects an object",
-        **told,
+        "title": f"{catalog.SEGMENTER.title}, which selects objects",
+        **state,
         "parameters": catalog.SEGMENTER.parameters,
         "download_bytes": catalog.SEGMENTER.download_bytes,
         "variants": [],

@@ -1,4 +1,4 @@
-"""`python -m moebius select`: the mask of objects under points."""
+"""`python -m moebius select`: a mask of the objects under given points."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--grow",
         type=int,
         metavar="N",
-        help="width in pixels by which the mask exceeds the objects (default: 1/200 of the photo's shorter side)",
+        help="pixels by which the mask is larger than the objects (default: 1/200 of the photo's shorter side)",
     )
     parser.add_argument(
         "--weights",
@@ -54,7 +54,7 @@ def point(text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in parts)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no point; give X,Y such as 640,480") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a point; give X,Y such as 640,480") from None
     return x, y
 
 

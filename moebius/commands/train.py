@@ -1,4 +1,4 @@
-"""`python -m moebius train CONFIG.toml`: the student. Heavy imports stand inside, so that help answers at once."""
+"""`python -m moebius train CONFIG.toml`: train a student. Heavy packages are imported inside, so that help is fast."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moebius.commands import arguments
+
+if TYPE_CHECKING:
+    from moebius.training.config import AutoencoderConfig, TrainConfig
+    from moebius.training.loop import Trainee
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     add_training(
-        commands, "train", "train a student", "Train a student as CONFIG says; docs/training.md explains how.", run
+        commands, "train", "train a student", "Train a student with the settings in CONFIG; see docs/training.md.", run
     )
 
 
-def add_training(commands, name: str, summary: str, description: str, command: Callable) -> None:
-    """The options that every training has."""
+def add_training(
+    commands: argparse._SubParsersAction, name: str, summary: str, description: str, command: Callable
+) -> None:
+    """Add a training command with the options that all of them share."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -45,8 +52,10 @@ def run(options: argparse.Namespace) -> dict:
     return run_training(Distillation, settings, options.minutes, "pipeline")
 
 
-def run_training(kind: type, settings, minutes: float | None, written: str) -> dict:
-    """Build what `kind` trains, train it, and return what was done; `written`: the folder that it leaves."""
+def run_training(
+    kind: Callable[..., Trainee], settings: TrainConfig | AutoencoderConfig, minutes: float | None, written: str
+) -> dict:
+    """Build the trainee, train it, and return a summary; `written`: name of the folder with the result."""
     from moebius.training import loop
 
     def report(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m moebius train-vae CONFIG.toml`: a small autoencoder. Heavy imports stand inside."""
+"""`python -m moebius train-vae CONFIG.toml`: train a small autoencoder. Heavy packages are imported inside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         commands,
         "train-vae",
         "train an autoencoder",
-        "Train an autoencoder as CONFIG says; docs/training.md explains how.",
+        "Train an autoencoder with the settings in CONFIG; see docs/training.md.",
         run,
     )
 

@@ -1,1 +1,1 @@
-"""The one way of a fill: plan tiles, cut them, have a model fill them, paste them. Knows nothing of files."""
+"""The steps of a fill: plan squares, cut tiles, let a model fill them, paste them. No file is read or written here."""

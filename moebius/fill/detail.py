@@ -1,6 +1,6 @@
-"""A tile that was scaled down for its model, back at the photo's size: with the photo's own texture, not only enlarged.
+"""Fine detail for the fill of a tile that was scaled down for the model: the photo's own texture, at the photo's size.
 
-Part of stop 5, before the fill is pasted. The method stands in `moebius.patchmatch.detail`.
+Part of stop 5, before the fill is pasted. `moebius.patchmatch.detail` has the method.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from moebius.fill import geometry
 from moebius.progress import Progress
 
 MIN_SCALE = 1.25
-"""Pixels of the photo for one of the tile from which a fill is too soft to be enlarged only."""
+"""If a square is more than this many times as wide as the tile, its enlarged fill is too soft and gets detail."""
 
 
 def applies(square: geometry.Square, size: int | None, config: SamplingConfig) -> bool:
-    """Whether the fill of `square` gets detail. size: side of the model's tiles; None: any, so it is not scaled."""
+    """Whether the fill of `square` gets detail. size: side of the model's tiles; None: tiles are never scaled."""
     return config.detail and size is not None and square.side > MIN_SCALE * size
 
 
 def prepare() -> None:
-    """Have the kernels loaded in the background, while the model is at work."""
+    """Load the kernels in the background, while the model works."""
     from moebius.patchmatch import compile as kernels
 
     kernels.start()
@@ -37,10 +37,10 @@ def add(
     threads: int | None,
     progress: Progress,
 ) -> np.ndarray:
-    """`filled` (S, S, 3) float32 in [0, 255], as large as its square and with fine detail in the hole.
+    """Enlarge `filled` (S, S, 3) float32 in [0, 255] to its square's size, with fine detail in the hole.
 
-    What lies under the hole has no influence. What the blend will mix with the photo around the hole is made too, so
-    that no soft rim remains.
+    The pixels under the hole have no influence. The rim around the hole, which will be blended with the photo, gets
+    detail, too, so that it is not soft.
 
     Args:
         canvas: (H, W, 3) uint8 or uint16, the photo so far.

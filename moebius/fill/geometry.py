@@ -1,4 +1,4 @@
-"""Where to look and where to paste: holes, squares of context around them, scaling, feathered blending.
+"""Geometry of a fill: holes, squares of context around them, scaling, feathered blending.
 
 Pure functions on arrays. Pictures are (H, W, 3) uint8 or uint16, masks (H, W) bool with True = hole.
 """
@@ -16,11 +16,11 @@ from moebius.photo.raster import bounding_box
 MERGE_PX = 32
 """Holes closer than this are filled together."""
 THIN = 3.0
-"""A square is at least this many times as wide as the hole is thick, so that most of what it shows is known."""
+"""A square is at least this many times as wide as the hole is thick, so that most of its pixels are known."""
 CORE = 0.55
-"""Share of a square's side whose hole pixels it fills, when one hole is split over several squares."""
+"""If one hole is split over several squares, each fills a core of this share of its side."""
 HOLE_GREY = 128
-"""What stands under the hole in every square: nothing of the object can reach a model."""
+"""Grey that replaces the hole in every tile, so that the model cannot see the object."""
 
 
 Box = tuple[int, int, int, int]
@@ -29,27 +29,27 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Square:
-    """A square of the picture, in pixels; it may reach over the picture's edge, where the picture is mirrored."""
+    """A square of the picture, in pixels; beyond the picture's edge the picture is mirrored."""
 
     x: int
     y: int
     side: int
     cores: tuple[Box, ...]
-    """The hole pixels in these boxes are this square's to fill."""
+    """This square fills the hole pixels in these boxes."""
 
 
 def plan_squares(mask: np.ndarray, context: float, max_squares: int, size: int | None) -> list[Square]:
-    """Squares that together fill every hole of `mask`, each as fine as its hole allows.
+    """Squares that together fill every hole of `mask`, each at the highest resolution that its hole allows.
 
-    Near holes share a square, and so do holes whose squares would be the same window of the picture: the model fills
-    all holes of a window at once. A long thin hole is split along its length over at most `max_squares` squares,
-    because one square around all of it would be scaled down until its surroundings are mush.
+    Holes near each other share a square, and so do holes whose squares would be the same window of the picture: the
+    model fills all holes of a window at once. A long thin hole is split along its length over at most `max_squares`
+    squares, because one square around all of it would be scaled down until its surroundings are blurred.
 
     Args:
         mask: (H, W) bool.
         context: side of a square as a multiple of its hole's longer side.
-        max_squares: for one hole.
-        size: side that the model works at; None if it takes any, then nothing is split.
+        max_squares: the most squares for one hole.
+        size: side of the model's tiles; None: it takes any side, and no hole is split.
     """
     height, width = mask.shape
     smallest = min(size or 256, max(height, width))
@@ -66,7 +66,7 @@ def plan_squares(mask: np.ndarray, context: float, max_squares: int, size: int |
 
 
 def _one_per_window(squares: list[Square]) -> list[Square]:
-    """Squares of one window as one square with all their cores, at the place of the first."""
+    """Merge squares of the same window into one with all their cores, at the place of the first."""
     by_window: dict[tuple[int, int, int], Square] = {}
     for square in squares:
         window = (square.x, square.y, square.side)
@@ -76,25 +76,25 @@ def _one_per_window(squares: list[Square]) -> list[Square]:
 
 
 def _groups(mask: np.ndarray, context: float, smallest: int) -> list[Box]:
-    """Bounding boxes of the holes, near ones and those that fit one square of side `smallest` merged."""
+    """Bounding boxes of the holes; holes near each other, or within one square of side `smallest`, are merged."""
     if not mask.any():
         return []
     left, top, right, bottom = bounding_box(mask)
     left, top = (max(0, first - MERGE_PX) // 2 * 2 for first in (left, top))  # even: labels keep their order
-    mask = mask[top : bottom - 1 + MERGE_PX, left : right - 1 + MERGE_PX]  # no need to look at all of a large photo
+    mask = mask[top : bottom - 1 + MERGE_PX, left : right - 1 + MERGE_PX]  # a large photo need not be searched whole
     near = cv2.dilate(mask.astype(np.uint8), np.ones((MERGE_PX + 1, MERGE_PX + 1), np.uint8))
     count, labels = cv2.connectedComponents(near, connectivity=8)
     labels[~mask] = 0
     boxes = np.empty((count - 1, 4), np.int64)
     ys, xs = np.nonzero(mask)
-    owner = labels[ys, xs] - 1
+    owner = labels[ys, xs].astype(np.int64) - 1
     for column, values, reduce in (
         (0, xs, np.minimum),
         (1, ys, np.minimum),
         (2, xs, np.maximum),
         (3, ys, np.maximum),
     ):
-        boxes[:, column] = np.iinfo(np.int64).max if reduce is np.minimum else -1
+        boxes[:, column] = int(np.iinfo(np.int64).max) if reduce is np.minimum else -1
         reduce.at(boxes[:, column], owner, values)
     boxes[:, 2:] += 1
     boxes += (left, top, left, top)
@@ -105,7 +105,7 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[Box]:
             continue
         box = boxes[seed].copy()
         open_[seed] = False
-        while True:  # absorb the nearest hole that still fits, until none does
+        while True:  # merge the nearest hole that still fits, until none does
             candidates = np.flatnonzero(open_)
             if not len(candidates):
                 break
@@ -120,7 +120,8 @@ def _groups(mask: np.ndarray, context: float, smallest: int) -> list[Box]:
                 break
             box = unions[best]
             open_[candidates[best]] = False
-        groups.append(tuple(int(v) for v in box))
+        left, top, right, bottom = (int(v) for v in box)
+        groups.append((left, top, right, bottom))
     return groups
 
 
@@ -156,7 +157,7 @@ def _cells(hole: np.ndarray, box: Box, cell: float) -> list[Box]:
 
 
 def _square_around(core: Box, side: int, shape: tuple[int, int]) -> Square:
-    """The square of `side` centred on `core`, moved inside the picture where the picture is large enough."""
+    """The square of `side` centred on `core`, moved inside the picture if the picture is large enough."""
 
     def start(low: int, high: int, length: int) -> int:
         centred = (low + high - side) // 2
@@ -171,7 +172,7 @@ def remaining(todo: np.ndarray, square: Square) -> bool:
 
 
 def meet(one: Square, other: Square, feather_px: int) -> bool:
-    """Whether what is pasted of one of two squares is seen in the other, so that it matters which is filled first."""
+    """Whether one of two squares contains pixels that the other one changes, so that their order matters."""
 
     def pasted_in(core: Box, seen: Square) -> bool:
         left, top, right, bottom = core
@@ -184,8 +185,8 @@ def meet(one: Square, other: Square, feather_px: int) -> bool:
 def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Picture and mask of one square at the model's size: (S, S, 3) uint8 and (S, S) bool.
 
-    Every pixel that a hole pixel of `todo` contributes to is hole, and holes are grey before they are scaled, so the
-    result does not depend on what stood there.
+    Every pixel of the tile to which a hole pixel of `todo` contributes is hole, and holes are grey before scaling, so
+    the result does not depend on the pixels under the hole.
     """
     tile, hole = at_full_size(canvas, square), at_full_size(todo, square)
     if tile.dtype == np.uint16:
@@ -202,10 +203,10 @@ def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) 
     coverage = np.abs(coverage)
     for threshold in (1e-4, 0.5, float(coverage.min())):
         scaled = coverage > threshold
-        if not scaled.all():  # else a thin rim of known pixels was lost in scaling: look closer
+        if not scaled.all():  # else scaling lost a thin rim of known pixels: raise the threshold
             break
     mixed = ~scaled & (coverage > 1e-4)
-    if shrink and mixed.any():  # the grey under the hole does not belong to what is known
+    if shrink and mixed.any():  # remove the share of the grey from known pixels
         share = coverage[mixed][:, None]
         values = cv2.resize(whole.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)[mixed]
         tile[mixed] = np.rint((values - share * HOLE_GREY) / np.maximum(1 - share, 1e-3)).clip(0, 255)
@@ -214,7 +215,7 @@ def cut(canvas: np.ndarray, todo: np.ndarray, square: Square, size: int | None) 
 
 
 def at_full_size(array: np.ndarray, square: Square) -> np.ndarray:
-    """Copy of `array` (H, W, ...) under `square`, mirrored where the square reaches over the edge."""
+    """Copy of `array` (H, W, ...) under `square`, mirrored beyond the edge."""
     height, width = array.shape[:2]
     x0, y0 = max(square.x, 0), max(square.y, 0)
     x1, y1 = min(square.x + square.side, width), min(square.y + square.side, height)
@@ -261,7 +262,7 @@ def paste(
 def blend(canvas: np.ndarray, values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Mix `values` (H, W, 3) float32 in [0, 255] into `canvas` (H, W, 3) uint8 or uint16 by `alpha` (H, W); in place.
 
-    Pixels of weight 0 are left alone. Returns where it wrote, (H, W) bool.
+    Pixels of weight 0 do not change. Returns the pixels that were written, (H, W) bool.
     """
     top_value = np.iinfo(canvas.dtype).max
     touched = alpha > 0
@@ -274,8 +275,8 @@ def blend(canvas: np.ndarray, values: np.ndarray, alpha: np.ndarray) -> np.ndarr
 def feather(hole: np.ndarray, feather_px: int) -> np.ndarray:
     """Blend weights (H, W) float32: 1 in the hole, falling linearly to 0 over `feather_px` pixels outside it.
 
-    The ramp lies outside, because inside it would bring back the object. It is exactly 0 further than `feather_px`
-    pixels (Euclidean) from the hole.
+    The ramp lies outside the hole, because inside it would show the object again. It is exactly 0 at more than
+    `feather_px` pixels (Euclidean) from the hole.
     """
     if feather_px == 0 or not hole.any():
         return hole.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A photo while it is filled: which of its tiles the model may be given now, and what came back."""
+"""A photo while it is filled: the tiles that the model may get now, and the tiles that it has filled."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 MAX_USUAL_HOLE = 0.7
-"""Share of the photo above which a mask is perhaps inverted, which is said."""
+"""Above this share of the photo the mask may be inverted, and a note says so."""
 MODEL_SHARE = 0.8
-"""Of the work on a tile that gets detail after the model, as its progress counts it."""
+"""The model's share of the progress on a tile that gets detail afterwards."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """What the model is given of a photo: a square at the model's size, or the whole photo."""
+    """The model's input: a square of a photo at the model's size, or the whole photo."""
 
     image: np.ndarray | Raster
     """(S, S, 3) uint8; the whole photo as it is."""
@@ -43,7 +43,7 @@ class Tile:
 
 
 class Job(ABC):
-    """One photo, as far as it is filled."""
+    """One photo while it is filled."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -58,14 +58,14 @@ class Job(ABC):
 
     @abstractmethod
     def put(self, tile: Tile, filled: Any) -> None:
-        """What the model made of a tile: (S, S, 3) float32 in [0, 255], or the whole photo's `Fill`."""
+        """Take a filled tile: (S, S, 3) float32 in [0, 255], or the whole photo's `Fill`."""
 
     @abstractmethod
     def finish(self, remarks: tuple[str, ...]) -> Fill:
-        """The filled photo, once nothing is left. remarks: see `Inpainter.remarks`."""
+        """The filled photo, once no tile is left. remarks: see `Inpainter.remarks`."""
 
     def report(self, tiles: Sequence[Tile], share: float, text: str) -> None:
-        """Pass on how far the call is that has these tiles of the photo."""
+        """Report the progress of the call that fills these tiles of the photo."""
         self._progress(share, text)
 
     @abstractmethod
@@ -76,8 +76,8 @@ class Job(ABC):
 class SquaresJob(Job):
     """A photo that is filled square by square and keeps its resolution.
 
-    Squares go to the model together only where none sees what another changes, so that the result is the one of
-    filling them one after the other.
+    A call contains only squares that do not overlap each other's changes, so the result is the same as filling them one
+    after the other.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class SquaresJob(Job):
     ) -> None:
         """
         Args:
-            rgb: `image` as (H, W, 3) uint8 or uint16; it is painted in.
+            rgb: `image` as (H, W, 3) uint8 or uint16; fills are written into it.
             mask: (H, W) bool, neither empty nor full.
             size: side of the model's tiles; None: any.
             started: when work on the photo began, by `time.perf_counter`.
@@ -103,21 +103,22 @@ class SquaresJob(Job):
         self._canvas, self._todo = rgb, mask.copy()
         self._changed = np.zeros(mask.shape, bool)
         self.squares = tuple(geometry.plan_squares(mask, config.context, config.max_squares, size))
-        self._left = dict(enumerate(self.squares))  # by place; what the model has is still among them
-        self._shares = [0.0] * len(self.squares)  # how far each is
+        self._left = dict(enumerate(self.squares))  # by place; includes the squares that the model is filling
+        self._shares = [0.0] * len(self.squares)  # finished share of each
         if any(detail.applies(square, size, config) for square in self.squares):
             detail.prepare()
         self._generators = seeds.for_squares(generator, len(self.squares))
         self._notes = _large_hole(mask)
         self._seeds = [seeds.for_search(generator) for generator in self._generators]
-        self._model_s, self._detail_s, self._detailed, self._steps_ms = 0.0, 0.0, False, []
+        self._model_s, self._detail_s, self._detailed = 0.0, 0.0, False
+        self._steps_ms: list[float] = []
         self._geometry_s = time.perf_counter() - started
 
     def ready(self) -> int:
         return len(self._ready())
 
     def _ready(self) -> list[int]:
-        """Places of the squares that need not wait for another. One that an earlier square's cores covered is
+        """Places of the squares that need not wait for another one. A square whose hole others have filled is
         dropped."""
         ready: list[int] = []
         for place, square in list(self._left.items()):
@@ -151,18 +152,18 @@ class SquaresJob(Job):
         self._geometry_s += time.perf_counter() - started
 
     def _in_its_colours(self, tile: Tile, filled: np.ndarray) -> np.ndarray:
-        """The fill of a model that paints all of its tile, with the photo's colours at the rim of the hole."""
+        """Correct the colours of a model's fill at the rim of the hole."""
         if self._size is None or not self._config.match_colours:
             return filled
         from moebius.patchmatch.seam import RIM_PX, match_seam
 
         started = time.perf_counter()
-        filled = match_seam(tile.image, tile.mask, filled, max(RIM_PX, self._feather_px))
+        filled = match_seam(np.asarray(tile.image), tile.mask, filled, max(RIM_PX, self._feather_px))
         self._geometry_s += time.perf_counter() - started
         return filled
 
     def _with_detail(self, place: int, filled: np.ndarray) -> np.ndarray:
-        """The fill of one square as it comes from the model, with fine detail if it needs it."""
+        """The model's fill of one square, with fine detail if the square was scaled down."""
         square = self.squares[place]
         if not detail.applies(square, self._size, self._config):
             return filled
@@ -223,7 +224,8 @@ class WholePhotoJob(Job):
     ) -> None:
         """mask: (H, W) bool, of the photo's size."""
         super().__init__(progress)
-        self._tile, self._fill = Tile(image, mask, generator, self), None
+        self._tile = Tile(image, mask, generator, self)
+        self._fill: Fill | None = None
 
     def ready(self) -> int:
         return int(self._fill is None)
@@ -235,19 +237,19 @@ class WholePhotoJob(Job):
         self._fill = filled
 
     def spend(self, seconds: float, steps_ms: Sequence[float]) -> None:
-        """Not added: the model's own `Fill` has its times."""
+        """Ignored: the model's own `Fill` has its times."""
 
     def finish(self, remarks: tuple[str, ...]) -> Fill:
-        """The model's own, which has its remarks."""
+        """The model's own `Fill`, which already has its remarks."""
         self._progress(1.0, "Done")
         return self._fill
 
 
 def _large_hole(mask: np.ndarray) -> tuple[str, ...]:
-    """The note on a mask that may be inverted."""
+    """A note if the mask may be inverted."""
     if mask.mean() <= MAX_USUAL_HOLE:
         return ()
-    return (f"The mask covers {mask.mean():.0%} of the photo, all of which was painted anew; white = repaint.",)
+    return (f"The mask covers {mask.mean():.0%} of the photo, and all of it was repainted; white = repaint.",)
 
 
 def unchanged(image: Raster, mask: np.ndarray, seconds: float) -> Fill:

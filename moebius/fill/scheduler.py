@@ -1,7 +1,7 @@
-"""The one way of a fill: plan squares, cut tiles, have the model fill them, paste.
+"""The steps of a fill: plan squares, cut tiles, let the model fill them, paste.
 
-Tiles of one photo or of several share the model's calls, as many a call as were asked for. Nothing here knows which
-model it is: see `moebius.inpainters.base` for what a model gives.
+One call of the model can fill several tiles, of one photo or of several. This works with any model: see
+`moebius.inpainters.base` for the interface.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
 
 Result = tuple[Any, Fill | Exception]
-"""The name that a photo was given, and its fill or why there is none."""
+"""A photo's name, and its fill or the error."""
 
 
 def fill_photo(
@@ -47,8 +47,8 @@ def fill_photo(
         image: Pillow image in RGB, RGBA (alpha is kept), L, LA, P, CMYK, 1 or I;16, or an array (H, W, 2, 3 or 4)
             uint16.
         mask_image: same size; white = repaint, see `images.mask_array`.
-        config: what it leaves open is the model's own choice.
-        generator: see `moebius.fill.seeds.generator`; None: by chance.
+        config: None in a field: the model's own choice.
+        generator: see `moebius.fill.seeds.generator`; None: a random seed.
         batch_size: tiles that may share a call of the model.
 
     Returns:
@@ -56,7 +56,7 @@ def fill_photo(
 
     Raises:
         ValueError: sizes differ, the mask is full, the mode is not supported.
-        MemoryError: it does not fit, even alone.
+        MemoryError: the model does not fit into memory, even alone.
         Cancelled: `progress` raised it.
     """
     scheduler = Scheduler(lambda: model, config, batch_size)
@@ -68,10 +68,10 @@ def fill_photo(
 
 
 class Scheduler:
-    """Photos go in one by one, and come out as soon as they are filled.
+    """Takes photos one by one, and returns each as soon as it is filled.
 
-    At most `batch_size` - 1 photos wait for others to share a call with. While none waits the model is not held, so
-    that another one may take its place in memory.
+    At most `batch_size` - 1 photos wait for others to share a call with. While no photo waits, no reference to the
+    model is kept, so that another model may replace it in memory.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Scheduler:
     ) -> None:
         """
         Args:
-            load: gives the model, asked for with every photo; it may have been loaded anew.
+            load: returns the model; called for every photo, because the model may have been loaded again.
             batch_size: tiles that share a call of the model.
 
         Raises:
@@ -88,7 +88,7 @@ class Scheduler:
         if batch_size < 1:
             raise ValueError(f"the batch size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
-        """What was asked for, or less once memory ran out with it."""
+        """The requested size, or less after memory ran out with it."""
         self._load, self._open_config = load, config or SamplingConfig()
         self._config = self._open_config
         self._model: Inpainter | None = None
@@ -103,36 +103,37 @@ class Scheduler:
         progress: Progress = no_progress,
         rgb: np.ndarray | None = None,
     ) -> Iterator[Result]:
-        """Take a photo; then the model works as long as there are tiles enough for a call. An error is its photo's.
+        """Take a photo, and call the model while there are enough tiles. An error becomes the result of its photo.
 
         Arguments as for `fill_photo`.
 
         Args:
-            name: comes back with the result.
-            rgb: `images.to_rgb(image)`, if the caller has it and leaves it to us.
+            name: returned with the result.
+            rgb: `images.to_rgb(image)` if the caller has it; it is changed.
 
         Raises:
             Cancelled: a photo's `progress` raised it.
         """
         self._model = self._load()
         self._config = self._open_config.with_defaults(self._model.defaults)
+        begun: Job | Fill | Exception
         try:
-            job = self._begin(image, mask_image, generator, progress, rgb)
+            begun = self._begin(image, mask_image, generator, progress, rgb)
         except Cancelled:
             raise
         except Exception as error:
-            job = error
-        if isinstance(job, Job):
-            self._open.append((name, job))
+            begun = error
+        if isinstance(begun, Job):
+            self._open.append((name, begun))
             yield from self._work(self.batch_size)
             return
         self._release_idle_model()
-        results = deque([(name, job)])
-        del job
+        results: deque[Result] = deque([(name, begun)])
+        del begun
         yield from _hand_over(results)
 
     def flush(self) -> Iterator[Result]:
-        """Fill what is still waiting."""
+        """Fill the photos that still wait."""
         yield from self._work(1)
 
     def _begin(
@@ -143,7 +144,7 @@ class Scheduler:
         progress: Progress,
         rgb: np.ndarray | None,
     ) -> Job | Fill:
-        """The photo as a job, or its result where the model need not be asked."""
+        """The photo as a job, or its result if there is nothing to fill."""
         started = time.perf_counter()
         whole = self._model.whole_photos(self._config) is not None
         if rgb is None and not whole:
@@ -172,7 +173,7 @@ class Scheduler:
             self._model = None
 
     def _take(self) -> list[Tile]:
-        """Tiles for the next call, those of the photo that came first before others."""
+        """Tiles for the next call; earlier photos first."""
         tiles: list[Tile] = []
         for _, job in self._open:
             if len(tiles) < self.batch_size:
@@ -180,7 +181,7 @@ class Scheduler:
         return tiles
 
     def _call(self, tiles: list[Tile]) -> dict[Job, Exception]:
-        """Have tiles filled and put into their photos; returns the photos where that failed."""
+        """Fill tiles and put them into their photos; returns the photos that failed, with their errors."""
         failed: dict[Job, Exception] = {}
         for tile, filled in zip(tiles, self._fill(tiles), strict=True):
             try:
@@ -194,10 +195,10 @@ class Scheduler:
         return failed
 
     def _fill(self, tiles: list[Tile]) -> list[np.ndarray | Fill | Exception]:
-        """What the model makes of tiles in one call, or each tile's error.
+        """Fill tiles in one call; the result is each tile's fill or error.
 
-        Where memory runs out, another model leaves, then the call is halved, then this model shrinks. Where a call
-        fails otherwise, it is halved until the tile is found that is to blame, and the others are filled.
+        If memory runs out, another model is unloaded, then the call is halved, then this model shrinks. If a call fails
+        for another reason, it is halved until the tile that causes it is found, and the others are filled.
 
         Raises:
             Cancelled: a photo's progress raised it.
@@ -212,12 +213,12 @@ class Scheduler:
                 out_of_memory = devices.is_out_of_memory(error)
                 if not out_of_memory and len(tiles) == 1:
                     return [error]
-            # here the error is gone, and with it the tensors that its frames held
+            # outside of `except` the error is freed, and with it the tensors in its frames
             for tile, state in zip(tiles, states, strict=True):
                 if state is not None:
                     tile.generator.set_state(state)  # the same fill as without the failure
             if out_of_memory:
-                devices.let_go()
+                devices.release_memory()
                 if self._model.make_room():
                     continue
             if len(tiles) > 1:
@@ -228,8 +229,8 @@ class Scheduler:
             if self._model.shrink() is None:
                 return [MemoryError(f"not enough memory for {self._model.name}, even with nothing else loaded")]
 
-    def _ask_model(self, tiles: list[Tile]) -> list[np.ndarray] | list[Fill]:
-        """One call of the model; each photo learns how far it is and what it cost."""
+    def _ask_model(self, tiles: list[Tile]) -> list[Any]:
+        """One call of the model; each photo gets its progress and its share of the time."""
         by_job = {tile.job: [other for other in tiles if other.job is tile.job] for tile in tiles}
 
         def tell(share: float, text: str) -> None:
@@ -239,7 +240,8 @@ class Scheduler:
         tell(0.0, "Starting")
         report, started = CallProgress(tell), time.perf_counter()
         whole = self._model.whole_photos(self._config)
-        filled = (self._model.fill_squares if whole is None else whole.fill_photos)(
+        fill: Callable[..., list[Any]] = self._model.fill_squares if whole is None else whole.fill_photos
+        filled = fill(
             [tile.image for tile in tiles],
             [tile.mask for tile in tiles],
             self._config,
@@ -254,7 +256,7 @@ class Scheduler:
 
 
 def _hand_over(results: deque[Result]) -> Iterator[Result]:
-    """One after the other, and nothing of it is kept here: an error has the model in its frames."""
+    """Yield the results one by one without keeping them: an error holds the model in its frames."""
     while results:
         yield results.popleft()
 

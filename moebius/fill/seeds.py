@@ -1,4 +1,4 @@
-"""What a seed means: one number gives a photo one fill, whoever asks for it."""
+"""Seeds: the same seed gives a photo the same fill everywhere."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     import torch
 
 MAX_SEED = 2**63 - 1
-"""Of a signed number of 64 bits, which is what seeds are drawn and kept as."""
+"""The largest signed 64-bit integer."""
 
 
 def check_seed(seed: int, name: str = "the seed") -> int:
-    """The seed. Raises ValueError, which calls it `name`, if it is out of range."""
+    """Returns the seed. Raises ValueError, which names it `name`, if it is out of range."""
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"{name} must be between 0 and 2**63 - 1, got {seed}")
     return seed
 
 
 def random_seed() -> int:
-    """Short enough to be typed again."""
+    """A random seed of 32 bits, short enough to type."""
     return secrets.randbits(32)
 
 
 def generator(seed: int | None) -> torch.Generator | None:
-    """The randomness of a photo's fill; None for a model that takes none. Raises ValueError for a seed out of range."""
+    """A random generator for a photo's fill; None for seed None. Raises ValueError for a seed out of range."""
     if seed is None:
         return None
     check_seed(seed)
@@ -35,9 +35,9 @@ def generator(seed: int | None) -> torch.Generator | None:
 
 
 def for_squares(photo: torch.Generator | None, count: int) -> list[torch.Generator | None]:
-    """One for each square, so that its noise depends neither on how many others there are nor on which share its call.
+    """A generator for each square, so that its noise does not depend on the other squares or on the size of a call.
 
-    The first square has the photo's own, the others have seeds that are drawn from a copy of it.
+    The first square gets the photo's own generator, the others get seeds drawn from a copy of it.
     """
     if photo is None or count == 1:
         return [photo] * count
@@ -50,5 +50,5 @@ def for_squares(photo: torch.Generator | None, count: int) -> list[torch.Generat
 
 
 def for_search(generator: torch.Generator | None) -> int:
-    """Of the search for patches in a photo or a square: what its generator began with, in 31 bits; 0 without one."""
+    """A 31-bit seed for the search of patches: the generator's initial seed; 0 without a generator."""
     return 0 if generator is None else generator.initial_seed() % (2**31 - 1)

@@ -1,4 +1,5 @@
-"""What a model gives: `Inpainter`, tiles and masks in, filled tiles out. All else is `moebius.fill.scheduler`'s."""
+"""The interface of a model: `Inpainter` takes tiles and masks and returns filled tiles. `moebius.fill.scheduler` does
+the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ Facts = dict[str, str | int | None]
 
 
 class PhotoInpainter(ABC):
-    """Who is given whole photos: the published recipe, a GPU that is lent."""
+    """Fills whole photos instead of tiles: for the published recipe, and for a GPU that is lent."""
 
     @abstractmethod
     def fill_photos(
@@ -31,7 +32,7 @@ class PhotoInpainter(ABC):
         generators: Sequence[torch.Generator | None],
         progress: CallProgress,
     ) -> list[Fill]:
-        """Fill photos, each as if it were alone.
+        """Fill photos; the result of each is the same as if it were alone.
 
         Args:
             photos: see `Raster`, of any sizes.
@@ -40,19 +41,19 @@ class PhotoInpainter(ABC):
             generators: as for `Inpainter.fill_squares`.
 
         Returns:
-            The results, with everything that is to be said about them.
+            The results, with all notes.
         """
 
 
 class Inpainter(ABC):
-    """A model that fills tiles: squares that the scheduler cuts out of photos, and pastes back."""
+    """A model that fills tiles: squares that the scheduler cuts out of photos and pastes back."""
 
     name: str
     """As in the registry: `classical`, `moebius`."""
     size: int | None = MODEL_SIZE
-    """Side of the tiles it works on; None: any size, squares are not scaled."""
+    """Side of its tiles; None: any side, tiles are not scaled."""
     defaults: ModelDefaults | None = None
-    """Steps and guidance where a `SamplingConfig` leaves them open; None: it has neither."""
+    """Steps and guidance where a `SamplingConfig` has None; None: it has neither."""
 
     @abstractmethod
     def fill_squares(
@@ -63,40 +64,40 @@ class Inpainter(ABC):
         generators: Sequence[torch.Generator | None],
         progress: CallProgress,
     ) -> list[np.ndarray]:
-        """Fill tiles, each as if it were alone.
+        """Fill tiles; the result of each is the same as if it were alone.
 
         Args:
             tiles: (S, S, 3) uint8 RGB each, S = `size`, grey under the hole. Without a `size` they may differ in S.
             masks: (S, S) bool, True = repaint; neither empty nor full.
             config: with the model's own steps and guidance filled in.
-            generators: a source of randomness for each tile; None: seeded by the clock.
-            progress: how far all tiles are; its `step_ended` at the end of every denoising step.
+            generators: a random generator for each tile; None: a random seed.
+            progress: for all tiles together; call its `step_ended` at the end of every denoising step.
 
         Returns:
             (S, S, 3) float32 in [0, 255] each; values outside the hole may differ from the tile, the scheduler blends.
         """
 
     def facts(self) -> Facts:
-        """What is reported about the model as it is loaded: `variant`, `weights`, `device`, `dtype`, `plan`, and
-        `parameters` where they can be counted."""
+        """Facts about the loaded model for reports: `variant`, `weights`, `device`, `dtype`, `plan`, and `parameters`
+        if they can be counted."""
         return {"device": "cpu"}
 
     # ---- for models that need more ----
 
     def whole_photos(self, config: SamplingConfig) -> PhotoInpainter | None:
-        """Who fills whole photos with these settings; None: photos are filled in squares."""
+        """What fills whole photos with these settings; None: photos are filled in squares."""
         return None
 
     def remarks(self) -> tuple[str, ...]:
-        """Plain sentences about how it runs, which belong beside every result."""
+        """Sentences about how the model runs, shown beside every result."""
         return ()
 
     def shrink(self) -> str | None:
-        """Take less memory from now on, and say how; None: it cannot."""
+        """Use less memory from now on, and return a sentence on how; None: it cannot."""
         return None
 
     make_room: Callable[[], bool] = staticmethod(lambda: False)
-    """Drops another model from memory; False: there is none. `moebius.model_cache` sets it."""
+    """Unloads another model; False: there is none. `moebius.model_cache` sets it."""
 
 
 def one_by_one(
@@ -107,7 +108,7 @@ def one_by_one(
     generators: Sequence[torch.Generator | None],
     progress: CallProgress,
 ) -> list[np.ndarray]:
-    """`fill_squares` of a model that takes one tile a call."""
+    """`fill_squares` for a model that takes one tile per call."""
     return [
         fill_square(tile, mask, config, generator, progress.part(index, len(tiles)))
         for index, (tile, mask, generator) in enumerate(zip(tiles, masks, generators, strict=True))

@@ -1,6 +1,6 @@
-"""A filler without weights: patches of the photo's known part laid over the hole, by `moebius.patchmatch.filler`.
+"""A filler without weights: it copies patches of the photo into the hole (`moebius.patchmatch.filler`).
 
-What it was compared with stands in benchmarks/classical.md.
+benchmarks/classical.md compares it with others.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import torch
 
 SEED = 0
-"""Of the search: the same photo and hole give the same fill."""
+"""Fixed, so that the same photo and hole give the same fill."""
 
 
 class ClassicalInpainter(Inpainter):
-    """Continues textures and edges, and knows no objects. The same photo and hole give the same fill."""
+    """Continues textures and edges, but knows no objects. The same photo and hole give the same fill."""
 
     name = "classical"
     size = None

@@ -25,7 +25,7 @@ from moebius.weights import catalog
 from moebius.weights.denoiser import WeightFiles
 
 _ENCODE_STEPS, _DECODE_STEPS = 2, 5
-"""What encoding and decoding cost, in denoising steps, roughly (2 cores, float32): for the progress bar alone."""
+"""Rough cost of encoding and decoding in denoising steps (2 cores, float32), for the progress bar."""
 
 
 class DenoiserInpainter(Inpainter):
@@ -39,7 +39,7 @@ class DenoiserInpainter(Inpainter):
         self.size = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.defaults = pipeline.unet.defaults
         self.files = files
-        self._scheduler: str | None = None  # the pipeline's own one until a config names another
+        self._scheduler: str | None = None  # None: the pipeline's own scheduler
         self._remarks: list[str] = []
         pipeline.set_progress_bar_config(disable=True)
 
@@ -64,7 +64,7 @@ class DenoiserInpainter(Inpainter):
         kind, remarks = precision.choose(files, device, dtype, progress)
         unet = networks.load_denoiser(files, device, kind)
         vae = networks.load_autoencoder(files, device, kind)
-        devices.let_go()
+        devices.release_memory()
         model = cls(MoebiusInpaintPipeline(unet=unet, vae=vae, scheduler=make_scheduler()), files, name)
         model._remarks.extend(remarks)
         return model
@@ -82,21 +82,21 @@ class DenoiserInpainter(Inpainter):
         return tuple(self._remarks)
 
     def shrink(self) -> str | None:
-        """From float32 to bfloat16, where the student's weights bear it, then from the GPU to the processor."""
+        """Change from float32 to bfloat16 if it is accurate with these weights, then from the GPU to the processor."""
         device = self.pipeline.device.type
         if device == "cpu":
             return None
-        if self.pipeline.unet.dtype == torch.float32 and self._bears_bfloat16():
+        if self.pipeline.unet.dtype == torch.float32 and self._is_accurate_in_bfloat16():
             self.pipeline.to(torch.bfloat16)
-            change = f"There was not enough memory on {device} in float32; took bfloat16 instead."
+            change = f"There was not enough memory on {device} in float32; bfloat16 is used instead."
         else:
             self.pipeline.to("cpu", torch.float32)
-            change = f"There was not enough memory on {device}; took the processor instead."
+            change = f"There was not enough memory on {device}; the processor is used instead."
         self._remarks.append(change)
         return change
 
-    def _bears_bfloat16(self) -> bool:
-        """As `precision.choose` would find; tried on the processor, because there is no room on the GPU."""
+    def _is_accurate_in_bfloat16(self) -> bool:
+        """Whether bfloat16 is accurate with these weights; tested on the processor, because the GPU is full."""
         if self.files is None or not catalog.DENOISERS[self.files.network].may_run_in_bfloat16:
             return True
         return not precision.inaccurate(self.files, "cpu", torch.bfloat16)
@@ -112,12 +112,12 @@ class DenoiserInpainter(Inpainter):
         generators: Sequence[torch.Generator | None],
         progress: CallProgress,
     ) -> list[np.ndarray]:
-        """In one call of the pipeline; every tile draws its own noise."""
+        """Fill all tiles in one call of the pipeline; every tile has its own noise."""
         runs = max(1, int(config.num_inference_steps * config.effective_strength))
         total = _ENCODE_STEPS + runs + _DECODE_STEPS
         progress(0.0, "Looking at the surroundings")
 
-        def stepped(pipeline, step: int, timestep: int, tensors: dict) -> dict:
+        def stepped(pipeline: MoebiusInpaintPipeline, step: int, timestep: int, tensors: dict) -> dict:
             progress.step_ended(str(pipeline.device))
             text = f"Step {step + 2} of {runs}" if step + 1 < runs else "Painting the pixels"
             progress((_ENCODE_STEPS + step + 1) / total, text)
@@ -143,8 +143,8 @@ class DenoiserInpainter(Inpainter):
 
 
 class WholePhotos(PhotoInpainter):
-    """The `published` recipe, as the paper's code does it: the whole photo at the model's size, pasted there with soft
-    edges. The result is an RGB picture at the model's size, all of it changed."""
+    """The `published` recipe of the paper's code: the whole photo is filled at the model's size and pasted with soft
+    edges. The result is an RGB picture at the model's size; all its pixels count as changed."""
 
     def __init__(self, model: DenoiserInpainter) -> None:
         self._model = model
@@ -157,7 +157,7 @@ class WholePhotos(PhotoInpainter):
         generators: Sequence[torch.Generator | None],
         progress: CallProgress,
     ) -> list[Fill]:
-        """In one call of the pipeline for all photos that scale to one size."""
+        """Fill photos, those of the same scaled size in one call of the pipeline."""
         started = time.perf_counter()
         scaled = [
             self._model.pipeline.at_its_size(images.to_rgb8(photo), mask)
@@ -198,7 +198,7 @@ class WholePhotos(PhotoInpainter):
         seconds["geometry"] += time.perf_counter() - started
         how = (
             f"The published recipe works on the whole picture at {result.width}×{result.height} and starts from "
-            "the unmasked picture, so what was removed may shine through."
+            "the unmasked picture, so removed objects may show through."
         )
         return Fill(
             raster=result,

@@ -1,6 +1,6 @@
-"""How models are found and built: student, PixelHacker and the classical filler. torch is imported only to load one.
+"""Functions that find and load student, PixelHacker and the classical filler. torch is imported only to load one.
 
-FLUX's stand in `moebius.inpainters.flux.loaders`. `moebius.registry` puts these functions on the models' cards.
+`moebius.inpainters.flux.loaders` has those of FLUX. `moebius.registry` puts these functions on the models' cards.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 AUTOENCODER_PARAMETERS = 84_000_000
 WORK_BYTES = 1_500_000_000
-"""About what a fill at 512 takes on top of the weights."""
+"""About how much memory a fill at 512 needs besides the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """Where a model's weights are and how it runs; None means: decide from what is there."""
+    """Where a model's weights are and how it runs; None: chosen from what is available."""
 
     weights: Path | None = None
     """A folder, see `moebius.weights.locate.locate`."""
     variant: str | None = None
-    """A name in `catalog.VARIANTS`; None: what the folder holds, else `places2`."""
+    """A name in `catalog.VARIANTS`; None: the variant in the folder, else `places2`."""
     device: str | None = None
     dtype: str | None = None
     plan: str | None = None
     """A name in `moebius.inpainters.flux.memory_plans.PLANS`; only FLUX has plans."""
     allow_download: bool = False
-    """Nothing is downloaded without it."""
+    """False: nothing is downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Availability:
-    """Whether a model can run here, and the sentence that a person needs if not."""
+    """Whether a model can run here, and the reason."""
 
     can_run: bool
     reason: str
     weights: str
-    """Where its weights are, or where they come from."""
+    """The place of its weights, or their source."""
 
 
 def missing(packages: tuple[str, ...]) -> str:
-    """Which of these packages cannot be imported, as a sentence; empty: all can."""
+    """A sentence on which of these packages are not installed; empty: all are."""
     absent = [package for package in packages if find_spec(package) is None]
     return f"not installed: {', '.join(absent)} (pip install {' '.join(absent)})" if absent else ""
 

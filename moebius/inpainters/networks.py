@@ -1,4 +1,4 @@
-"""A checkpoint's networks on their device, in their fast form where there is one."""
+"""Load a checkpoint's networks onto a device, in their fused version if there is one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from moebius.weights.denoiser import WeightFiles
 
 
 def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype) -> torch.nn.Module:
-    """The network on its device, in its fast form where there is one: on CPUs alone so far, measured there."""
-    with devices.return_freed():
+    """The denoiser on its device; on a CPU in its fused version, which is faster there (benchmarks/student_cpu.md)."""
+    with devices.return_freed_memory():
         unet = load.load_denoiser(files, dtype)
         if torch.device(device).type == "cpu" and hasattr(unet, "fuse"):
             return unet.fuse(release=True)
@@ -20,8 +20,8 @@ def load_denoiser(files: WeightFiles, device: str, dtype: torch.dtype) -> torch.
 
 
 def load_autoencoder(files: WeightFiles, device: str, dtype: torch.dtype) -> torch.nn.Module:
-    """The same for the autoencoder, which is never in float16."""
-    with devices.return_freed():
+    """The autoencoder on its device; never in float16, whose range its values leave."""
+    with devices.return_freed_memory():
         vae = load.load_autoencoder(files, torch.float32 if dtype == torch.float16 else dtype)
         if torch.device(device).type == "cpu" and isinstance(vae, AutoencoderKL):
             from moebius.models.fused.autoencoder import fuse

@@ -1,5 +1,5 @@
-"""Which number type the student runs in: the fast one where this processor gains by it, and where, tried once per
-checkpoint, it says the same as float32."""
+"""The number type of the student: the fast one if this processor is faster with it and if its results are close to
+float32's, which is tested once per checkpoint."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 TOLERANCE = 0.02
 """Largest relative difference from float32, of a step's noise and of a decoded picture."""
 WORTH = 1.2
-"""How many times faster bfloat16's products must be on a processor to be taken."""
+"""How many times faster bfloat16's products must be on a processor to be used."""
 
 
 def choose(
     files: WeightFiles, device: str, asked: str | None, progress: Progress = lambda share, text: None
 ) -> tuple[torch.dtype, tuple[str, ...]]:
-    """The type to load these weights in, and sentences for the user.
+    """The type in which to load these weights, and notes for the user.
 
-    asked: a name in `devices.DTYPES`, which is obeyed, with a word where it is not accurate. None: float32, but for the
-        student on a CPU the type that is fastest there, unless it differs by more than `TOLERANCE` with these weights.
+    asked: a name in `devices.DTYPES`; it is used, with a note if it is not accurate. None: float32, but for the student
+        on a CPU the fastest type there, unless its results differ by more than `TOLERANCE` with these weights.
     """
     import torch
 
@@ -52,8 +52,8 @@ def choose(
 def inaccurate(
     files: WeightFiles, device: str, dtype: torch.dtype, progress: Progress = lambda share, text: None
 ) -> str:
-    """In words, how far `dtype` is from float32 with these weights, if in a step or a decoded picture it is further
-    than `TOLERANCE`; else nothing."""
+    """A sentence on the error of `dtype` with these weights if a step or a decoded picture differs from float32 by more
+    than `TOLERANCE`; else empty."""
     step, decode = differences(files, device, dtype, progress)
     if step <= TOLERANCE and decode <= TOLERANCE:  # not so for NaN
         return ""
@@ -66,7 +66,7 @@ def inaccurate(
 
 @functools.cache
 def fastest_on_cpu() -> str:
-    """`bfloat16` where this processor multiplies it much faster than float32, else `float32`; measured, 0.1 s."""
+    """`bfloat16` if this processor multiplies it much faster than float32, else `float32`; measured in 0.1 s."""
     import torch
 
     from moebius.models.fused.ops import product
@@ -79,7 +79,7 @@ def fastest_on_cpu() -> str:
             started = time.perf_counter()
             product(x, weight)
             times.append(time.perf_counter() - started)
-            if sum(times) > 0.3:  # an emulated type: no need to know how slow exactly
+            if sum(times) > 0.3:  # an emulated type: slow enough to stop
                 break
         best[dtype] = min(times)
     return "bfloat16" if WORTH * best[torch.bfloat16] < best[torch.float32] else "float32"
@@ -88,9 +88,9 @@ def fastest_on_cpu() -> str:
 def differences(
     files: WeightFiles, device: str, dtype: torch.dtype, progress: Progress = lambda share, text: None
 ) -> tuple[float, float]:
-    """How far `dtype` is from float32 with these weights, relative: in one step, in one decoded picture.
+    """Relative error of `dtype` against float32 with these weights: of one step, and of one decoded picture.
 
-    Computed the first time, at half the grid's side, and remembered in the user's cache by the weights' SHA-256.
+    Computed the first time, at half the grid's side, and kept in the user's cache by the weights' SHA-256.
     """
     import torch
 
@@ -100,7 +100,7 @@ def differences(
     if key not in kept:
         progress(0.0, f"Checking {name} once")
         reference, fast = (_try(files, device, kind) for kind in (torch.float32, dtype))
-        devices.let_go()
+        devices.release_memory()
         pairs = zip(fast, reference, strict=True)
         kept = _read(progress) | {key: [float((ours - right).norm() / right.norm()) for ours, right in pairs]}
         _write(kept)
@@ -111,8 +111,8 @@ def differences(
 def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """One step's prediction (2, C, h, w) and one decoded picture in `dtype`, as float32 on the CPU.
 
-    float32 is taken from the network as it was trained: to make the fast form of it too would be the most memory that a
-    fill in half of the bytes ever needs.
+    float32 uses the network as it was trained: making its fused version, too, would need more memory than any fill in
+    bfloat16.
     """
     import torch
 
@@ -122,7 +122,7 @@ def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Ten
 
     generator = torch.Generator().manual_seed(0)
     if dtype == torch.float32:
-        with devices.return_freed():
+        with devices.return_freed_memory():
             unet = load.load_denoiser(files, dtype).to(device)
     else:
         unet = load_denoiser(files, device, dtype)
@@ -135,7 +135,7 @@ def _try(files: WeightFiles, device: str, dtype: torch.dtype) -> tuple[torch.Ten
     with torch.no_grad():
         noise = unet(sample.to(device, dtype), 500, ids, return_dict=False)[0].float().cpu()
         del unet  # never both networks in memory
-        devices.let_go()
+        devices.release_memory()
         vae = load_autoencoder(files, device, dtype)
         picture = vae.decode(latents.to(device, vae.dtype)).sample.float().cpu()
     return noise, picture
@@ -156,23 +156,23 @@ def cache_file() -> Path:
 
 
 def _read(progress: Progress) -> dict[str, list[float]]:
-    """What is remembered; nothing where the file is missing or, with a word, damaged: then it is found out again."""
+    """The kept errors; empty if the file is missing or, with a message, damaged: then they are computed again."""
     path = cache_file()
     if not path.is_file():
         return {}
     try:
         kept = read_json(path)
     except (OSError, ValueError) as error:
-        progress(0.0, f"What was checked before cannot be read ({error}); checking again")
+        progress(0.0, f"Earlier checks cannot be read ({error}); checking again")
         return {}
     good = {key: pair for key, pair in kept.items() if isinstance(pair, list) and list(map(type, pair)) == [float] * 2}
     if len(good) < len(kept):
-        progress(0.0, f"{path} holds entries that are no pair of numbers; those are checked again")
+        progress(0.0, f"{path} has entries that are not pairs of numbers; these are checked again")
     return good
 
 
 def _write(kept: dict[str, list[float]]) -> None:
-    """A cache that cannot be written is no reason to stop: the check is only made again."""
+    """Write the cache; if that fails, the check is repeated the next time."""
     path = cache_file()
     with contextlib.suppress(OSError):
         write_atomic(path, json.dumps(kept, indent=1).encode(), sync=False, make_folder=True)

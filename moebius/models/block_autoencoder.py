@@ -72,7 +72,9 @@ class BlockAutoencoder(ModelMixin, ConfigMixin):
         posterior = DiagonalGaussianDistribution(torch.cat([mean, logvar], dim=1), deterministic=not self.training)
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
-    def decode(self, z: Tensor, return_dict: bool = True, generator=None) -> DecoderOutput | tuple[Tensor]:
+    def decode(
+        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[Tensor]:
         """(B, C, h, w) -> (B, 3, H, W)."""
         made = self.decoder(z)
         return DecoderOutput(sample=made) if return_dict else (made,)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -151,7 +152,9 @@ class Stage(nn.Module):
         def run(x: Tensor, time: Tensor, context: Tensor) -> Tensor:
             return self.attentions[index](self.resnets[index](x, time), context)
 
-        def contexts():  # the second pass must not count in the running statistics again
+        def contexts() -> tuple[
+            AbstractContextManager, AbstractContextManager
+        ]:  # the second pass must not count in the running statistics again
             return nullcontext(), _frozen_statistics(self.resnets[index], self.attentions[index])
 
         return checkpoint(run, x, time, context, use_reentrant=False, context_fn=contexts)
@@ -191,7 +194,7 @@ class UpStage(Stage):
 
 
 @contextmanager
-def _frozen_statistics(*modules: nn.Module):
+def _frozen_statistics(*modules: nn.Module) -> Iterator[None]:
     norms = [m for module in modules for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
     from moebius.models.unet import MoebiusUNet
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -103,7 +105,7 @@ def write_onnx(network: MoebiusUNet, batch: int, path: Path) -> None:
             super().__init__()
             self.network = network
 
-        def forward(self, sample, timestep, token_ids):
+        def forward(self, sample: torch.Tensor, timestep: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
             return self.network(sample, timestep, token_ids, return_dict=False)[0]
 
     inputs = make_inputs(network, batch, seed=0)

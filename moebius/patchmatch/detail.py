@@ -83,7 +83,7 @@ def detail(
         coarse: (h, w, 3) float32 or uint8 in [0, 255], a fill of all of `image` at the size the model works at,
             h <= H and w <= W.
         threads: None: one for each core this process may use.
-        progress: may raise to cancel; it is heard within 0.2 s.
+        progress: may raise to cancel; the work stops within 0.2 s.
 
     Returns:
         (H, W, 3) float32 in [0, 255]; outside the hole the photo, at 8 bits.
@@ -174,7 +174,7 @@ class _Level:
         self.grid = grid_of(hole, config.stride)
         self.base, self.energy = (np.ascontiguousarray(a[self.grid.box]) for a in (base, energy))
         self.target, self.filled = self.source[self.grid.box].copy(), photo[self.grid.box].copy()
-        self.wanted = _energy_by_class(self.source, energy, ~hole)
+        self.photo_energy = _energy_by_class(self.source, energy, ~hole)
 
     def refine(
         self, coarse: Field | None, scale: tuple[float, float], margin: int, seed: int
@@ -205,7 +205,7 @@ class _Level:
             lambda a, b, sums: features.write_high(sums, hole, target, a),
             sigma=self.config.sigma,
         )
-        gain = _gains(self.wanted, _energy_by_class(target, self.energy, hole), self.config.max_gain)
+        gain = _gains(self.photo_energy, _energy_by_class(target, self.energy, hole), self.config.max_gain)
         self.workers.each(
             lambda a, b: features.add_high(self.base, self.energy, gain, hole, target, self.filled, a, b),
             bands(*hole.shape),
@@ -221,7 +221,7 @@ def _energy_by_class(picture: np.ndarray, energy: np.ndarray, where: np.ndarray)
     where = where[every]
     classes = features.energy_classes()[energy[every][where]]
     high = np.abs((picture[every][where][:, 3:6].astype(np.float32) - 128) @ LUMA)
-    return tuple(np.bincount(classes, weights, features.CLASSES) for weights in (None, high))
+    return np.bincount(classes, minlength=features.CLASSES), np.bincount(classes, high, features.CLASSES)
 
 
 def _gains(photo: tuple[np.ndarray, np.ndarray], fill: tuple[np.ndarray, np.ndarray], limit: float) -> np.ndarray:

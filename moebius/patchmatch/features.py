@@ -19,10 +19,12 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 def gradients(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Central differences along x and y, (h, w) uint8, times `scale`, 128 = none."""
-    return tuple(
-        cv2.filter2D(grey, cv2.CV_8U, scale * np.array(kernel, np.float32), delta=128, borderType=cv2.BORDER_REPLICATE)
-        for kernel in ([[-1, 0, 1]], [[-1], [0], [1]])
-    )
+
+    def differences(kernel: list[list[int]]) -> np.ndarray:
+        weights = scale * np.array(kernel, np.float32)
+        return cv2.filter2D(grey, cv2.CV_8U, weights, delta=128, borderType=cv2.BORDER_REPLICATE)
+
+    return differences([[-1, 0, 1]]), differences([[-1], [0], [1]])
 
 
 def texture_energy(grey: np.ndarray) -> np.ndarray:
@@ -63,7 +65,16 @@ def texture_strength(rgb: np.ndarray, hole: np.ndarray, scale: float, window: in
 
 
 @njit(nogil=True, cache=True)
-def band_features(image, base, grey, blurred, energy, out, first, last):
+def band_features(
+    image: np.ndarray,
+    base: np.ndarray,
+    grey: np.ndarray,
+    blurred: np.ndarray,
+    energy: np.ndarray,
+    out: np.ndarray,
+    first: int,
+    last: int,
+) -> None:
     """(h, w, 8) rows first..last: quarter luma and chroma of `base`, its energy, `image` - `base`, three times its
     luma over the mean around it. All uint8; image and base (h, w, 3)."""
     for y in range(first, last):
@@ -74,13 +85,14 @@ def band_features(image, base, grey, blurred, energy, out, first, last):
             out[y, x, 2] = energy[y, x]
             for c in range(3):
                 high = np.int32(image[y, x, c]) - np.int32(base[y, x, c])
-                out[y, x, 3 + c] = np.uint8(min(max(128 + high, 0), 255))
-            out[y, x, 6] = np.uint8(min(max(128 + 3 * (shade - np.int32(blurred[y, x])), 0), 255))
+                out[y, x, 3 + c] = np.uint8(min(max(128 + high, np.int32(0)), np.int32(255)))
+            contrast = 128 + 3 * (shade - np.int32(blurred[y, x]))
+            out[y, x, 6] = np.uint8(min(max(contrast, np.int32(0)), np.int32(255)))
             out[y, x, 7] = 1
 
 
 @njit(nogil=True, cache=True)
-def write_high(sums, hole, out, first):
+def write_high(sums: np.ndarray, hole: np.ndarray, out: np.ndarray, first: int) -> None:
     """Into `out` (H, W, 8) uint8 from row `first` on, under `hole`: the mean high band of a vote's `sums`."""
     for row in range(sums.shape[0]):
         y = first + row
@@ -93,7 +105,16 @@ def write_high(sums, hole, out, first):
 
 
 @njit(nogil=True, cache=True)
-def add_high(base, energy, gain, hole, target, out, first, last):
+def add_high(
+    base: np.ndarray,
+    energy: np.ndarray,
+    gain: np.ndarray,
+    hole: np.ndarray,
+    target: np.ndarray,
+    out: np.ndarray,
+    first: int,
+    last: int,
+) -> None:
     """The high band in `target` (H, W, 8) times its class's gain, there and added to `base` into `out` (H, W, 3).
 
     base and out uint8, energy (H, W) uint8, gain (256,) float32 by energy.
@@ -111,7 +132,7 @@ def add_high(base, energy, gain, hole, target, out, first, last):
 
 
 @njit(nogil=True, cache=True)
-def write_mean(sums, hole, out, first):
+def write_mean(sums: np.ndarray, hole: np.ndarray, out: np.ndarray, first: int) -> None:
     """Into `out` (H, W, 8) uint8 from row `first` on, under `hole`: the mean of a vote's `sums`, all channels."""
     for row in range(sums.shape[0]):
         y = first + row

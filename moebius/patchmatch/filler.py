@@ -24,9 +24,9 @@ PARALLEL = 0.85
 @dataclass(frozen=True, kw_only=True)
 class FillConfig:
     base: int = 512
-    """Longer side at which the structure is made, unless the photo is hardly larger."""
+    """Longer side, in pixels, at which the structure is made; smaller photos are filled at their own size."""
     direct: float = 1.25
-    """How much larger a photo may be to be filled at its own size at once."""
+    """A photo up to this factor larger than `base` is also filled at its own size."""
     structure: StructureConfig = field(default_factory=StructureConfig)
     detail: DetailConfig = field(default_factory=DetailConfig)
 
@@ -47,14 +47,14 @@ def fill(
 
     The result is a function of the known pixels, `hole`, `seed` and `config`; the number of threads has no influence.
     A photo of 16 bits is filled with values of 8 (times 257).
-    Only the hole's box and a margin of at most 1,024 pixels are looked at; memory is about 40 bytes for each of their
-    pixels beside the photo and the result.
+    Only the hole's box and a margin of at most 1,024 pixels are read. Beside photo and result this needs about 40 bytes
+    of memory for each of their pixels.
 
     Args:
         image: (H, W, 3) uint8 or uint16, or grey (H, W).
         hole: (H, W) bool, True = fill.
         threads: None: one for each core this process may use.
-        progress: may raise to cancel; it is heard within 0.2 s.
+        progress: may raise to cancel; the work stops within 0.2 s.
 
     Raises:
         ValueError: the hole covers all of the photo, or the arrays do not fit.
@@ -87,11 +87,12 @@ def base_size(shape: tuple[int, int], config: FillConfig = DEFAULT) -> tuple[int
     longer = max(shape)
     if longer <= config.base * config.direct:
         return shape
-    return tuple(max(1, round(side * config.base / longer)) for side in shape)
+    height, width = (max(1, round(side * config.base / longer)) for side in shape)
+    return height, width
 
 
 def estimate_seconds(hole: np.ndarray, threads: int | None = None) -> float:
-    """How long `fill` will take about for `hole` (H, W) bool, on a machine like that of benchmarks/detail.md."""
+    """About how long `fill` takes for `hole` (H, W) bool, on a machine like that of benchmarks/detail.md."""
     if not hole.any():
         return 0.0
     start, near, inside = SECONDS
@@ -117,7 +118,7 @@ def _fill(
     meter: Meter,
     config: FillConfig,
 ) -> np.ndarray:
-    """(H, W, 3) uint8 and (H, W) bool to the first, filled."""
+    """`known` (H, W, 3) uint8 with `hole` (H, W) bool filled."""
     if size == hole.shape:
         return structure.fill_structure(known, hole, seed, workers, meter, config.structure)
     (photo, _), (part, _) = pyramid.reductions(known, hole, [size, hole.shape], workers.tick)

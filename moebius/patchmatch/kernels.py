@@ -9,90 +9,25 @@ so results do not depend on the width of the machine's vectors. Kernels release 
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
-PATCH = 8
-"""Side of a patch in pixels."""
-CHANNELS = 8
-"""Feature bytes of a pixel."""
-ROW = PATCH * CHANNELS
+from moebius.patchmatch.vectors import CHANNELS, PATCH, ROW, add_row, masked_row_distance, row_distance
+
 FAR = 1 << 30
 """Larger than any distance of two patches (8 × 8 × 8 × 255)."""
 
 
-def _load(context, builder, kind, array, index, lanes: ir.VectorType):
-    """The vector at byte or element `index` of a flat array, without any alignment."""
-    data = context.make_array(kind)(context, builder, array).data
-    place = builder.bitcast(builder.gep(data, [index]), lanes.as_pointer())
-    return builder.load(place, align=1), place
-
-
-def _sum_of_differences(builder, a, b):
-    """Sum of |a - b| over 64 bytes, widened to int32; on x86 LLVM makes `psadbw` of it."""
-    wide = ir.VectorType(ir.IntType(32), ROW)
-    difference = builder.sub(builder.zext(a, wide), builder.zext(b, wide))
-    positive = builder.icmp_signed(">", difference, ir.Constant(wide, [0] * ROW))
-    difference = builder.select(positive, difference, builder.neg(difference))
-    signature = ir.FunctionType(ir.IntType(32), [wide])
-    total = cgutils.get_or_insert_function(builder.module, signature, f"llvm.vector.reduce.add.v{ROW}i32")
-    return builder.call(total, [difference])
-
-
-@intrinsic
-def row_distance(typing_context, a, i, b, k):
-    """Sum of |a[i:i+64] - b[k:k+64]| of two flat uint8 arrays."""
-
-    def generate(context, builder, signature, arguments):
-        a_type, _, b_type, _ = signature.args
-        bytes_ = ir.VectorType(ir.IntType(8), ROW)
-        left, _ = _load(context, builder, a_type, arguments[0], arguments[1], bytes_)
-        right, _ = _load(context, builder, b_type, arguments[2], arguments[3], bytes_)
-        return _sum_of_differences(builder, left, right)
-
-    return types.int32(a, types.intp, b, types.intp), generate
-
-
-@intrinsic
-def masked_row_distance(typing_context, a, i, b, k, mask, m):
-    """`row_distance` over the bytes where mask[m:m+64], flat uint8, is 255; 0 leaves a byte out."""
-
-    def generate(context, builder, signature, arguments):
-        a_type, _, b_type, _, mask_type, _ = signature.args
-        bytes_ = ir.VectorType(ir.IntType(8), ROW)
-        keep, _ = _load(context, builder, mask_type, arguments[4], arguments[5], bytes_)
-        left, _ = _load(context, builder, a_type, arguments[0], arguments[1], bytes_)
-        right, _ = _load(context, builder, b_type, arguments[2], arguments[3], bytes_)
-        return _sum_of_differences(builder, builder.and_(left, keep), builder.and_(right, keep))
-
-    return types.int32(a, types.intp, b, types.intp, mask, types.intp), generate
-
-
-@intrinsic
-def add_row(typing_context, total, i, source, k, weight, window, n):
-    """total[i:i+64] += weight * window[n:n+64] * source[k:k+64]; total and window float32, source uint8, all flat."""
-
-    def generate(context, builder, signature, arguments):
-        total_type, _, source_type, _, _, window_type, _ = signature.args
-        floats = ir.VectorType(ir.FloatType(), ROW)
-        old, place = _load(context, builder, total_type, arguments[0], arguments[1], floats)
-        values, _ = _load(context, builder, source_type, arguments[2], arguments[3], ir.VectorType(ir.IntType(8), ROW))
-        shape, _ = _load(context, builder, window_type, arguments[5], arguments[6], floats)
-        one = builder.insert_element(ir.Constant(floats, ir.Undefined), arguments[4], ir.IntType(32)(0))
-        first = ir.Constant(ir.VectorType(ir.IntType(32), ROW), [0] * ROW)
-        weights = builder.fmul(builder.shuffle_vector(one, ir.Constant(floats, ir.Undefined), first), shape)
-        new = builder.fadd(old, builder.fmul(weights, builder.uitofp(values, floats)))
-        builder.store(new, place, align=1)
-        return context.get_dummy_value()
-
-    signature = types.void(total, types.intp, source, types.intp, types.float32, window, types.intp)
-    return signature, generate
-
-
 @njit(nogil=True, cache=True)
-def patch_distance(target, mask, t, target_step, source, s, source_step, limit):
+def patch_distance(
+    target: np.ndarray,
+    mask: np.ndarray,
+    t: int,
+    target_step: int,
+    source: np.ndarray,
+    s: int,
+    source_step: int,
+    limit: int,
+) -> np.int32:
     """Distance of the patches at bytes `t` and `s`, steps = bytes a picture row; even rows first.
 
     A result of `limit` or more may leave out the odd rows. An empty `mask` compares all bytes.
@@ -118,7 +53,7 @@ def patch_distance(target, mask, t, target_step, source, s, source_step, limit):
 
 
 @njit(nogil=True, cache=True)
-def hashed(value):
+def hashed(value: np.uint32) -> np.uint32:
     """A well mixed uint32 of a uint32 (the "lowbias32" multipliers of C. Wellons)."""
     value = np.uint32(value)
     value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x7FEB352D))
@@ -127,30 +62,30 @@ def hashed(value):
 
 
 @njit(nogil=True, cache=True)
-def place_number(seed, row, column):
+def place_number(seed: int, row: int, column: int) -> np.uint32:
     """A random number of its own for each place of a grid."""
     return hashed(np.uint32(seed) + np.uint32(row) * np.uint32(65537) + np.uint32(column) * np.uint32(2654435761))
 
 
 @njit(nogil=True, cache=True)
-def step_within(bits, radius):
+def step_within(bits: np.uint32, radius: int) -> np.int64:
     """16 random bits to a step in [-radius, radius]."""
     return np.int64(bits & np.uint32(0xFFFF)) * (2 * radius + 1) // 65536 - radius
 
 
 @njit(nogil=True, cache=True)
-def far_cost(dy, dx, pull):
+def far_cost(dy: int, dx: int, pull: int) -> np.int32:
     """What a patch (dy, dx) pixels away costs beside its distance: `pull` / 256 a pixel, along both axes."""
     return np.int32((abs(dy) + abs(dx)) * pull >> 8)
 
 
 @njit(nogil=True, cache=True)
-def random_band(usable, field, wanted, seed, first, last):
-    """A random usable place for every wanted patch of grid rows first..last; `field` (gh, gw, 2) int32 is y, x."""
+def random_band(usable: np.ndarray, field: np.ndarray, requested: np.ndarray, seed: int, first: int, last: int) -> None:
+    """A random usable place for every requested patch of grid rows first..last; `field` (gh, gw, 2) int32 is y, x."""
     height, width = usable.shape
     for row in range(first, last):
         for column in range(field.shape[1]):
-            if not wanted[row, column]:
+            if not requested[row, column]:
                 continue
             number = place_number(seed, row, column)
             for _ in range(256):
@@ -165,9 +100,27 @@ def random_band(usable, field, wanted, seed, first, last):
 
 @njit(nogil=True, cache=True)
 def search_band(
-    target, mask, target_width, source, source_width, usable, field, cost, before, known, wanted, first, last,
-    grid, pull, backwards, candidates, radius, seed, fresh,
-):  # fmt: skip
+    target: np.ndarray,
+    mask: np.ndarray,
+    target_width: int,
+    source: np.ndarray,
+    source_width: int,
+    usable: np.ndarray,
+    field: np.ndarray,
+    cost: np.ndarray,
+    before: np.ndarray,
+    known: np.ndarray,
+    requested: np.ndarray,
+    first: int,
+    last: int,
+    grid: np.ndarray,
+    pull: int,
+    backwards: bool,
+    candidates: int,
+    radius: int,
+    seed: int,
+    fresh: bool,
+) -> None:
     """One PatchMatch pass over grid rows first..last: what the neighbours found, then random places around it.
 
     Args:
@@ -175,7 +128,7 @@ def search_band(
         usable: (h - 7, w - 7) bool, the patches that may be taken.
         field: (gh, gw, 2) int32, the place (y, x) taken for each grid patch; cost: (gh, gw) int32, its distance.
         before: `field` as it was before the pass: what a band sees of other bands, so that threads change nothing.
-        known: (gh, gw) bool, patches whose field may be followed; wanted: those that are searched.
+        known: (gh, gw) bool, patches whose field may be followed; requested: those that are searched.
         grid: (top, left, stride) of the target in the source's picture. pull: see `far_cost`.
         fresh: whether `cost` has yet to be worked out.
     """
@@ -188,7 +141,7 @@ def search_band(
         row = last - 1 - i if backwards else first + i
         for k in range(columns):
             column = columns - 1 - k if backwards else k
-            if not wanted[row, column]:
+            if not requested[row, column]:
                 continue
             t = (row * stride * target_width + column * stride) * CHANNELS
             y = np.int64(field[row, column, 0])
@@ -240,12 +193,27 @@ def search_band(
 
 
 @njit(nogil=True, cache=True)
-def exact_band(target, mask, target_width, source, source_width, places, field, cost, wanted, first, last, grid, pull):
-    """The nearest of all `places` (n, 2) int32 for each wanted patch of grid rows first..last; of equals the first."""
+def exact_band(
+    target: np.ndarray,
+    mask: np.ndarray,
+    target_width: int,
+    source: np.ndarray,
+    source_width: int,
+    places: np.ndarray,
+    field: np.ndarray,
+    cost: np.ndarray,
+    requested: np.ndarray,
+    first: int,
+    last: int,
+    grid: np.ndarray,
+    pull: int,
+) -> None:
+    """The nearest of all `places` (n, 2) int32 for each requested patch of grid rows first..last; of equals the
+    first."""
     target_step, source_step = target_width * CHANNELS, source_width * CHANNELS
     for row in range(first, last):
         for column in range(cost.shape[1]):
-            if not wanted[row, column]:
+            if not requested[row, column]:
                 continue
             t = (row * grid[2] * target_width + column * grid[2]) * CHANNELS
             top, left = grid[0] + row * grid[2], grid[1] + column * grid[2]
@@ -261,7 +229,21 @@ def exact_band(target, mask, target_width, source, source_width, places, field, 
 
 
 @njit(nogil=True, cache=True)
-def vote_band(source, source_width, field, cost, trust, active, typical, power, stride, window, first, last, total):
+def vote_band(
+    source: np.ndarray,
+    source_width: int,
+    field: np.ndarray,
+    cost: np.ndarray,
+    trust: np.ndarray,
+    active: np.ndarray,
+    typical: np.float32,
+    power: int,
+    stride: int,
+    window: np.ndarray,
+    first: int,
+    last: int,
+    total: np.ndarray,
+) -> None:
     """Weighted sum of the source patches over target rows first..last.
 
     Args:
@@ -291,15 +273,32 @@ def vote_band(source, source_width, field, cost, trust, active, typical, power, 
             s = (np.int64(field[row, column, 0]) * source_width + field[row, column, 1]) * CHANNELS
             for line in range(max(0, -above), min(PATCH, last - first - above)):
                 add_row(
-                    flat, (above + line) * width + column * stride * CHANNELS,
-                    source, s + line * source_width * CHANNELS, weight, window, line * ROW,
-                )  # fmt: skip
+                    flat,
+                    (above + line) * width + column * stride * CHANNELS,
+                    source,
+                    s + line * source_width * CHANNELS,
+                    weight,
+                    window,
+                    line * ROW,
+                )
 
 
 @njit(nogil=True, cache=True)
 def enlarge_band(
-    coarse, coarse_active, coarse_grid, field, active, grid, scale_y, scale_x, usable, spare, seed, first, last
-):
+    coarse: np.ndarray,
+    coarse_active: np.ndarray,
+    coarse_grid: np.ndarray,
+    field: np.ndarray,
+    active: np.ndarray,
+    grid: np.ndarray,
+    scale_y: float,
+    scale_x: float,
+    usable: np.ndarray,
+    spare: np.ndarray,
+    seed: int,
+    first: int,
+    last: int,
+) -> None:
     """Rows first..last of a finer level's field from the coarser one's: the same offset, scaled.
 
     `grid` and `coarse_grid` are (top, left, stride) in pixels of their picture. Where the place is not usable, one near
@@ -338,7 +337,7 @@ def enlarge_band(
 
 
 @njit(nogil=True, cache=True)
-def nearest_active(active, row, column):
+def nearest_active(active: np.ndarray, row: int, column: int) -> tuple[int, int]:
     """The first active place in growing squares around (row, column), or that place itself where none is within 4."""
     for reach in range(1, 5):
         for i in range(max(row - reach, 0), min(row + reach + 1, active.shape[0])):

@@ -1,4 +1,4 @@
-"""Sizes of pyramid levels, pictures made smaller without the pixels under the hole, and a smooth first fill."""
+"""Image pyramids: sizes of the levels, pictures scaled down without the pixels under the hole, a smooth first fill."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 UNDER_HOLE = 128
-"""Stands under the hole before anything is computed, so that nothing of what lay there has any influence."""
+"""Grey that replaces the pixels under the hole at the start, so that they cannot influence the result."""
 MAX_STEP = 2.01
 """A level is at most this many times as wide as the one below."""
 SMOOTHING = 20
@@ -41,9 +41,8 @@ def reductions(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """`photo` (H, W, 3) uint8 and `hole` (H, W) bool at every size, coarse to fine; the last size is their own.
 
-    A pixel of a smaller hole is True wherever any part of it lies in the hole. `tick` is called between the steps, and
-    may raise.
-    """
+    A pixel of a smaller hole is True if any part of it lies in the hole. `tick` is called between the steps and may
+    raise."""
     photos, holes, coverage = [photo], [hole], hole.astype(np.float32)
     for size in sizes[-2::-1]:
         tick(0.0)
@@ -55,7 +54,7 @@ def reductions(
 
 
 def surroundings(hole: np.ndarray, low: int = MIN_MARGIN, high: int = MAX_MARGIN) -> tuple[slice, slice]:
-    """The part of a photo that is looked at to fill `hole` (H, W) bool, not empty: its box and a margin around it.
+    """The part of a photo that is read to fill `hole` (H, W) bool, not empty: its box and a margin around it.
 
     The margin is half the box's longer side, at least `low` and at most `high` pixels, so that memory stays bounded.
     """
@@ -64,10 +63,11 @@ def surroundings(hole: np.ndarray, low: int = MIN_MARGIN, high: int = MAX_MARGIN
         inside = np.flatnonzero(hole.any(axis=axis))
         spans.append((int(inside[0]), int(inside[-1]) + 1))
     margin = min(max(max(last - first for first, last in spans) // 2, low), high)
-    return tuple(
+    rows, columns = (
         slice(max(first - margin, 0), min(last + margin, length))
         for (first, last), length in zip(spans, hole.shape, strict=True)
     )
+    return rows, columns
 
 
 def level_sizes(coarse: tuple[int, int], full: tuple[int, int]) -> list[tuple[int, int]]:
@@ -76,10 +76,11 @@ def level_sizes(coarse: tuple[int, int], full: tuple[int, int]) -> list[tuple[in
     steps = math.ceil(math.log(ratio) / math.log(MAX_STEP)) if ratio > 1 else 0
     if steps == 0 and coarse != full:
         steps = 1
-    return [
-        tuple(round(low * (high / low) ** (k / max(steps, 1))) for low, high in zip(coarse, full, strict=True))
-        for k in range(steps + 1)
-    ]
+
+    def between(low: int, high: int, level: int) -> int:
+        return round(low * (high / low) ** (level / max(steps, 1)))
+
+    return [(between(coarse[0], full[0], k), between(coarse[1], full[1], k)) for k in range(steps + 1)]
 
 
 def resize(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
@@ -88,8 +89,14 @@ def resize(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np
 
 
 def touched(coverage: np.ndarray) -> np.ndarray:
-    """Pixels of a reduced picture with any part of the hole in them; `coverage` must be float: bytes round it to 0."""
+    """Pixels of a scaled-down picture that any part of the hole covers; `coverage` must be float, bytes would round to
+    0."""
     return coverage > 1e-6
+
+
+def half_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Half of (h, w), rounded up."""
+    return (shape[0] + 1) // 2, (shape[1] + 1) // 2
 
 
 def halve(picture: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +104,7 @@ def halve(picture: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     A pixel belongs to the hole if more than half of it did.
     """
-    size = tuple((side + 1) // 2 for side in hole.shape)
+    size = half_of(hole.shape)
     known = (~hole).astype(np.float32)
     share = resize(known, size, cv2.INTER_AREA)
     mean = resize(picture * known[..., None], size, cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
@@ -107,7 +114,7 @@ def halve(picture: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def smooth_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """`image` (H, W, 3) with smooth colours in `hole`, float32: means pushed down a pyramid and pulled up again.
+    """`image` (H, W, 3) with smooth colours in `hole`, float32: means go down a pyramid and up again ("push-pull").
 
     Gortler et al. 1996 (doi:10.1145/237170.237200), section 3.4, with box filters and a few smoothing sweeps.
     """
@@ -116,7 +123,7 @@ def smooth_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     stack = []
     while weight.min() <= 0 and min(weight.shape) > 1:
         stack.append((total, weight))
-        size = tuple((side + 1) // 2 for side in weight.shape)
+        size = half_of(weight.shape)
         total, weight = resize(total, size, cv2.INTER_AREA), resize(weight, size, cv2.INTER_AREA)
         total = total.reshape(*size, 3)
     filled = total / np.maximum(weight, 1e-6)[..., None]

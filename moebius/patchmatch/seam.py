@@ -1,11 +1,12 @@
-"""Colours of a model's fill at the rim of the hole: a smooth correction of its low band.
+"""Colours of a model's fill at the rim of the hole: a smooth correction of its low frequencies (the low band).
 
-A model paints all of a tile anew; where the photo is known, the low band of photo minus fill says how far its colours
-are off. A membrane (harmonic function) carries that difference into the hole: the correction of Poisson cloning
-(Pérez et al. 2003, doi:10.1145/882262.882269) in the form of Farbman et al. 2009 (doi:10.1145/1531326.1531373), here of
-the low band only and solved on a pyramid. Where the rim is textured, a difference says nothing about colours: the rim
-counts there in proportion to how calm it is, and where nearly all of it is textured the correction fades out, as it
-does where the fill shows something else than the photo, which no cast explains.
+A model paints all of its tile. Outside the hole the photo is known, so the low band of photo minus fill there is the
+model's colour error. A membrane (harmonic function) continues that difference into the hole: the correction of Poisson
+cloning (Pérez et al. 2003, doi:10.1145/882262.882269) in the form of Farbman et al. 2009
+(doi:10.1145/1531326.1531373), here for the low band only and solved on a pyramid.
+
+In texture a difference says little about colours, so textured parts of the rim have less weight. Where nearly all of
+the rim is textured, or the fill shows something else than the photo, the correction fades out.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from moebius.patchmatch import pyramid
 RIM_PX = 12
 """Width of the rim that is compared, at the fill's size."""
 SIGMA_PX = 3.0
-"""Of the low band, a Gaussian over known pixels."""
+"""Standard deviation of the Gaussian that gives the low band."""
 CALM = 6.0
-"""Mean |luma - low band| in grey levels at which a rim pixel counts half."""
+"""Mean |luma - low band|, in grey levels, at which the weight of a rim pixel is one half."""
 LIMIT = 24.0
-"""Grey levels by which the channel that is furthest off differs at a rim pixel that counts half: casts are smaller."""
+"""Largest difference of a channel, in grey levels, at which the weight is one half: colour casts are smaller."""
 UNSURE, SURE = 0.03, 0.15
 """Mean weight of the rim up to which nothing is corrected, and from which the correction is applied in full."""
 REACH_PX = 24
-"""Beyond the rim, as far as the low band's Gaussian reaches: what is looked at."""
+"""Pixels beyond the rim that are read: the reach of the Gaussian."""
 MIN_RIM = 0.04
-"""The rim's pixels over the hole's from which it is compared: of a photo that is nearly all hole too little is seen."""
+"""Below this ratio of rim pixels to hole pixels nothing is corrected: too little of the photo is known."""
 SWEEPS = 60
-"""Of relaxation at each level of the pyramid."""
+"""Jacobi sweeps at each level of the pyramid."""
 
 
 def match_seam(image: np.ndarray, hole: np.ndarray, fill: np.ndarray, rim_px: int = RIM_PX) -> np.ndarray:
@@ -76,8 +77,9 @@ def membrane(values: np.ndarray, free: np.ndarray) -> np.ndarray:
     given = (~free).astype(np.float32)
     stack = [(values * given[..., None], given)]
     while min(stack[-1][1].shape) > 4:
-        size = tuple((side + 1) // 2 for side in stack[-1][1].shape)
-        stack.append(tuple(pyramid.resize(a, size, cv2.INTER_AREA) for a in stack[-1]))
+        total, share = stack[-1]
+        size = pyramid.half_of(share.shape)
+        stack.append((pyramid.resize(total, size, cv2.INTER_AREA), pyramid.resize(share, size, cv2.INTER_AREA)))
     total, share = stack[-1]
     solution = np.broadcast_to(total.sum(axis=(0, 1)) / max(float(share.sum()), 1e-6), total.shape).astype(np.float32)
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
@@ -87,14 +89,16 @@ def membrane(values: np.ndarray, free: np.ndarray) -> np.ndarray:
         rim = total[fixed] / share[fixed][:, None]
         solution[fixed] = rim
         for _ in range(SWEEPS):
-            solution = cv2.filter2D(solution, cv2.CV_32F, cross, borderType=cv2.BORDER_REPLICATE)
+            solution = np.asarray(
+                cv2.filter2D(solution, cv2.CV_32F, cross, borderType=cv2.BORDER_REPLICATE), np.float32
+            )
             solution[fixed] = rim
     return solution
 
 
 def _difference(known: np.ndarray, fill: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low band of known - fill, (H, W, 3), over the pixels `where`, and how much it says of colours, (H, W) in (0, 1]:
-    both pictures are calm there, and not too different."""
+    """Low band of known - fill, (H, W, 3), over the pixels `where`, and its weight (H, W) in (0, 1], which is high
+    where both pictures have little texture and similar colours."""
     weight = where.astype(np.float32)
     low_known, low_fill = (_weighted_mean(picture, weight, SIGMA_PX) for picture in (known, fill))
     restless = np.abs(known - low_known).mean(axis=2) + np.abs(fill - low_fill).mean(axis=2)
@@ -105,6 +109,9 @@ def _difference(known: np.ndarray, fill: np.ndarray, where: np.ndarray) -> tuple
 
 def _weighted_mean(picture: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian mean over the pixels of `weight`, (H, W, c)."""
-    blur = {"ksize": (0, 0), "sigmaX": sigma, "borderType": cv2.BORDER_REPLICATE}
-    total = cv2.GaussianBlur(picture * weight[..., None], **blur).reshape(picture.shape)
-    return total / np.maximum(cv2.GaussianBlur(weight, **blur), 1e-6)[..., None]
+
+    def blurred(values: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(values, (0, 0), sigmaX=sigma, borderType=cv2.BORDER_REPLICATE)
+
+    total = blurred(picture * weight[..., None]).reshape(picture.shape)
+    return total / np.maximum(blurred(weight), 1e-6)[..., None]

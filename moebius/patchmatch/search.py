@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from moebius.patchmatch import kernels
-from moebius.patchmatch.kernels import CHANNELS, PATCH, ROW
+from moebius.patchmatch.vectors import CHANNELS, PATCH, ROW
 
 BAND_ROWS = 32
 BAND_PATCHES = 24_576
@@ -77,9 +77,9 @@ class Workers:
             wait(running)
 
 
-def bands(rows: int, columns: int, most: int = BAND_ROWS) -> list[tuple[int, int]]:
+def bands(rows: int, columns: int, max_rows: int = BAND_ROWS) -> list[tuple[int, int]]:
     """Rows 0..rows cut into (first, last), by the sizes alone."""
-    height = max(1, min(most, BAND_PATCHES // max(columns, 1)))
+    height = max(1, min(max_rows, BAND_PATCHES // max(columns, 1)))
     return [(first, min(first + height, rows)) for first in range(0, rows, height)]
 
 
@@ -90,9 +90,12 @@ def usable_patches(hole: np.ndarray, margin: int = 0) -> np.ndarray:
         return np.zeros((max(height - PATCH + 1, 0), max(width - PATCH + 1, 0)), bool)
     side = PATCH + 2 * margin
     near = cv2.dilate(
-        hole.view(np.uint8), np.ones((side, side), np.uint8), anchor=(margin, margin),
-        borderType=cv2.BORDER_CONSTANT, borderValue=0,
-    )  # fmt: skip
+        hole.view(np.uint8),
+        np.ones((side, side), np.uint8),
+        anchor=(margin, margin),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
     return near[: height - PATCH + 1, : width - PATCH + 1] == 0
 
 
@@ -124,15 +127,18 @@ def grid_of(hole: np.ndarray, stride: int) -> Grid:
     for axis, length in ((1, hole.shape[0]), (0, hole.shape[1])):
         inside = np.flatnonzero(hole.any(axis=axis))
         low, high = max(0, int(inside[0]) - PATCH), min(length, int(inside[-1]) + 1 + PATCH)
-        lacking = max(PATCH - (high - low), 0) or -(high - low - PATCH) % stride
-        after = min(lacking, length - high)
-        spans.append((max(0, low - (lacking - after)), high + after))
+        missing = max(PATCH - (high - low), 0) or -(high - low - PATCH) % stride
+        after = min(missing, length - high)
+        spans.append((max(0, low - (missing - after)), high + after))
     (top, bottom), (left, right) = spans
     part = np.ascontiguousarray(hole[top:bottom, left:right])
     meets = cv2.dilate(
-        part.view(np.uint8), np.ones((PATCH, PATCH), np.uint8), anchor=(0, 0),
-        borderType=cv2.BORDER_CONSTANT, borderValue=0,
-    )  # fmt: skip
+        part.view(np.uint8),
+        np.ones((PATCH, PATCH), np.uint8),
+        anchor=(0, 0),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
     height, width = part.shape
     active = meets[: height - PATCH + 1 : stride, : width - PATCH + 1 : stride] > 0
     return Grid(top, left, part, stride, np.ascontiguousarray(active))
@@ -173,31 +179,81 @@ class Field:
         grid, before = self.grid, coarse.grid
         self._bands(
             lambda a, b: kernels.enlarge_band(
-                coarse.places, before.active, before.place, self.places, grid.active, grid.place, *scale,
-                self.usable, self._spare, self._number(), a, b,
+                coarse.places,
+                before.active,
+                before.place,
+                self.places,
+                grid.active,
+                grid.place,
+                *scale,
+                self.usable,
+                self._spare,
+                self._number(),
+                a,
+                b,
             )
-        )  # fmt: skip
+        )
         self.cost[:] = 1
         return self
 
     def search(
-        self, target: np.ndarray, source: np.ndarray, passes: int, candidates: int, radius: int, *,
-        mask: np.ndarray = EMPTY, wanted: np.ndarray | None = None, known: np.ndarray | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        target: np.ndarray,
+        source: np.ndarray,
+        passes: int,
+        candidates: int,
+        radius: int,
+        *,
+        mask: np.ndarray = EMPTY,
+        requested: np.ndarray | None = None,
+        known: np.ndarray | None = None,
+    ) -> None:
         """PatchMatch. target (H, W, 8), source (h, w, 8) uint8; see `kernels.search_band`."""
-        grid = self.grid
-        wanted = grid.active if wanted is None else wanted
-        known = grid.active if known is None else known
+        requested = self.grid.active if requested is None else requested
+        known = self.grid.active if known is None else known
         for turn in range(passes):
-            before, number, backwards = self.places.copy(), self._number(), bool(self._passes & 1)
-            self._bands(
-                lambda a, b, before=before, number=number, backwards=backwards, fresh=turn == 0: kernels.search_band(
-                    target.reshape(-1), mask.reshape(-1), target.shape[1], source.reshape(-1), source.shape[1],
-                    self.usable, self.places, self.cost, before, known, wanted, a, b,
-                    grid.place, self._pull, backwards, candidates, radius, number, fresh,
-                )
-            )  # fmt: skip
-            self._passes += 1
+            self._pass(target, source, candidates, radius, mask, requested, known, fresh=turn == 0)
+
+    def _pass(
+        self,
+        target: np.ndarray,
+        source: np.ndarray,
+        candidates: int,
+        radius: int,
+        mask: np.ndarray,
+        requested: np.ndarray,
+        known: np.ndarray,
+        fresh: bool,
+    ) -> None:
+        """One pass of PatchMatch; directions alternate from pass to pass. fresh: the costs are not known yet."""
+        before, number, backwards = self.places.copy(), self._number(), bool(self._passes & 1)
+
+        def work(first: int, last: int) -> None:
+            kernels.search_band(
+                target.reshape(-1),
+                mask.reshape(-1),
+                target.shape[1],
+                source.reshape(-1),
+                source.shape[1],
+                self.usable,
+                self.places,
+                self.cost,
+                before,
+                known,
+                requested,
+                first,
+                last,
+                self.grid.place,
+                self._pull,
+                backwards,
+                candidates,
+                radius,
+                number,
+                fresh,
+            )
+
+        self._bands(work)
+        self._passes += 1
 
     @property
     def pairs(self) -> int:
@@ -205,18 +261,30 @@ class Field:
         return int(np.count_nonzero(self.grid.active)) * int(np.count_nonzero(self.usable))
 
     def search_all(
-        self, target: np.ndarray, source: np.ndarray, mask: np.ndarray = EMPTY, wanted: np.ndarray | None = None
+        self, target: np.ndarray, source: np.ndarray, mask: np.ndarray = EMPTY, requested: np.ndarray | None = None
     ) -> None:
         """The nearest of all usable patches."""
         if self._list is None:
             self._list = np.argwhere(self.usable).astype(np.int32)
-        wanted = self.grid.active if wanted is None else wanted
+        requested = self.grid.active if requested is None else requested
         self._bands(
             lambda a, b: kernels.exact_band(
-                target.reshape(-1), mask.reshape(-1), target.shape[1], source.reshape(-1), source.shape[1],
-                self._list, self.places, self.cost, wanted, a, b, self.grid.place, self._pull,
-            ), most=2,
-        )  # fmt: skip
+                target.reshape(-1),
+                mask.reshape(-1),
+                target.shape[1],
+                source.reshape(-1),
+                source.shape[1],
+                self._list,
+                self.places,
+                self.cost,
+                requested,
+                a,
+                b,
+                self.grid.place,
+                self._pull,
+            ),
+            max_rows=2,
+        )
 
     def typical(self) -> float:
         """Distance that three of four active patches stay under."""
@@ -225,10 +293,16 @@ class Field:
         return max(float(np.quantile(cost, 0.75)) if cost.size else 1.0, MIN_TYPICAL)
 
     def vote(
-        self, source: np.ndarray, power: int, use: Callable[[int, int, np.ndarray], None], *,
-        trust: np.ndarray | None = None, active: np.ndarray | None = None, cost: np.ndarray | None = None,
+        self,
+        source: np.ndarray,
+        power: int,
+        use: Callable[[int, int, np.ndarray], None],
+        *,
+        trust: np.ndarray | None = None,
+        active: np.ndarray | None = None,
+        cost: np.ndarray | None = None,
         sigma: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Weighted sums of the patches, a band of box rows at a time: `use(first, last, sums)` on a worker's thread,
         sums (last - first, W, 8) float32. Their quotient with a channel that is 1 everywhere is the mean."""
         grid, typical, shape = self.grid, np.float32(self.typical()), window(sigma)
@@ -239,9 +313,20 @@ class Field:
         def work(first: int, last: int) -> None:
             sums = np.empty((last - first, width * CHANNELS), np.float32)
             kernels.vote_band(
-                source.reshape(-1), source.shape[1], self.places, cost, trust, active, typical, power, grid.stride,
-                shape, first, last, sums,
-            )  # fmt: skip
+                source.reshape(-1),
+                source.shape[1],
+                self.places,
+                cost,
+                trust,
+                active,
+                typical,
+                power,
+                grid.stride,
+                shape,
+                first,
+                last,
+                sums,
+            )
             use(first, last, sums.reshape(last - first, width, CHANNELS))
 
         self._workers.each(work, bands(height, width // 4))
@@ -249,5 +334,6 @@ class Field:
     def _number(self) -> int:
         return (self.seed * 7919 + (self._passes + 1) * 104_729) & 0x7FFFFFFF
 
-    def _bands(self, work: Callable[[int, int], None], most: int = BAND_ROWS) -> None:
-        self._workers.each(work, bands(*self.grid.active.shape, most))
+    def _bands(self, work: Callable[[int, int], None], max_rows: int = BAND_ROWS) -> None:
+        rows, columns = self.grid.active.shape
+        self._workers.each(work, bands(rows, columns, max_rows))

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from moebius.patchmatch import features, pyramid
-from moebius.patchmatch.kernels import CHANNELS, FAR, PATCH
+from moebius.patchmatch.kernels import FAR
 from moebius.patchmatch.meter import Meter
 from moebius.patchmatch.search import Field, Grid, Workers, grid_of, usable_patches
+from moebius.patchmatch.vectors import CHANNELS, PATCH
 
 ONION_COST = 4.0
 """Of the first level, as a multiple of the same pixels' cost at the next."""
@@ -155,19 +156,25 @@ def _from_the_rim(level: _Level, meter: Meter) -> None:
         share = cv2.boxFilter(
             known.astype(np.float32), cv2.CV_32F, (PATCH, PATCH), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT
         )[:height, :width]
-        lacking = grid.active & (share < 0.9999)
-        wanted = lacking & (share >= 0.5)
-        if not wanted.any():
-            wanted = lacking & (share >= 0.8 * share[lacking].max())
+        missing = grid.active & (share < 0.9999)
+        requested = missing & (share >= 0.5)
+        if not requested.any():
+            requested = missing & (share >= 0.8 * share[missing].max())
         mask = _known_bytes(known)
         if field.pairs <= config.exact_work:
-            field.search_all(target, level.source, mask, wanted)
+            field.search_all(target, level.source, mask, requested)
         else:
             field.search(
-                target, level.source, config.onion_passes, config.onion_candidates, max(field.usable.shape),
-                mask=mask, wanted=wanted, known=wanted | done,
-            )  # fmt: skip
-        done |= wanted
+                target,
+                level.source,
+                config.onion_passes,
+                config.onion_candidates,
+                max(field.usable.shape),
+                mask=mask,
+                requested=requested,
+                known=requested | done,
+            )
+        done |= requested
         ring = (cv2.dilate(known.view(np.uint8), ring_kernel) > 0) & ~known
         voted = np.zeros_like(known)
 
@@ -176,7 +183,7 @@ def _from_the_rim(level: _Level, meter: Meter) -> None:
             features.write_mean(sums, ring, target, first)
 
         cost = np.minimum(field.cost / np.maximum(share, 0.05), FAR // 2).astype(np.int32)
-        field.vote(level.source, config.power, use, trust=share * share, active=wanted, cost=cost)
+        field.vote(level.source, config.power, use, trust=share * share, active=requested, cost=cost)
         if not (ring & voted).any():  # cannot be: the patches at the rim reach over it
             break
         known |= ring & voted

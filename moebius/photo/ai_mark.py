@@ -113,7 +113,7 @@ def _in_tiff(data: bytes, mark: str) -> bytes:
     count_format, entry_format, offset_format = (layout.order + f for f in (count_format, entry_format, offset_format))
     width, start = struct.calcsize(entry_format), layout.first + struct.calcsize(count_format)
     (count,) = struct.unpack_from(count_format, data, layout.first)
-    raw = {}
+    raw: dict[int, bytes] = {}
     for at in range(start, start + count * width, width):
         raw.setdefault(struct.unpack_from(layout.order + "H", data, at)[0], data[at : at + width])  # as decoders do
     following = data[start + count * width :][: struct.calcsize(offset_format)]

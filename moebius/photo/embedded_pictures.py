@@ -70,7 +70,8 @@ def read_tiff_pictures(data: bytes, skip_first: bool = False) -> Iterator[Image.
         layout = read_layout(data)
     except ValueError:
         return
-    waiting, seen = [layout.first], set()
+    waiting: list[int] = [layout.first]
+    seen: set[int] = set()
     while waiting and len(seen) < 64:
         at = waiting.pop(0)
         if not at or at in seen:

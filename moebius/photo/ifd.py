@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 
@@ -12,8 +13,8 @@ _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I
 class Layout:
     """How numbers are stored: byte order, and 8-byte offsets in BigTIFF."""
 
-    order: str
-    """"<" or ">"."""
+    order: Literal["<", ">"]
+    """Little or big endian, as in `struct`."""
     big: bool
     first: int
     """Offset of the first directory."""
@@ -27,9 +28,10 @@ class Entry:
     """Where the values lie, be it in the entry itself."""
 
 
-def read_layout(data: bytes) -> Layout:
+def read_layout(data: bytes | bytearray) -> Layout:
     """Raises ValueError where `data` does not begin like a TIFF."""
-    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
+    orders: dict[bytes, Literal["<", ">"]] = {b"II": "<", b"MM": ">"}
+    order = orders.get(bytes(data[:2]))
     if order is None or len(data) < 8:
         raise ValueError("no TIFF structure: it begins with neither II nor MM")
     magic = struct.unpack_from(order + "H", data, 2)[0]
@@ -39,7 +41,7 @@ def read_layout(data: bytes) -> Layout:
     return Layout(order, magic == 43, first)
 
 
-def read_directory(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Entry], int]:
+def read_directory(data: bytes | bytearray, layout: Layout, at: int) -> tuple[dict[int, Entry], int]:
     """Entries by tag of the directory at offset `at`, and the offset of the next one (0: none).
 
     Raises:
@@ -52,7 +54,7 @@ def read_directory(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Entr
         (count,) = struct.unpack_from(order + count_format, data, at)
         at += struct.calcsize(order + count_format)
         head = struct.calcsize(order + entry_format)
-        entries = {}
+        entries: dict[int, Entry] = {}
         for _ in range(min(count, 65536)):
             tag, kind, length = struct.unpack_from(order + entry_format, data, at)
             offset = at + head
@@ -67,7 +69,7 @@ def read_directory(data: bytes, layout: Layout, at: int) -> tuple[dict[int, Entr
     return entries, following
 
 
-def read_values(data: bytes, layout: Layout, entry: Entry) -> tuple:
+def read_values(data: bytes | bytearray, layout: Layout, entry: Entry) -> tuple:
     """The numbers of an entry. Raises ValueError where they are no integers or lie outside the data."""
     if entry.kind not in _TYPES:
         raise ValueError(f"TIFF values of type {entry.kind} are no integers")

@@ -84,12 +84,12 @@ def put_back(raster: Raster, rgb: np.ndarray, changed: np.ndarray) -> Raster:
         else:
             out[changed, :3] = new
         return out
-    out = raster.copy()
+    picture = raster.copy()
     if changed.any():  # only the window around the changes is taken apart, which is quick in a large photo
         box = bounding_box(changed)
         window = slice(box[1], box[3]), slice(box[0], box[2])
-        out.paste(_with_colours(raster.crop(box), rgb[window], changed[window]), box)
-    return out
+        picture.paste(_with_colours(raster.crop(box), rgb[window], changed[window]), box)
+    return picture
 
 
 def _with_colours(raster: Image.Image, rgb: np.ndarray, changed: np.ndarray) -> Image.Image:
@@ -194,8 +194,9 @@ def _transform(profile: bytes, mode_in: str, mode_out: str) -> ImageCms.ImageCms
     try:
         embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
-        pair = (embedded, srgb) if mode_in == "CMYK" else (srgb, embedded)
-        return ImageCms.buildTransform(*pair, mode_in, mode_out, ImageCms.Intent.RELATIVE_COLORIMETRIC)
+        first, second = (embedded, srgb) if mode_in == "CMYK" else (srgb, embedded)
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        return ImageCms.buildTransform(first, second, mode_in, mode_out, intent)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 

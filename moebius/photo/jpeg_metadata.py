@@ -107,7 +107,8 @@ def _hide(segments: list[Segment], preview: Image.Image, has_trailer: bool) -> l
 
 def _groups(segments: list[Segment]) -> list[list[int]]:
     """Indices of segments that belong together, in the order of their data."""
-    groups, last = [], None
+    groups: list[list[int]] = []
+    last = None
     extended: dict[bytes, list[int]] = {}
     for i, segment in enumerate(segments):
         content = segment.payload

@@ -48,7 +48,8 @@ def read_segments(data: bytes, strict: bool = False) -> tuple[list[Segment], int
     """
     if data[:2] != bytes((0xFF, SOI)):
         raise ValueError("not a JPEG: no start marker")
-    segments, at = [], 2
+    segments: list[Segment] = []
+    at = 2
     while (found := _MARKER.search(data, at)) is not None:
         if strict and found.start() != at:
             raise ValueError(f"damaged JPEG: no marker at byte {at}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from moebius.photo.raster import Raster
+RasterT = TypeVar("RasterT", bound=Image.Image | np.ndarray)
 
 _T = Image.Transpose
 _SHOW = {
@@ -34,12 +33,12 @@ _ARRAY = {
 }
 
 
-def as_shown(raster: Raster, orientation: int) -> Raster:
+def as_shown(raster: RasterT, orientation: int) -> RasterT:
     """A stored picture, or array (H, W, ...), turned as its EXIF orientation (1 to 8) says."""
     return _turn(raster, _SHOW[orientation])
 
 
-def as_stored(raster: Raster, orientation: int) -> Raster:
+def as_stored(raster: RasterT, orientation: int) -> RasterT:
     """The inverse of `as_shown`."""
     return _turn(raster, _STORE[orientation])
 
@@ -55,7 +54,10 @@ def as_photo(mask: np.ndarray, orientation: int, size: tuple[int, int]) -> np.nd
     return turned if mask.shape != size[::-1] == turned.shape else mask
 
 
-def _turn(raster: Raster, how: Image.Transpose | None) -> Raster:
+def _turn(raster: RasterT, how: Image.Transpose | None) -> RasterT:
+    turned: Any
     if isinstance(raster, np.ndarray):
-        return np.ascontiguousarray(_ARRAY[how](raster))
-    return raster if how is None else raster.transpose(how)
+        turned = np.ascontiguousarray(_ARRAY[how](raster))
+    else:
+        turned = raster if how is None else raster.transpose(how)
+    return turned

@@ -19,8 +19,10 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-_KEPT_UNSAFE = (b"IHDR", b"PLTE", b"IEND", b"bKGD", b"sBIT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB")
-_KEPT_UNSAFE += (b"cICP", b"mDCV", b"cLLI", b"oFFs", b"pCAL", b"sCAL", b"sTER")
+_KEPT_UNSAFE = (
+    *(b"IHDR", b"PLTE", b"IEND", b"bKGD", b"sBIT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB"),
+    *(b"cICP", b"mDCV", b"cLLI", b"oFFs", b"pCAL", b"sCAL", b"sTER"),
+)
 """Chunks that an editor may keep though their names do not say so; they do not depend on single pixels."""
 
 
@@ -95,15 +97,18 @@ def encode_png(
         raster: the edited picture, of the same kind.
         changed: (H, W) bool, as stored.
     """
-    header, notes = read_header(data), ()
+    header = read_header(data)
+    notes: tuple[str, ...] = ()
     samples = _samples(raster, header).copy()
     if (key := colour_key(data)) is not None:
         _keep_opacity(samples, _samples(before, header), changed, key)
     preview = images.preview(raster)
-    before, after, target = [], [], None
+    chunks_before: list[tuple[bytes, bytes]] = []
+    chunks_after: list[tuple[bytes, bytes]] = []
+    chunks = chunks_before
     for name, content in read_chunks(data):
         if name == b"IDAT":
-            target = after
+            chunks = chunks_after
         elif name == b"IEND":
             break
         elif name == b"caBX":
@@ -117,8 +122,9 @@ def encode_png(
             if content is None:
                 notes += (f"Text of more than {MAX_TEXT_BYTES >> 20} MiB was left out: it may hold a picture.",)
                 continue
-            (before if target is None else after).append((name, content))
-    return join_chunks([*before, (b"IDAT", compress(samples, header)), *after, (b"IEND", b"")]), notes
+            chunks.append((name, content))
+    pixels = (b"IDAT", compress(samples, header))
+    return join_chunks([*chunks_before, pixels, *chunks_after, (b"IEND", b"")]), notes
 
 
 class TextTooLong(ValueError):
@@ -182,7 +188,7 @@ def _hide_in_text(name: bytes, content: bytes, preview: Image.Image) -> bytes | 
     return chunk.head + (zlib.compress(new) if chunk.packed else new)
 
 
-def new_png(raster: Image.Image | np.ndarray, chunks: list[tuple[bytes, bytes]]) -> bytes:
+def new_png(raster: np.ndarray, chunks: list[tuple[bytes, bytes]]) -> bytes:
     """A PNG of a 16-bit picture (H, W, 2 | 3 | 4) uint16, with further chunks (iCCP, eXIf, ...) before its data."""
     colour = {2: GREY_ALPHA, 3: RGB, 4: RGB_ALPHA}[raster.shape[2]]
     header = Header(raster.shape[1], raster.shape[0], 16, colour)
@@ -268,6 +274,6 @@ def _pack(samples: np.ndarray, header: Header) -> np.ndarray:
         return lines
     per_byte = 8 // header.depth
     lines = np.pad(lines, ((0, 0), (0, -lines.shape[1] % per_byte)))
-    lines = lines.reshape(header.height, -1, per_byte)
+    groups = lines.reshape(header.height, -1, per_byte)
     shifts = np.arange(8 - header.depth, -1, -header.depth)
-    return (lines << shifts).sum(axis=2).astype(np.uint8)
+    return (groups << shifts).sum(axis=2).astype(np.uint8)

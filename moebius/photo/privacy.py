@@ -56,8 +56,10 @@ def check(data: bytes, kind: str, before: Raster, after: Raster, changed: np.nda
             _search(FilePart("the file", data[2:]), region, before, after, changed, orientation)
 
 
-def _search(part: FilePart, region, before: Raster, after: Raster, changed: np.ndarray, orientation: int):
-    """Compare the pictures of one part; what they are compared with is made when there is one, and returned."""
+def _search(
+    part: FilePart, region: Region | None, before: Raster, after: Raster, changed: np.ndarray, orientation: int
+) -> Region | None:
+    """Compare the pictures of one part with the region, which is made for the first picture; returns the region."""
     found = read_tiff_pictures(part.data, skip_first=True) if part.is_tiff else read_pictures(part.data)
     for picture in found:
         region = region or Region.around(before, after, changed)
@@ -93,8 +95,10 @@ class Region:
         hole = Image.fromarray(changed[box[1] : box[3], box[0] : box[2]].astype(np.uint8) * 255)
         factor = max(1, -(-max(hole.size) // (4 * _MAX_SIDE)))
         size = max(1, hole.width // factor), max(1, hole.height // factor)
-        pictures = (_grey(_cut(raster, share)).resize(size, Image.Resampling.BOX) for raster in (before, after))
-        return cls(*pictures, hole.resize(size, Image.Resampling.BOX), share, width / height)
+        grey_before, grey_after = (
+            _grey(_cut(raster, share)).resize(size, Image.Resampling.BOX) for raster in (before, after)
+        )
+        return cls(grey_before, grey_after, hole.resize(size, Image.Resampling.BOX), share, width / height)
 
     def is_shown_in(self, picture: Image.Image) -> bool:
         """Whether a picture of the whole photo, grey, shows what was there before."""

@@ -7,14 +7,17 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from PIL import Image
 
 _RUN = re.compile(rb"(?:[A-Za-z0-9+/=\r\n]|&#x?[0-9A-Fa-f]{1,2};){512,}")
 _BREAKS = re.compile(rb"&#x?[0-9A-Fa-f]{1,2};|[\r\n=]")
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"WEBPVP8", b"ftypheic", b"ftypmif1", b"ftypavif", b"II*\0")
-_SIGNATURES += (b"MM\0*", b"BM")
+_SIGNATURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"WEBPVP8", b"ftypheic", b"ftypmif1", b"ftypavif", b"II*\0"),
+    *(b"MM\0*", b"BM"),
+)
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP")
 _HEAD_BYTES = 1024
 """A picture begins within the first 64 of these, the rest is read to tell it from other data."""
@@ -74,12 +77,19 @@ def _picture_in(run: bytes) -> bytes | None:
 def _decoders(digits: bytes) -> Iterator[Callable[[int], bytes]]:
     """Functions from a number of digits to bytes, for every way of reading them."""
     if _HEXADECIMAL.fullmatch(digits):
-        yield lambda count: bytes.fromhex(digits[: count // 2 * 2].decode())
+        yield partial(_from_hexadecimal, digits)
     for skip in range(4):  # other letters may stand before the picture
-        yield lambda count, skip=skip: _from_base64(digits[skip : skip + count])
+        yield partial(_from_base64, digits[skip:])
 
 
-def _from_base64(digits: bytes) -> bytes:
+def _from_hexadecimal(digits: bytes, count: int) -> bytes:
+    """The bytes of the first `count` digits."""
+    return bytes.fromhex(digits[: count // 2 * 2].decode())
+
+
+def _from_base64(digits: bytes, count: int) -> bytes:
+    """The bytes of the first `count` digits."""
+    digits = digits[:count]
     digits = digits[:-1] if len(digits) % 4 == 1 else digits
     return base64.b64decode(digits + b"=" * (-len(digits) % 4))
 

@@ -228,7 +228,7 @@ def _put(
 # ---- one strip ----
 
 
-def _codec(compression: int) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
+def _codec(compression: int) -> tuple[Callable[[bytes], bytes | bytearray], Callable[[bytes], bytes | bytearray]]:
     """Decoder and encoder of a TIFF compression; all of them are lossless."""
     if compression == 1:
         return bytes, bytes

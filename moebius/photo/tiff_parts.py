@@ -62,7 +62,8 @@ def without_other_pictures(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 def _directories(data: bytes, layout: Layout) -> list[int]:
     """Offsets of the directories in the file's chain."""
-    found, at = [], layout.first
+    found: list[int] = []
+    at = layout.first
     while at and at not in found and len(found) < _MAX_DIRECTORIES:
         found.append(at)
         at = read_directory(data, layout, at)[1]

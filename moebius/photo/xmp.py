@@ -92,7 +92,7 @@ def _descriptions(body: bytes) -> list[tuple[int, int]]:
     spans, prefixes, opened = [], {}, []
     parser = expat.ParserCreate("UTF-8", " ")
 
-    def doctype(*_) -> None:
+    def doctype(*_: object) -> None:
         raise XmpError("the XMP data have a document type, which XMP does not allow")
 
     def namespace(prefix: str | None, uri: str) -> None:
@@ -139,7 +139,7 @@ def _find(body: bytes) -> _Places:
     parser = expat.ParserCreate("UTF-8", " ")
     parser.buffer_text = True
 
-    def doctype(*_) -> None:
+    def doctype(*_: object) -> None:
         raise XmpError("the XMP data have a document type, which XMP does not allow")
 
     def namespace(prefix: str | None, uri: str) -> None:

@@ -1,7 +1,7 @@
-"""A small autoencoder learns to give pictures back: absolute error, a perceptual distance, a light adversary.
+"""Training of a small autoencoder with absolute error, a perceptual distance and a small discriminator.
 
 After latent diffusion's autoencoder (Rombach 2022, arXiv:2112.10752) and its adaptive adversarial weight (Esser 2021,
-arXiv:2012.09841, eq. 7). Its scaling factor is measured at the end: one over the latents' standard deviation.
+arXiv:2012.09841, eq. 7). Its scaling factor, one over the latents' standard deviation, is measured at the end.
 """
 
 from __future__ import annotations
@@ -32,20 +32,26 @@ from moebius.training.data.samples import Sample, Samples, ahead
 from moebius.training.loop import Diverged, Report, positions
 
 MEASURED = 64
-"""Training squares over which the scaling factor is measured."""
+"""Number of training squares on which the scaling factor is measured."""
 FITTED = 512
-"""Training squares whose blocks a `BlockAutoencoder` takes its components from."""
+"""Number of training squares from whose blocks a `BlockAutoencoder` computes its components."""
 
 
 def build(table: Mapping[str, Any], seed: int) -> AutoencoderKL | BlockAutoencoder:
-    """diffusers' autoencoder of the widths in `table`, or where it says `block_size` a `BlockAutoencoder`, with random
+    """diffusers' autoencoder with the arguments in `table`, or a `BlockAutoencoder` if there is `block_size`; random
     weights from `seed`.
 
     Raises:
-        ConfigError: an argument that it has not, or a value that it refuses.
+        ConfigError: an unknown argument, or a value that it refuses.
     """
     kind = BlockAutoencoder if "block_size" in table else AutoencoderKL
-    derived = {"self", "down_block_types", "up_block_types", "in_channels", "out_channels"}  # or measured at the end
+    derived = {
+        "self",
+        "down_block_types",
+        "up_block_types",
+        "in_channels",
+        "out_channels",
+    }  # set here, or measured at the end
     derived |= {"scaling_factor", "sample_size"}
     allowed = [name for name in inspect.signature(kind.__init__).parameters if name not in derived]
     if unknown := sorted(set(table) - set(allowed)):
@@ -78,7 +84,7 @@ class Reconstruction(nn.Module):
 
 
 class Adversary(nn.Sequential):
-    """Says patch by patch whether a picture is real (PatchGAN, Isola 2017, arXiv:1611.07004)."""
+    """Classifies each patch of a picture as real or not (PatchGAN, Isola 2017, arXiv:1611.07004)."""
 
     def __init__(self, width: int = 32, layers: int = 3):
         modules: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -99,7 +105,7 @@ class AutoencoderTraining:
     watched = "error"
 
     def __init__(self, config: AutoencoderConfig, accelerator: Accelerator, report: Report = lambda text: None):
-        """Raises ConfigError, heldout.HeldOutError: something named is missing or does not fit."""
+        """Raises ConfigError, heldout.HeldOutError: a file is missing, or settings do not fit together."""
         self.config, self.accelerator, device = config, accelerator, accelerator.device
         run = config.run
         vae = build(config.autoencoder, run.seed)
@@ -154,7 +160,7 @@ class AutoencoderTraining:
         for part in range(parts):
             numbers, prepared = zip(*next(self.feed), strict=True)
             apart = part < parts - 1
-            pictures = self.gpu_dataset.pictures(prepared) if self.gpu_dataset else self._pictures(prepared)
+            pictures = self.gpu_dataset.pictures(list(prepared)) if self.gpu_dataset else self._pictures(prepared)
             values = self._backward(pictures, self._draws(numbers), against, apart)
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value / parts
@@ -209,11 +215,11 @@ class AutoencoderTraining:
         norms = [self.accelerator.reduce(gradient.float(), "mean").norm() for gradient in gradients]
         return (norms[0] / (norms[1] + 1e-4)).clamp(0, 1e4).detach()
 
-    # ---- judging ----
+    # ---- validation ----
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The averaged weights on the pictures set apart: absolute error, and the mean of their PSNR in decibels."""
+        """Absolute error and mean PSNR in decibels of the averaged weights on the validation pictures."""
         if self.samples.validation is None or not self.accelerator.is_main_process:
             return {}
         pictures, made = self._held_back(self.config.data.validation)
@@ -233,7 +239,7 @@ class AutoencoderTraining:
 
     @torch.no_grad()
     def grid(self, steps: int) -> np.ndarray:
-        """Held-out pictures and their reconstructions: a row each, (R·S, 2·S, 3) uint8."""
+        """Validation pictures and their reconstructions, one row each, (R·S, 2·S, 3) uint8."""
         count = min(4, self.config.data.validation)
         if not count:
             return np.zeros((1, 1, 3), np.uint8)
@@ -256,7 +262,7 @@ class AutoencoderTraining:
             getattr(self, name).load_state_dict(state[name])
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write `folder/autoencoder/`, which a training's `autoencoder.weights` takes."""
+        """Write `folder/autoencoder/`, which a student's configuration names as `autoencoder.weights`."""
         vae = self.ema.copy_to(self.judged)
         vae.register_to_config(scaling_factor=self.scaling_factor(), sample_size=self.config.data.size)
         with replacing_folder(folder / "autoencoder") as part:

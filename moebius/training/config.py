@@ -1,4 +1,4 @@
-"""Every setting of a training run, read from a TOML file: `load("configs/tiny.toml")`. No torch in this file.
+"""Every setting of a training run, read from a TOML file by `load(path, TrainConfig)`. No torch in this file.
 
 A table that a file leaves out has the defaults written here; a key that does not exist is an error. pydantic checks
 types and ranges; validators check what concerns several keys at once.
@@ -34,12 +34,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be; the message names file, key and value, and what is allowed."""
+    """An invalid setting; the message names file, key, value and what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Run:
-    """What every training has."""
+    """Settings of every training run."""
 
     out: Path
     """Folder of checkpoints, metrics, picture grids and, at the end, of the finished `pipeline/`."""
@@ -47,7 +47,7 @@ class Run:
     batch_size: Count
     """Pictures in one optimizer step, over all processes and accumulated parts."""
     accumulate: Count = 1
-    """A step's pictures go through the network in this many parts; each has batch statistics of its own."""
+    """Number of parts in which a step's pictures go through the network, each with its own batch statistics."""
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: mixed precision, parameters stay in float32."""
@@ -70,7 +70,7 @@ class Run:
     minutes: NotNegative = 0.0
     """Stop after this many minutes with a checkpoint and the result so far; the same command resumes. 0: no limit."""
     keep: Count = 3
-    """Number of newest checkpoints that stay; the last good one is named when a run diverges."""
+    """Number of newest checkpoints that are kept; when a run diverges, the last good one is named."""
     diverged: Annotated[float, Field(gt=1)] = 4.0
     """The run stops when its smoothed task loss is this many times its lowest."""
 
@@ -85,7 +85,7 @@ class Run:
 class Optimizer:
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     matrices: Literal["muon", "adamw"] = "muon"
-    """What steps the matrices (linear layers and 1×1 convolutions); AdamW steps everything else."""
+    """Optimizer of the matrices (linear layers and 1×1 convolutions); AdamW optimizes everything else."""
     muon_scale: Literal["original", "match_rms_adamw"] = "match_rms_adamw"
     """How Muon's steps are scaled by a matrix's shape; `match_rms_adamw` suits learning rates made for AdamW."""
     weight_decay: float = 0.0
@@ -95,12 +95,12 @@ class Optimizer:
     """Muon's."""
     warmup_steps: CountOrOff = 1000
     decay_steps: CountOrOff = 0
-    """Over the last `decay_steps` of `run.steps` the learning rate falls in a line to 0. If `run.steps` changes when a
-    run resumes, the fall moves with it."""
+    """Over the last `decay_steps` of `run.steps` the learning rate falls linearly to 0. If `run.steps` changes when a
+    run resumes, the decay moves with it."""
     clip_norm: float = 0.0
     """Largest norm of all gradients together; 0: not clipped."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    """Of the moving average of the weights; see `moebius.training.optimizers.EMA`."""
+    """Decay of the moving average of the weights; see `moebius.training.optimizers.EMA`."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
@@ -111,7 +111,7 @@ class Source:
     """pictures: random holes, background tokens. objects: the hole is an object's own mask, foreground tokens. fills: a
     folder that `make-fills` wrote, whose fill is the target instead of the truth; background tokens."""
     path: Path
-    """A folder (searched in depth) or a text file with one path a line, relative to it."""
+    """A folder (searched with its subfolders), or a text file with one path a line, relative to it."""
     object_masks: Path | None = None
     """For objects: folder with a mask of each picture, by its name (`NAME.png`); white = object."""
     masks: Annotated[tuple[str, ...], Field(min_length=1)] = ("lama-medium-512",)
@@ -119,7 +119,7 @@ class Source:
     shapes: Path | None = None
     """Folder of outlines, white = object; put into pictures at random places and sizes."""
     repeat: Count = 1
-    """How often an epoch takes each of them."""
+    """How many times an epoch contains each item."""
 
     @field_validator("masks")
     @classmethod
@@ -146,22 +146,23 @@ class Data:
     """Side of a crop as a share of a picture's short side, drawn uniformly; `size` pixels or more if it has them."""
     flip: bool = True
     memory_gib: float = 1.0
-    """Room for each source's decoded pictures, as large as crops need them; the others are read every time."""
+    """Memory for each source's decoded pictures, at the size that crops need; other pictures are read every time."""
     heldout: tuple[Path, ...] = ()
-    """Manifests of further held-out sets, beside the project's own: no picture's SHA-256 may be in one."""
+    """Manifests of further held-out sets, besides the project's own; pictures whose SHA-256 they list are refused."""
     validation: CountOrOff = 8
-    """Pictures of the first source that are set apart for the held-out loss and never trained on."""
+    """Number of pictures of the first source that are used for the held-out loss and never trained on."""
     validation_draws: Count = 4
-    """Noise levels at which each of them is judged."""
+    """Number of noise levels for each of them."""
     on_device: bool = False
-    """All pictures lie decoded on the device, as large as crops need them, with a stock of holes, and batches are cut
-    there. For sources of pictures. False: threads cut them one by one."""
+    """Keep all pictures decoded on the device, at the size that crops need, with a stock of holes, and cut batches
+    there. For sources of pictures. False: threads cut crops one by one."""
     holes: Count = 4096
-    """Holes in that stock; each is used in eight ways."""
+    """Number of holes in that stock; each is used in eight orientations."""
     cache: Path | None = None
-    """Folder of latents computed once; None: pictures are encoded as they are used, each time with another hole."""
+    """Folder of latents that are computed once; None: pictures are encoded when they are used, each time with another
+    hole."""
     cache_variants: Count = 4
-    """Crops, with their holes, that the cache holds of every picture."""
+    """Number of crops with holes that the cache has of every picture."""
     shard_size: Count = 256
     """Samples in one file of the cache."""
 
@@ -190,7 +191,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Weights:
-    """A network that is already trained."""
+    """A trained network."""
 
     weights: Path | None = None
     """A folder, see `moebius.weights.locate.locate`; None: the network's environment variable or the Hugging Face
@@ -201,9 +202,9 @@ class Weights:
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
 class Teacher(Weights):
     kind: Literal["none", "pixelhacker", "moebius"] = "none"
-    """moebius: a student-class network, of any size."""
+    """moebius: a network of the student's architecture, of any size."""
     shard: bool = False
-    """Each of several processes holds a share of its weights (FSDP) and gathers a block when it runs."""
+    """Each process holds a share of its weights (FSDP) and gathers a block when it runs."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
@@ -215,18 +216,18 @@ class Loss:
     feature: NotNegative = 0.01
     perceptual: NotNegative = 0.5
     perceptual_kind: Literal["e-latentlpips", "latent-pyramid"] = "e-latentlpips"
-    """latent-pyramid: ours, where the package or its weights are missing; see `moebius.training.perceptual`."""
+    """latent-pyramid: ours, which needs no package; see `moebius.training.perceptual`."""
     perceptual_weights: Path | None = None
     """E-LatentLPIPS's `sdxl_latest_vgg16_tuned.pth`."""
     known: Share = 1.0
-    """How much an error outside the hole counts in the task term, in [0, 1]; a fill keeps nothing of it."""
+    """Weight of errors outside the hole in the task term, in [0, 1]; a fill does not use these pixels."""
     adaptive: bool = True
     """Terms are weighted by the norms of their gradients."""
 
     @model_validator(mode="after")
     def _there_is_something_to_learn(self) -> Loss:
         if self.task == self.output == self.feature == self.perceptual == 0:
-            raise ValueError("every term is 0: there is nothing to learn")
+            raise ValueError("the weights of all terms are 0; set one above 0")
         if self.perceptual and self.perceptual_kind == "e-latentlpips" and self.perceptual_weights is None:
             raise ValueError(
                 "perceptual_weights must name E-LatentLPIPS's sdxl_latest_vgg16_tuned.pth "
@@ -264,7 +265,7 @@ class TrainConfig:
         if self.teacher.kind == "none" and uses_teacher:
             raise ValueError("loss.output and loss.feature need a teacher; set them to 0 or name one in [teacher]")
         if self.teacher.kind != "none" and not uses_teacher:
-            raise ValueError("the teacher is not used: loss.output and loss.feature are 0; say teacher.kind = 'none'")
+            raise ValueError("the teacher is not used: loss.output and loss.feature are 0; set teacher.kind = 'none'")
         return self
 
 
@@ -277,9 +278,10 @@ class AutoencoderLoss:
     """lpips-vgg: the package's, with torchvision's weights. picture-pyramid: ours, without weights."""
     kl: NotNegative = 1e-6
     adversarial: NotNegative = 0.5
-    """Of the adaptive weight ‖∇reconstruction‖ / ‖∇adversarial‖ at the decoder's last layer; 0: no discriminator."""
+    """Factor of the adaptive weight ‖∇reconstruction‖ / ‖∇adversarial‖ at the decoder's last layer; 0: no
+    discriminator."""
     adversarial_from: CountOrOff = 5000
-    """The step from which it counts."""
+    """The step from which it is used."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CHECKED)
@@ -295,12 +297,12 @@ class AutoencoderConfig:
     optimizer: Optimizer = field(default_factory=Optimizer)
 
 
-def load(path: Path, kind: type[_T] = TrainConfig, overrides: Iterable[str] = ()) -> _T:
+def load(path: Path, kind: type[_T], overrides: Iterable[str] = ()) -> _T:
     """The configuration in a TOML file. Paths are relative to the working folder.
 
     Args:
         kind: `TrainConfig` or `AutoencoderConfig`.
-        overrides: `"run.steps=1"`, values in TOML; strings may lack their quotes.
+        overrides: `"run.steps=1"`, values in TOML; quotes of strings may be left out.
 
     Raises:
         ConfigError: not TOML, unknown or missing keys, values of another type or out of range.
@@ -320,7 +322,7 @@ def load(path: Path, kind: type[_T] = TrainConfig, overrides: Iterable[str] = ()
 def build(kind: type[_T], table: Mapping[str, Any]) -> _T:
     """A configuration of one of the classes above from a table of plain values; raises ConfigError, naming the key.
 
-    Values are taken as JSON's, so that strings become paths and arrays tuples, but "3" or true no number.
+    Values are read like JSON: strings become paths and arrays tuples, but "3" or true is not a number.
     """
     try:
         return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
@@ -332,7 +334,7 @@ def build(kind: type[_T], table: Mapping[str, Any]) -> _T:
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A configuration as values that JSON knows, without what is None; `build` makes it again."""
+    """A configuration as plain JSON values, without None; `build` is the inverse."""
     return TypeAdapter(type(config)).dump_python(config, mode="json", exclude_none=True)
 
 
@@ -340,7 +342,7 @@ _UNKNOWN = "unexpected_keyword_argument"
 
 
 def _in_words(kind: type, mistake: Mapping[str, Any]) -> str:
-    """One line of one of pydantic's mistakes."""
+    """One line of text for one of pydantic's errors."""
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake["loc"]).lstrip(".")
     prefix = f"{where}: " if where else ""
     if mistake["type"] == _UNKNOWN:

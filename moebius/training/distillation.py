@@ -1,6 +1,6 @@
-"""The student learns: from the noise, from its teacher's outputs and features, from a perceptual distance.
+"""Distillation of the student: it learns from the noise, the teacher's outputs and features, and a perceptual distance.
 
-One forward of student and frozen teacher on the same noised latents (arXiv:2606.19195); the losses are in `losses`.
+Student and frozen teacher run on the same noised latents (arXiv:2606.19195); the losses are in `losses`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Distillation:
     watched = "task"
 
     def __init__(self, config: TrainConfig, accelerator: Accelerator, report: Report = lambda text: None):
-        """Load networks, look through the data, fill the cache where one is asked for.
+        """Load the networks, read the data, and fill the latent cache if there is one.
 
         Raises:
-            ConfigError, heldout.HeldOutError, WeightsError: something named is missing or does not fit.
+            ConfigError, heldout.HeldOutError, WeightsError: a file is missing, or settings do not fit together.
         """
         self.config, self.accelerator, device = config, accelerator, accelerator.device
         run, main = config.run, accelerator.is_main_process
@@ -56,7 +56,7 @@ class Distillation:
         side = config.data.size // self.encoder.factor
         self.shape = (channels, side, side)
 
-        with accelerator.main_process_first():  # the others find what the first one has read
+        with accelerator.main_process_first():  # the other processes use what the first one has read
             self.samples = Samples(config.data, run.seed, run.out / "pictures.json", run.workers)
         if main:
             for path, reason in self.samples.broken:
@@ -138,7 +138,8 @@ class Distillation:
         terms = self.terms(batch, draws, step, part)
         adaptive = losses.Balance()
         if weights.adaptive:
-            adaptive = losses.balance(terms, *self.learner.probes(), mean=lambda x: accelerator.reduce(x, "mean"))
+            features_at, output_at = self.learner.probes()
+            adaptive = losses.balance(terms, features_at, output_at, lambda x: accelerator.reduce(x, "mean"))
         loss = losses.total(terms, weights, adaptive)
         accelerator.backward(loss / self.config.run.accumulate)
         metrics = {"loss": loss} | {name: value for name, value in vars(terms).items() if value is not None}
@@ -173,11 +174,11 @@ class Distillation:
                 found["perceptual"] = self.distance(implied, clean)
         return losses.Terms(**found)
 
-    # ---- judging ----
+    # ---- validation ----
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The averaged weights' task loss on the pictures set apart: always the same crops, holes and noise."""
+        """Task loss of the averaged weights on the validation pictures, always with the same crops, holes and noise."""
         data = self.config.data
         if self.samples.validation is None or not self.accelerator.is_main_process:
             return {}
@@ -203,7 +204,7 @@ class Distillation:
         return self.encoder([self.samples.held_back(number) for number in range(self.config.data.validation)])
 
     def grid(self, steps: int) -> np.ndarray:
-        """Held-out pictures with their holes, filled, and as they are: a row each, (R·S, 3·S, 3) uint8."""
+        """Validation pictures: with the hole, filled, original; one row each, (R·S, 3·S, 3) uint8."""
         rows = []
         pipeline = self.pipeline()
         pipeline.set_progress_bar_config(disable=True)
@@ -241,7 +242,7 @@ class Distillation:
         return MoebiusInpaintPipeline(unet=unet, vae=self.encoder.vae, scheduler=make_scheduler())
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write `folder/pipeline/`, which page, command line and evaluation take as `--weights`."""
+        """Write `folder/pipeline/`, which page, command line and evaluation load with `--weights`."""
         with replacing_folder(folder / "pipeline") as part:
             self.pipeline().save_pretrained(part, safe_serialization=True)
             checkpoints.write_record(part, record)

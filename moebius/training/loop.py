@@ -1,7 +1,7 @@
-"""The training loop, the same for student and autoencoder: step, log, judge, checkpoint, stop, resume.
+"""The training loop of student and autoencoder: step, log, validate, checkpoint, stop, resume.
 
-What is trained is a `Trainee`. Everything random in it comes from the run's seed and the position in the data, so a run
-that was killed resumes exactly.
+It trains a `Trainee`. All its random numbers depend on the run's seed and the position in the data, so a run that was
+killed resumes exactly.
 """
 
 from __future__ import annotations
@@ -30,41 +30,45 @@ _FREE = (
     *("out", "steps", "workers", "device", "log_every", "validate_every", "grid_every", "grid_steps", "keep"),
     *("checkpoint_every", "checkpoint_minutes", "minutes", "diverged", "compile", "gradient_checkpointing"),
 )
-"""Settings of a run that may change when it resumes: they do not change what is learned."""
+"""Settings of a run that may change when it resumes: they do not affect the result."""
 
 
 class Diverged(ValueError):
-    """The loss is not a number, or far above what it was; the message names the last good checkpoint."""
+    """The loss is not a number, or has grown too much; the message names the last good checkpoint."""
 
 
 class Trainee(Protocol):
-    """What `run` trains. Every process calls every method; only the main one's judgements and pictures count."""
+    """What `run` trains. Every process calls every method; only the main process's validation and grids are used."""
 
     watched: str
-    """The metric that tells divergence."""
+    """The metric that is watched for divergence."""
 
     def begin(self, step: int) -> None:
-        """Go to the data of a step."""
+        """Start reading the data from this step on."""
 
     def step(self, step: int) -> dict[str, float]:
-        """One optimizer step; its metrics, those of the whole batch. Raises Diverged before a step with bad numbers."""
+        """One optimizer step; returns the metrics of the whole batch. Raises Diverged before a step with invalid
+        numbers."""
 
-    def validate(self) -> dict[str, float]: ...
+    def validate(self) -> dict[str, float]:
+        """Metrics on held-out pictures."""
 
     def grid(self, steps: int) -> np.ndarray:
-        """(H, W, 3) uint8."""
+        """A picture of held-out examples, (H, W, 3) uint8. steps: sampling steps."""
 
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint must hold."""
 
-    def load_state(self, state: dict[str, Any]) -> None: ...
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
 
     def finish(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write the result, and the record of how it came about (`checkpoints.facts`) beside it."""
+        """Write the result, and beside it the record of the run (`checkpoints.facts`)."""
 
 
 @dataclass
 class Smooth:
-    """A smoothed loss and the lowest that it was; both count from the 50th step on."""
+    """A smoothed loss and its minimum, which counts from the 50th step on."""
 
     value: float = math.nan
     lowest: float = math.inf
@@ -78,15 +82,17 @@ class Smooth:
 
 
 def accelerator(run: Run) -> Accelerator:
-    """Devices and processes as the launcher has them: none, `accelerate launch` or `torchrun`.
+    """Devices and processes as started by `accelerate launch` or `torchrun`, or a single process.
 
     Raises:
-        ConfigError: a step's pictures cannot be shared out evenly.
+        ConfigError: a step's pictures cannot be divided evenly among parts and processes.
     """
     made = Accelerator(
         cpu=run.device == "cpu",
         mixed_precision="bf16" if run.precision == "bfloat16" else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # they are the same everywhere
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False)
+        ],  # buffers are the same in every process
     )
     share = run.accumulate * made.num_processes
     if run.batch_size % share:
@@ -98,9 +104,9 @@ def accelerator(run: Run) -> Accelerator:
 
 
 def positions(run: Run, rank: int, processes: int, start: int) -> Iterator[list[int]]:
-    """The positions in the data of each part of each step, from step `start` on, for one process.
+    """Positions in the data of each part of each step, from step `start` on, for one process.
 
-    Together the processes take the positions step · batch_size … (step + 1) · batch_size - 1, whatever their number.
+    All processes together take the positions step · batch_size … (step + 1) · batch_size - 1, for any number of them.
     """
     part = run.batch_size // run.accumulate
     share = part // processes
@@ -120,88 +126,156 @@ def run(
 
     Args:
         config: with a `Run` in `run`; kept in every checkpoint.
-        minutes: stop after so many, with a checkpoint and the result so far; None: `config.run.minutes`.
+        minutes: time limit, after which a checkpoint and the result so far are written; None: `config.run.minutes`.
 
     Returns:
         {"step", "finished", "written", "checkpoint", "pictures_per_second", "seconds"} and the last metrics.
 
     Raises:
-        ConfigError: the checkpoints there are of another configuration.
+        ConfigError: the existing checkpoints are of another configuration.
         Diverged: see there.
     """
-    settings, started, main = config.run, time.monotonic(), accelerator.is_main_process
-    if minutes is None:
-        minutes = settings.minutes or None
-    folder = settings.out / "checkpoints"
-    device = devices.name(str(accelerator.device))
-    step, smooth, before = _resume(trainee, config, folder, report)
-    out_of_time = False
-    first, metrics = step, Metrics(settings.out, step) if main else None
-    trainee.begin(step)
-    saved_at, last, checkpoint = time.monotonic(), {}, None
-
+    training = _Training(trainee, config, accelerator, report, minutes)
+    trainee.begin(training.step)
     with _signals() as stopped:
-        stepping = time.monotonic()
-        seconds = 0.0
-        while step < settings.steps:
-            try:
-                last = trainee.step(step)
-                smooth.update(last[trainee.watched])
-                _check(smooth, last[trainee.watched], settings, step)
-            except Diverged as error:
-                raise Diverged(f"{error}; {_last_good(folder, smooth, settings)}") from None
-            step += 1
-            seconds += time.monotonic() - stepping
-            rate = (step - first) * settings.batch_size / seconds
-            if main and (step % settings.log_every == 0 or step == settings.steps):
-                metrics.scalars(step - 1, last)
-                report(f"step {step} of {settings.steps}: {_listed(last)}, {rate:.3g} pictures/s")
-            if settings.validate_every and (step % settings.validate_every == 0 or step == settings.steps):
-                judged = trainee.validate()
-                last = last | judged
-                if main and judged:
-                    metrics.scalars(step - 1, judged)
-                    report(f"step {step}: {_listed(judged)}")
-            if settings.grid_every and step % settings.grid_every == 0 and main:
-                metrics.picture(step, "fills", trainee.grid(settings.grid_steps))
-            out_of_time = _agreed(accelerator, minutes is not None and time.monotonic() - started > 60 * minutes)
-            ending = step == settings.steps or out_of_time or _agreed(accelerator, stopped.is_set())
-            due = step % settings.checkpoint_every == 0 or _agreed(
-                accelerator, time.monotonic() - saved_at > 60 * settings.checkpoint_minutes
-            )
-            if ending or due:
-                state = trainee.state()
-                if main:
-                    facts: dict[str, Any] = {"smooth": vars(smooth), "config": plain(config), "metrics": last}
-                    facts |= {"seconds": before + time.monotonic() - started, "device": device}
-                    whole = {"trainee": state, "random": checkpoints.random_state()}
-                    checkpoint = checkpoints.save(folder, step, whole, facts, settings.keep)
-                accelerator.wait_for_everyone()
-                saved_at = time.monotonic()
+        while training.step < config.run.steps:
+            training.take_step()
+            training.log()
+            training.validate()
+            training.draw_grid()
+            ending = training.ends(stopped)
+            if ending or training.checkpoint_is_due():
+                training.save()
             if ending:
                 break
-            stepping = time.monotonic()
-    finished = step >= settings.steps
-    if (finished or out_of_time) and main:
-        delete_abandoned(settings.out)
-        trainee.finish(settings.out, checkpoints.facts(checkpoints.checkpoints(folder)[-1]))
-    accelerator.wait_for_everyone()
-    if metrics:
-        metrics.close()
-    rate = (step - first) * settings.batch_size / seconds if step > first else None
-    return {
-        "step": step,
-        "finished": finished,
-        "written": finished or out_of_time,
-        "checkpoint": str(checkpoint or folder),
-        "pictures_per_second": rate,
-        "seconds": time.monotonic() - started,
-        "metrics": last,
-    }
+    training.write_result()
+    return training.summary()
+
+
+class _Training:
+    """A run in progress: its step, smoothed loss, clock and files."""
+
+    def __init__(
+        self, trainee: Trainee, config: Any, accelerator: Accelerator, report: Report, minutes: float | None
+    ) -> None:
+        """Arguments as for `run`; resumes from the newest checkpoint."""
+        self.trainee, self.config, self.accelerator, self.report = trainee, config, accelerator, report
+        self.settings: Run = config.run
+        self.started_at = time.monotonic()
+        if minutes is None:
+            minutes = self.settings.minutes or math.inf
+        self.limit_s = 60 * minutes
+        self.main = accelerator.is_main_process
+        self.folder = self.settings.out / "checkpoints"
+        self.device = devices.name(str(accelerator.device))
+        self.step, self.smooth, self.seconds_before = _resume(trainee, config, self.folder, report)
+        self.first_step = self.step
+        self.metrics = Metrics(self.settings.out, self.step) if self.main else None
+        self.last: dict[str, float] = {}
+        self.step_s = 0.0
+        self.saved_at = time.monotonic()
+        self.checkpoint: Path | None = None
+        self.out_of_time = False
+
+    def take_step(self) -> None:
+        """One optimizer step. Raises `Diverged`, naming the last good checkpoint."""
+        started_at = time.monotonic()
+        try:
+            self.last = self.trainee.step(self.step)
+            loss = self.last[self.trainee.watched]
+            self.smooth.update(loss)
+            _check(self.smooth, loss, self.settings, self.step)
+        except Diverged as error:
+            raise Diverged(f"{error}; {_last_good(self.folder, self.smooth, self.settings)}") from None
+        self.step += 1
+        self.step_s += time.monotonic() - started_at
+
+    def log(self) -> None:
+        """Write and report the step's metrics, every `log_every` steps."""
+        if self.metrics and self._is_turn(self.settings.log_every):
+            self.metrics.scalars(self.step - 1, self.last)
+            rate = f"{self.pictures_per_second():.3g} pictures/s"
+            self.report(f"step {self.step} of {self.settings.steps}: {_listed(self.last)}, {rate}")
+
+    def validate(self) -> None:
+        """Held-out losses, every `validate_every` steps."""
+        if not self.settings.validate_every or not self._is_turn(self.settings.validate_every):
+            return
+        losses = self.trainee.validate()
+        self.last = self.last | losses
+        if self.metrics and losses:
+            self.metrics.scalars(self.step - 1, losses)
+            self.report(f"step {self.step}: {_listed(losses)}")
+
+    def draw_grid(self) -> None:
+        """A grid of held-out fills, every `grid_every` steps."""
+        every = self.settings.grid_every
+        if self.metrics and every and self.step % every == 0:
+            self.metrics.picture(self.step, "fills", self.trainee.grid(self.settings.grid_steps))
+
+    def ends(self, stopped: threading.Event) -> bool:
+        """Whether the step just taken is the last: all are done, the time is up, or a signal came."""
+        self.out_of_time = _agreed(self.accelerator, time.monotonic() - self.started_at > self.limit_s)
+        if self.step == self.settings.steps or self.out_of_time:
+            return True
+        return _agreed(self.accelerator, stopped.is_set())
+
+    def checkpoint_is_due(self) -> bool:
+        if self.step % self.settings.checkpoint_every == 0:
+            return True
+        late = time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
+        return _agreed(self.accelerator, late)
+
+    def save(self) -> None:
+        """Write a checkpoint; every process waits for it."""
+        state = self.trainee.state()
+        if self.main:
+            facts: dict[str, Any] = {"smooth": vars(self.smooth), "config": plain(self.config), "metrics": self.last}
+            facts |= {"seconds": self.seconds_before + self._seconds(), "device": self.device}
+            whole = {"trainee": state, "random": checkpoints.random_state()}
+            self.checkpoint = checkpoints.save(self.folder, self.step, whole, facts, self.settings.keep)
+        self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+
+    def write_result(self) -> None:
+        """Write the trained network, unless a signal ended the run early."""
+        if self.main and (self.finished or self.out_of_time):
+            delete_abandoned(self.settings.out)
+            newest = checkpoints.checkpoints(self.folder)[-1]
+            self.trainee.finish(self.settings.out, checkpoints.facts(newest))
+        self.accelerator.wait_for_everyone()
+        if self.metrics:
+            self.metrics.close()
+
+    def summary(self) -> dict[str, Any]:
+        """What `run` returns."""
+        return {
+            "step": self.step,
+            "finished": self.finished,
+            "written": self.finished or self.out_of_time,
+            "checkpoint": str(self.checkpoint or self.folder),
+            "pictures_per_second": self.pictures_per_second() if self.step > self.first_step else None,
+            "seconds": self._seconds(),
+            "metrics": self.last,
+        }
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.settings.steps
+
+    def pictures_per_second(self) -> float:
+        """Over the steps taken since the run began or resumed."""
+        return (self.step - self.first_step) * self.settings.batch_size / self.step_s
+
+    def _is_turn(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.started_at
 
 
 def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tuple[int, Smooth, float]:
-    """The step to resume at, the smoothed loss, and the seconds that the run took so far."""
+    """The step at which to resume, the smoothed loss, and the run's seconds so far."""
     there = checkpoints.checkpoints(folder)
     if not there:
         return 0, Smooth(), 0.0
@@ -211,7 +285,7 @@ def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tupl
             f"{there[-1]} is of format {facts.get('format', 1)}, which an earlier version wrote; this one reads format "
             f"{checkpoints.FORMAT}. Give another run.out; student.init takes the weights that the run has written"
         )
-    then = build(type(config), facts["config"])  # with the defaults of settings that it did not know yet
+    then = build(type(config), facts["config"])  # adds defaults of newer settings
     now, then = _essential(plain(config)), _essential(plain(then))
     different = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
     if different:
@@ -226,7 +300,7 @@ def _resume(trainee: Trainee, config: Any, folder: Path, report: Report) -> tupl
 
 
 def _essential(table: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration changes what is learned, by dotted names."""
+    """The settings that affect the result, by dotted names."""
     return {
         f"{name}.{key}": value
         for name, values in table.items()
@@ -252,7 +326,7 @@ def _last_good(folder: Path, smooth: Smooth, settings: Run) -> str:
 
 
 def _agreed(accelerator: Accelerator, wish: bool) -> bool:
-    """What the main process wishes, in every process: their clocks differ."""
+    """The main process's value of `wish` in every process, because their clocks differ."""
     if accelerator.num_processes == 1:
         return wish
     import torch

@@ -1,4 +1,4 @@
-"""What a run tells: one JSON line a logged step, TensorBoard where it is installed, grids of pictures."""
+"""Metrics of a run: one JSON line per logged step, TensorBoard if it is installed, grids of pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METRICS = "metrics.jsonl"
 
 
 class Metrics:
-    """Writes into a run's folder. `resume_at` drops lines of steps that a kill took back."""
+    """Writes into a run's folder. Lines of steps from `resume_at` on, which will be repeated, are dropped."""
 
     def __init__(self, folder: Path, resume_at: int):
         self.folder, self.path = folder, folder / METRICS

@@ -1,8 +1,7 @@
-"""The frozen teacher: a denoiser of the same latents, whose outputs and features the student is drawn to.
+"""The frozen teacher: a denoiser of the same latents, whose outputs and features the student learns.
 
-Any network does that is called like `MoebiusUNet`: forward(sample, timestep, token_ids, return_dict=False) -> (noise,
-block outputs).
-"""
+Any network can be a teacher that is called like `MoebiusUNet`: forward(sample, timestep, token_ids, return_dict=False)
+-> (noise, block outputs)."""
 
 from __future__ import annotations
 
@@ -14,10 +13,10 @@ from moebius.weights import locate
 
 
 def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float32) -> nn.Module | None:
-    """The teacher that a configuration names, in eval mode; None for `none`.
+    """Load the teacher that a configuration names, in eval mode; None for `none`.
 
     Raises:
-        WeightsError: its weights are not there or are not its.
+        WeightsError: its weights are missing or belong to another network.
     """
     if config.kind == "none":
         return None
@@ -31,8 +30,8 @@ def load(config: Teacher, device: torch.device, dtype: torch.dtype = torch.float
 
 
 def _shard(teacher: nn.Module) -> None:
-    """FSDP over all processes, block by block. The student stays whole everywhere: its probes' gradients are needed,
-    and with optimizer and average it takes about 5 GB at the published size."""
+    """Divide the teacher among all processes (FSDP), block by block. The student is whole in each process: the
+    gradients of its probes are needed, and with optimizer and average it takes about 5 GB at the published size."""
     from torch import distributed
     from torch.distributed.fsdp import fully_shard
 
@@ -45,7 +44,7 @@ def _shard(teacher: nn.Module) -> None:
 
 
 def feature_block(network: nn.Module) -> int:
-    """Which of the block outputs L_feat compares, (B, 1280, 16, 16) at the published sizes.
+    """Index of the block output that L_feat compares, (B, 1280, 16, 16) at the published sizes.
 
     PixelHacker: its first up stage's, after the upsampler (the sixth of nine). The student and its kind: the last down
     stage's (the third of six).
@@ -60,9 +59,9 @@ def feature_channels(network: nn.Module) -> int:
 
 
 class Learner(nn.Module):
-    """The student and, where its features are narrower or wider than the teacher's, a linear map between them.
+    """The student and, if its features have another width than the teacher's, a linear map between them.
 
-    The map is learned along and thrown away; at the published sizes there is none.
+    The map is trained with the student and not kept; at the published sizes there is none.
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module | None):
@@ -78,13 +77,13 @@ class Learner(nn.Module):
         return noise, self.to_teacher(blocks[self.block])
 
     def probes(self) -> tuple[Tensor, Tensor]:
-        """The weights at which gradient norms are measured: the last proj_out of the last down stage, and conv_out's
+        """The weights whose gradient norms are measured: the last proj_out of the last down stage, and conv_out's
         pointwise."""
         return self.student.down_blocks[-1].attentions[-1].proj_out.weight, self.student.conv_out.conv_pw.weight
 
 
 def check(student: nn.Module, teacher: nn.Module | None, channels: int, loss: Loss) -> None:
-    """Raises ConfigError where networks and latents do not go together, in words before the first step."""
+    """Raises ConfigError if networks and latents do not fit together."""
     for name, network in (("student", student), ("teacher", teacher)):
         if network is not None and (network.config.in_channels, network.config.out_channels) != (
             2 * channels + 1,
@@ -99,7 +98,7 @@ def check(student: nn.Module, teacher: nn.Module | None, channels: int, loss: Lo
         if kinds[0] != kinds[1]:
             raise ConfigError(
                 f"loss.output compares predictions of one kind; student and teacher predict {kinds[0]} and {kinds[1]}: "
-                f'say student.prediction_type = "{kinds[1]}" or loss.output = 0'
+                f'set student.prediction_type = "{kinds[1]}" or loss.output = 0'
             )
     if teacher is not None and loss.feature:
         halvings = [_halvings(network) for network in (student, teacher)]
@@ -111,6 +110,6 @@ def check(student: nn.Module, teacher: nn.Module | None, channels: int, loss: Lo
 
 
 def _halvings(network: nn.Module) -> int:
-    """How often the grid of `feature_block` is halved."""
+    """How many times the grid is halved before `feature_block`."""
     stages = len(network.config.block_out_channels)
     return stages - 2 if type(network).__name__ == "PixelHackerUNet" else stages - 1

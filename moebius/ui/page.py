@@ -10,7 +10,6 @@ import gradio as gr
 from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui import html, theme
-from moebius.ui.api import ENDPOINTS, Tools, forget_sent, wire_tools
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
@@ -20,6 +19,7 @@ from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import model_panel, photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
 from moebius.ui.gradio_internals import Page, document_only
+from moebius.ui.http_api import ENDPOINTS, Tools, forget_sent, wire_tools
 from moebius.ui.results import results_tab
 from moebius.ui.session import IDLE_S, MAX_SESSIONS
 

@@ -19,8 +19,8 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from moebius import environment
 from moebius.files import packaged
-from moebius.report import faithfulness
-from moebius.report.results import main_table, suspicions
+from moebius.presentation import faithfulness
+from moebius.presentation.results import main_table, suspicions
 from moebius.ui.html import without_folders
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from moebius.files import sha256
 from moebius.progress import Progress, no_progress
@@ -175,7 +175,7 @@ def _bar_class(progress: Progress, start: float, span: float, text: str) -> type
     class Bar(tqdm):
         furthest = 0.0
 
-        def __init__(self, *args, **kwargs) -> None:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})
             self.total = kwargs.get("total")
             self.n = kwargs.get("initial", 0)

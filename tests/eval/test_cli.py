@@ -47,7 +47,7 @@ def test_mistakes_get_one_line(capsys, pictures, tmp_path, monkeypatch):
     said = fails(capsys, "run", "--models", "telea", "--reference", "x", *data, *out)
     assert "--reference x is not among --models (telea)" in said
     assert "write MODEL.OPTION=VALUE" in fails(capsys, "run", "--set", "telea=3", *out)
-    assert "'many' is no number" in fails(capsys, "run", "--set", "telea.steps=many", *out)
+    assert "'many' is not a number" in fails(capsys, "run", "--set", "telea.steps=many", *out)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     said = fails(capsys, "run", "--models", "telea", *data, *out)
     assert "weights-inception-2015-12-05-6726825d.pth is missing in" in said and "--features efficientnet-lite0" in said

@@ -38,6 +38,7 @@ def sources(tmp_path, monkeypatch) -> Path:
     for package in ("moebius", "eval"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(contestants, "ROOT", tmp_path)
+    monkeypatch.setattr(contestants, "PACKAGE_ROOT", tmp_path)
     return tmp_path
 
 

@@ -15,7 +15,7 @@ from eval.report.summary import Figure
 from eval.settings import Settings
 from eval.steps import Evaluation
 from moebius.files import TEMPORARY, read_json
-from moebius.report.drawing import CELL_PX
+from moebius.presentation.drawing import CELL_PX
 from tests.helpers.evaluation_runs import short_run, statuses
 from tests.helpers.synthetic import picture
 

@@ -102,12 +102,12 @@ def test_the_peak_of_the_whole_process_is_at_least_what_it_holds_now():
 
 
 def test_asking_imports_no_torch_before_it_is_needed():
-    code = "import sys, moebius.devices as d; d.let_go(); print('torch' in sys.modules)"
+    code = "import sys, moebius.devices as d; d.release_memory(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc alone is told how to treat freed memory")
-@pytest.mark.parametrize(("manager", "given_back"), [("return_freed", True), ("keep_freed", False)])
+@pytest.mark.parametrize(("manager", "given_back"), [("return_freed_memory", True), ("keep_freed_memory", False)])
 def test_freed_memory_between_tensors_that_stay(manager, given_back):
     """256 MiB of tensors, every second one let go of: how much of the 128 MiB the system has back, and that nothing is
     kept afterwards. In a process of its own, whose heap is not in pieces yet."""
@@ -125,7 +125,7 @@ with getattr(devices, sys.argv[1])():
     del held[::2]
     print(before - resident())
 del held
-devices.let_go()
+devices.release_memory()
 print(before - resident())
 """
     done = subprocess.run([sys.executable, "-c", code, manager], capture_output=True, text=True, check=True)

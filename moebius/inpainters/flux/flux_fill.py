@@ -1,4 +1,4 @@
-"""FLUX.1 Fill [dev] as an `Inpainter`: diffusers' `FluxFillPipeline` on tiles of photos, in the memory there is."""
+"""FLUX.1 Fill [dev] as an `Inpainter`: diffusers' `FluxFillPipeline` on tiles, in the available memory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from moebius.fill.call_progress import CallProgress
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.inpainters.flux.memory_plans import Plan
 from moebius.inpainters.flux.prompts import Embedding, Prompts
-from moebius.progress import Progress, without_library_bars
+from moebius.progress import Progress, no_progress, without_library_bars
 from moebius.weights.flux import FluxFiles
 
 log = logging.getLogger(__name__)
 
 
 class FluxFillInpainter(Inpainter):
-    """Holds the pipeline without its text encoders by one of several plans; a smaller one when memory runs out.
+    """Loads the pipeline, without text encoders, by a memory plan; changes to a smaller plan when memory runs out.
 
     Args:
-        load: the pipeline for a plan.
-        prompts: a prompt's embedding.
-        plans: best first, see `memory_plans.choose`; the first is loaded.
+        load: returns the pipeline for a plan.
+        prompts: returns a prompt's embedding.
+        plans: best first, see `memory_plans.choose`; the first one is loaded.
         device: `cuda`, `cuda:1`, `mps`, `cpu`.
-        where: the weights are, for people.
+        where: where the weights are, for messages.
     """
 
     name = "flux-fill"
@@ -43,15 +43,14 @@ class FluxFillInpainter(Inpainter):
         plans: tuple[Plan, ...],
         device: str,
         where: str,
-        progress: Progress = lambda share, text: None,
+        progress: Progress = no_progress,
     ):
         self._load, self._prompts, self._plans = load, prompts, list(plans)
         self._device, self._where = device, where
         self._remarks: list[str] = []
         progress(0.0, "Reading the prompt")
         prompts(REMOVAL_PROMPT)  # while the GPU is empty
-        self.pipeline: FluxFillPipeline | None = None
-        self._load_first_that_fits(progress)
+        self.pipeline = self._load_first_that_fits(progress)
         step = 2 * self.pipeline.vae_scale_factor
         self.size = self.pipeline.vae.config.sample_size // step * step
 
@@ -62,7 +61,7 @@ class FluxFillInpainter(Inpainter):
         plans: tuple[Plan, ...],
         device: str,
         dtype: torch.dtype = torch.bfloat16,
-        progress: Progress = lambda share, text: None,
+        progress: Progress = no_progress,
     ) -> FluxFillInpainter:
         """Load from files that `moebius.weights.locate` or `moebius.weights.hub` found.
 
@@ -95,11 +94,11 @@ class FluxFillInpainter(Inpainter):
         return (f"Plan {self.plan.name}: {self.plan.text}.", *self._remarks)
 
     def shrink(self) -> str | None:
-        """Load again by the next plan."""
+        """Load again with the next plan."""
         if len(self._plans) < 2:
             return None
         self._next_plan()
-        self._load_first_that_fits()
+        self.pipeline = self._load_first_that_fits()
         return self._remarks[-1]
 
     def fill_squares(
@@ -123,11 +122,13 @@ class FluxFillInpainter(Inpainter):
         """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255]."""
         progress(0.0, "Reading the prompt")
         embeds, pooled = self._prompts(config.prompt or REMOVAL_PROMPT)
-        strength = config.strength or 1.0  # from pure noise, whatever the recipe: nothing under the hole shines through
+        strength = (
+            config.strength or 1.0
+        )  # from pure noise in every recipe: the pixels under the hole cannot show through
         steps = max(1, int(config.num_inference_steps * strength))
         progress(0.0, "Looking at the surroundings")
 
-        def stepped(pipeline, step: int, timestep, tensors: dict) -> dict:
+        def stepped(pipeline: FluxFillPipeline, step: int, timestep: float, tensors: dict) -> dict:
             progress.step_ended(self._device)
             text = f"Step {step + 2} of {steps}" if step + 1 < steps else "Painting the pixels"
             progress(min(1.0, (step + 2) / (steps + 2)), text)
@@ -140,7 +141,7 @@ class FluxFillInpainter(Inpainter):
                 pooled_prompt_embeds=pooled.to(self._device),
                 image=Image.fromarray(image),
                 mask_image=Image.fromarray(mask.astype(np.uint8) * 255),
-                height=height,  # without them it would make 1024 × 1024 of anything
+                height=height,  # without them the pipeline resizes everything to 1024 × 1024
                 width=width,
                 strength=strength,
                 num_inference_steps=config.num_inference_steps,
@@ -150,32 +151,33 @@ class FluxFillInpainter(Inpainter):
                 callback_on_step_end=stepped,
             ).images[0]
         finally:
-            self.pipeline.maybe_free_model_hooks()  # a fill that was cancelled leaves the GPU, too
+            self.pipeline.maybe_free_model_hooks()  # also after a cancelled fill
         return filled.astype(np.float32) * 255.0
 
-    def _load_first_that_fits(self, progress: Progress = lambda share, text: None) -> None:
-        """Load by the first plan, or the next one as long as memory runs out."""
+    def _load_first_that_fits(self, progress: Progress = no_progress) -> FluxFillPipeline:
+        """Load with the first plan; while memory runs out, with the next one."""
         while True:
             progress(0.0, f"Loading FLUX.1 Fill [dev]: {self.plan.text}")
             log.info("plan %s: %s", self.plan.name, self.plan.text)
             try:
-                self.pipeline = self._load(self.plan)
-                return
+                return self._load(self.plan)
             except (MemoryError, RuntimeError) as error:
                 if not devices.is_out_of_memory(error) or len(self._plans) < 2:
                     raise
             self._next_plan()
 
     def _next_plan(self) -> None:
-        """Drop the pipeline, and the plan for which memory did not suffice."""
+        """Drop the pipeline, and the plan that needed too much memory."""
         self.pipeline = None
-        devices.let_go()
+        devices.release_memory()
         failed = self._plans.pop(0)
-        self._remarks.append(f"There was not enough memory for the plan {failed.name}; took {self.plan.name} instead.")
+        self._remarks.append(
+            f"There was not enough memory for the plan {failed.name}; {self.plan.name} is used instead."
+        )
 
 
 def load_pipeline(files: FluxFiles, plan: Plan, device: str, dtype: torch.dtype) -> FluxFillPipeline:
-    """The pipeline without text encoders, its transformer stored and placed as the plan says."""
+    """Load the pipeline without text encoders; the plan says how its transformer is stored and where."""
     transformer = _load_transformer(files, plan, dtype)
     if plan.storage == "fp8":
         transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
@@ -203,7 +205,7 @@ def load_pipeline(files: FluxFiles, plan: Plan, device: str, dtype: torch.dtype)
             num_blocks_per_group=2,
         )
         pipeline.vae.to(device)
-    elif plan.storage == "nf4":  # the transformer was quantised where it is
+    elif plan.storage == "nf4":  # the transformer was quantised on its device
         pipeline.vae.to(device)
     else:
         pipeline.to(device)

@@ -1,7 +1,7 @@
-"""FLUX.1 Fill [pro] at its maker's: a square is sent, a task is waited for, a picture comes back.
+"""FLUX.1 Fill [pro] on its maker's service: send a square, wait for the task, download the picture.
 
-The interface is the documented one (docs.bfl.ai): POST /v1/flux-pro-1.0-fill with the header x-key gives `id` and
-`polling_url`; that gives `status`, and `result.sample`, an address of the picture that is good for ten minutes.
+The documented interface (docs.bfl.ai): POST /v1/flux-pro-1.0-fill with the header x-key returns `id` and `polling_url`;
+that address returns `status`, and `result.sample`, the address of the picture, which is valid for ten minutes.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PATH = "/v1/flux-pro-1.0-fill"
 STEPS, GUIDANCE = (15, 50), (1.5, 100.0)
 """Ranges that the service accepts."""
 MAX_BYTES = 64 * 2**20
-"""Of one answer."""
+"""Largest answer."""
 POLL_S = 1.0
-"""Between two questions after a task."""
+"""Time between two polls of a task."""
 
 
 class HostedError(ValueError):
@@ -47,8 +47,8 @@ class HostedFluxInpainter(Inpainter):
     Args:
         key: of the user's account.
         address: of the service.
-        patience_s: for one square, from sending it to the picture.
-        poll_s: between two questions after the task; None: `POLL_S`.
+        time_limit_s: time limit for one square, from sending it to receiving the picture.
+        poll_s: time between two polls of the task; None: `POLL_S`.
 
     Raises:
         HostedError: the key holds characters that cannot be sent.
@@ -58,10 +58,10 @@ class HostedFluxInpainter(Inpainter):
     size = 1024
     defaults = FLUX_FILL_PRO_DEFAULTS
 
-    def __init__(self, key: str, address: str, patience_s: float = 300.0, poll_s: float | None = None):
+    def __init__(self, key: str, address: str, time_limit_s: float = 300.0, poll_s: float | None = None):
         if not (key.isascii() and key.isprintable()):  # the library's own error would show the key
             raise HostedError(f"{environment.BFL_KEY} holds characters that no key has; copy the key again")
-        self._key, self._address, self._patience_s, self._poll_s = key, address, patience_s, poll_s or POLL_S
+        self._key, self._address, self._time_limit_s, self._poll_s = key, address, time_limit_s, poll_s or POLL_S
 
     def facts(self) -> dict[str, str | int | None]:
         return {"device": urlsplit(self._address).hostname}
@@ -81,7 +81,7 @@ class HostedFluxInpainter(Inpainter):
 
         Raises:
             HostedError: the service refused, failed or could not be reached.
-            ValueError: steps or guidance are none that the service accepts.
+            ValueError: steps or guidance are out of the range that the service accepts.
         """
         return one_by_one(self.fill_square, tiles, masks, config, generators, progress)
 
@@ -117,7 +117,7 @@ class HostedFluxInpainter(Inpainter):
 
     def _run(self, client: httpx.Client, request: dict, progress: Progress) -> bytes:
         """Send a task, wait for it, fetch its picture file."""
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self._time_limit_s
         progress(0.0, "Sending the picture to Black Forest Labs")
         task = self._ask(client, "POST", self._address + PATH, deadline, json.dumps(request).encode())
         poll_url = self._own(task.get("polling_url"))
@@ -195,7 +195,7 @@ class HostedFluxInpainter(Inpainter):
                     if time.monotonic() > deadline:
                         raise self._too_late()
         except httpx.ConnectTimeout as error:
-            raise HostedError(f"the service cannot be reached: no answer within {self._patience_s:.0f} s") from error
+            raise HostedError(f"the service cannot be reached: no answer within {self._time_limit_s:.0f} s") from error
         except httpx.TimeoutException as error:
             raise self._too_late() from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -203,7 +203,7 @@ class HostedFluxInpainter(Inpainter):
         return bytes(body)
 
     def _too_late(self) -> HostedError:
-        return HostedError(f"the service did not finish within {self._patience_s:.0f} s; try again later")
+        return HostedError(f"the service did not finish within {self._time_limit_s:.0f} s; try again later")
 
 
 def _refusal(code: int) -> str:

@@ -1,6 +1,6 @@
-"""The ways in which FLUX.1 Fill [dev] can be held in memory, best first, and the choice among them. Pure: no torch.
+"""Memory plans of FLUX.1 Fill [dev]: how its transformer is stored and where, best first. No torch in this file.
 
-The text encoders are in none of them: a prompt is encoded first, and they leave before the transformer comes.
+No plan includes the text encoders: a prompt is encoded first, and they are unloaded before the transformer is loaded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Literal
 from moebius.devices import Memory
 
 WORK_BYTES = 2_500_000_000
-"""About what one fill takes on top of the weights, at 1024 × 1024 with the autoencoder in tiles."""
+"""About how much memory one fill needs besides the weights, at 1024 × 1024 with the autoencoder in tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How the transformer is stored and where it waits."""
+    """How the transformer is stored, and where it is while it does not run."""
 
     name: str
     text: str
@@ -25,14 +25,14 @@ class Plan:
     storage: Literal["bf16", "fp8", "nf4", "gguf"] = "bf16"
     offload: Literal["none", "model", "group", "sequential"] = "none"
     gpu_share: float
-    """Of the bfloat16 transformer's bytes: what lies on the device at once."""
+    """Part of the transformer's bytes in bfloat16 that is on the device at a time."""
     ram_share: float
-    """The same in main memory, while loading or for good."""
+    """The same in main memory, at most, while loading or later."""
     packages: tuple[str, ...] = ()
     """What must be importable."""
 
     def needs(self, transformer_bytes: int, gguf_bytes: int = 0) -> Memory:
-        """Memory that must be free, for a transformer of so many bytes in bfloat16."""
+        """Memory that must be free for a transformer with this number of bytes in bfloat16."""
         gpu, ram = int(self.gpu_share * transformer_bytes), int(self.ram_share * transformer_bytes)
         if self.storage == "gguf":
             gpu, ram = gguf_bytes, gguf_bytes
@@ -117,7 +117,7 @@ PLANS = {
         ),
     )
 }
-"""Best first: for one device, each takes less memory or less of the GPU's than the one before."""
+"""Best first: on one device, each needs less memory, or less of the GPU's, than the one before."""
 
 
 def candidates(
@@ -127,7 +127,7 @@ def candidates(
     gguf_bytes: int = 0,
     installed: frozenset[str] | None = None,
 ) -> tuple[Plan, ...]:
-    """The plans that fit into free memory, best first: the first is taken, the rest are for when it runs out.
+    """The plans that fit into free memory, best first; the first one is used, the others if memory runs out.
 
     Args:
         device_kind: "cuda", "mps" or "cpu".
@@ -151,10 +151,10 @@ def choose(
     gguf_bytes: int = 0,
     installed: frozenset[str] | None = None,
 ) -> tuple[Plan, ...]:
-    """As `candidates`; a plan that was asked for comes first whatever memory there is, and only smaller ones follow.
+    """Like `candidates`; a plan that was named comes first even if it may not fit, followed only by smaller ones.
 
     Raises:
-        ValueError: no plan fits, or the one that was asked for is unknown or cannot run on this device.
+        ValueError: no plan fits, or the named one is unknown or cannot run on this device.
     """
     fitting = candidates(device_kind, memory, transformer_bytes, gguf_bytes, installed)
     if name is None:
@@ -171,7 +171,7 @@ def choose(
 
 
 def _why_not(plan: Plan, device_kind: str, installed: frozenset[str] | None) -> str:
-    """What a plan needs that is not here."""
+    """What a plan needs that is missing here."""
     if device_kind not in plan.devices:
         return f"it needs {' or '.join(plan.devices)}, and the device is {device_kind}"
     missing = [package for package in plan.packages if not _has(package, installed)]

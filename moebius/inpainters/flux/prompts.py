@@ -1,4 +1,4 @@
-"""Prompts as FLUX reads them: encoded once, kept in memory and on disk, so that the text encoders need not stay."""
+"""FLUX's prompts: encoded once, then kept in memory and on disk, so that the text encoders can be unloaded."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Embedding = tuple[torch.Tensor, torch.Tensor]
 
 
 class Prompts:
-    """Embeddings by prompt; called with a prompt it gives the `Embedding`."""
+    """Embeddings by prompt; call it with a prompt to get the `Embedding`."""
 
     def __init__(self, files: FluxFiles, device: str, dtype: torch.dtype):
         self._files, self._device, self._dtype = files, device, dtype
         self._known: dict[str, Embedding] = {}
 
     def __call__(self, prompt: str) -> Embedding:
-        """From memory, from the disk, or encoded now."""
+        """The embedding from memory, from the disk, or encoded now."""
         if prompt not in self._known:
             path = self._cache_file(prompt)
             if not path.is_file():
@@ -48,11 +48,11 @@ class Prompts:
         encoders.to(device)
         embeds, pooled, _ = encoders.encode_prompt(prompt, device=device, max_sequence_length=MAX_TOKENS)
         del encoders
-        devices.let_go()
+        devices.release_memory()
         return embeds.cpu(), pooled.cpu()
 
     def _cache_file(self, prompt: str) -> Path:
-        """Named after prompt, type and the encoders' files, so that other weights never find it."""
+        """Its name depends on prompt, type and the encoders' files, so other weights have other files."""
         known = [prompt, str(self._dtype), str(MAX_TOKENS)]
         for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
             for path in sorted((self._files.folder / part).iterdir()):
@@ -69,7 +69,7 @@ def _read(path: Path) -> Embedding:
 
 
 def _write(path: Path, embedding: Embedding) -> None:
-    """Whole or not at all: another process may read it."""
+    """Write the file whole or not at all: another process may read it."""
     from safetensors.torch import save
 
     data = save({"embeds": embedding[0].contiguous(), "pooled": embedding[1].contiguous()})

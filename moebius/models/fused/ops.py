@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,7 @@ def _onednn_dtypes() -> tuple[torch.dtype, ...]:
     return (torch.float32, torch.bfloat16) if half else (torch.float32,)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, **options: Any) -> Tensor:
     """`F.conv2d` on (B, H, W, C)."""
     return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, **options).permute(0, 2, 3, 1)
 

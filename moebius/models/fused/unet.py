@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ from moebius.models.fused.lambda_layers import KERNELS, Constants, LocalLambda
 from moebius.models.fused.ops import Product
 
 if TYPE_CHECKING:
-    from moebius.models.unet import MoebiusUNet
+    from moebius.models.unet import MoebiusUNet, MoebiusUNetOutput
 
 _MOMENTS = 64
 """Timesteps whose projections are kept."""
@@ -108,7 +108,7 @@ class FusedMoebiusUNet(nn.Module):
         """Of the network that was fused."""
         return self._parameter_count
 
-    def save_pretrained(self, *args, **kwargs) -> None:
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Saves the network that was fused; raises ValueError if its weights were freed."""
         if self._released:
             raise ValueError(
@@ -125,7 +125,9 @@ class FusedMoebiusUNet(nn.Module):
         return self.time.weight.device
 
     @torch.no_grad()
-    def forward(self, sample: Tensor, timestep: Tensor | float | int, token_ids: Tensor, return_dict: bool = True):
+    def forward(
+        self, sample: Tensor, timestep: Tensor | float | int, token_ids: Tensor, return_dict: bool = True
+    ) -> MoebiusUNetOutput | tuple[Tensor, tuple[Tensor, ...]]:
         """See `MoebiusUNet.forward`; sides of the grid must be divisible by 2 per downsampler.
 
         token_ids may hold several conditions for each sample, (R·B, 10), the first of every sample first: the result is

@@ -1,7 +1,8 @@
-"""The GPU data set: photos and holes on the device, where crops are cut, scaled and turned, a whole batch at once.
+"""The GPU data set: photos and holes lie on the device, which cuts, scales and flips the crops of a whole batch at
+once.
 
-A sample still depends on nothing but (configuration, seed, number). Holes come from a stock that is drawn once, each in
-eight ways: turned and mirrored.
+A sample still depends only on (configuration, seed, number). Holes come from a stock that is drawn once; each is used
+in eight orientations.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from moebius.training.data.latents import Batch, Encoder
 from moebius.training.data.samples import Pictures, Samples, shuffled
 
 _HALVED_FROM = 1.5
-"""Crops of so many times the network's side or more are cut of the picture at half its size: a bilinear cut that
-shrinks further would skip pixels."""
+"""Crops that are at least this many times as wide as the network's input are cut from the picture at half its size,
+because bilinear sampling would skip pixels."""
 
 
 class GpuDataset:
@@ -43,7 +44,7 @@ class GpuDataset:
         unique = list(dict.fromkeys(samples.items))
         with ThreadPoolExecutor(workers) as threads:
             photos = list(threads.map(lambda item: item[0].read(item[0].found[item[1]].path), unique))
-            sources = list(dict.fromkeys(items for items, _ in unique))
+            sources = [items for items in dict.fromkeys(items for items, _ in unique) if isinstance(items, Pictures)]
             holes = list(threads.map(lambda number: self._hole(sources, number), range(config.holes)))
         place = {item: i for i, item in enumerate(unique)}
         self.items = [place[item] for item in samples.items]
@@ -63,7 +64,7 @@ class GpuDataset:
     # ---- what a training calls ----
 
     def prepare(self, position: int) -> int:
-        """Nothing is to be done ahead."""
+        """Nothing to prepare."""
         return position
 
     def collate(self, positions: list[int]) -> Batch:
@@ -112,7 +113,7 @@ class GpuDataset:
         return made.permute(0, 3, 1, 2).contiguous() / 127.5 - 1
 
     def _turned(self, hole: Tensor, turn: Tensor) -> Tensor:
-        """A hole of the stock each, in one of its eight ways."""
+        """A hole of the stock for each sample, in one of its eight orientations."""
         number, way = (hole * len(self.holes)).long(), (turn * 8).long()
         line = torch.arange(self.size, device=self.device).expand(len(hole), -1)
         rows, columns = (torch.where((way >> bit & 1 == 1)[:, None], self.size - 1 - line, line) for bit in range(2))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class Batch:
 class BatchSource(Protocol):
     """Makes batches: `prepare` one number at a time, in threads; `collate` on the training's own thread."""
 
-    def prepare(self, position: int): ...
+    def prepare(self, position: int) -> Any: ...
 
     def collate(self, prepared: list) -> Batch: ...
 
@@ -194,7 +194,7 @@ def shard_name(shard: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _opened(path: Path):
+def _opened(path: Path) -> safe_open:
     return safe_open(path, framework="pt", device="cpu")
 
 

@@ -1,19 +1,20 @@
-"""Samples: a square of a picture, its hole and which tokens belong to it, each drawn from the run's seed and a number.
+"""Training samples: a square of a picture, a hole, and the kind of the hole, all drawn from the run's seed and a
+number.
 
-A sample depends on nothing but (configuration, seed, number): the position in the data is the whole state, and it does
-not matter which process or thread makes it.
+A sample depends only on (configuration, seed, number), not on the process or thread that makes it, so the position in
+the data is the whole state.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import tee
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -38,11 +39,15 @@ class Sample:
     mask: np.ndarray
     """(S, S) bool, True = hole."""
     foreground: bool
-    """The hole is an object's own mask: the foreground tokens belong to it."""
+    """The hole is an object's own mask, so the network gets the foreground tokens."""
 
 
 class Items(Protocol):
     """A source of samples."""
+
+    @property
+    def found(self) -> Sequence[Any]:
+        """The files of the items: `Picture`s, or `fills.Fill`s."""
 
     def __len__(self) -> int: ...
 
@@ -50,22 +55,22 @@ class Items(Protocol):
 
 
 class Samples:
-    """Every source's items, shuffled anew in each epoch, with some pictures set apart for the held-out loss."""
+    """All items of all sources, shuffled in each epoch, without the validation pictures."""
 
     def __init__(self, config: Data, seed: int, known: Path | None = None, workers: int = 2):
         """Read and check every file.
 
         Args:
-            known: file that remembers what was found, see `pictures.index`.
+            known: file that keeps the result of reading, see `pictures.index`.
 
         Raises:
-            ConfigError: a source is empty or not what it should be.
+            ConfigError: a source is empty or of the wrong kind.
             heldout.HeldOutError: a picture is held out for evaluation.
         """
         self.seed, self.size = seed, config.size
         refused = pictures.heldout_hashes(config.heldout)
         self.broken: list[tuple[Path, str]] = []
-        sources = []
+        sources: list[Items] = []
         self.validation: Items | None = None
         for source in config.sources:
             if source.kind == "fills":
@@ -100,18 +105,18 @@ class Samples:
         return self.drawn(shuffled(self.seed, epoch, len(self.items))[place], f"sample:{position}")
 
     def drawn(self, item: int, name: str) -> Sample:
-        """A sample of one item, its crop and its hole drawn by name."""
+        """A sample of one item; `name` seeds its crop and its hole."""
         items, i = self.items[item]
         return items.sample(i, masks.random_of(masks.seed_of(self.seed, name)))
 
     def origin(self, position: int) -> Picture:
-        """The file that the sample at a position is made of."""
+        """The file from which the sample at a position is made."""
         epoch, place = divmod(position, len(self.items))
         items, i = self.items[shuffled(self.seed, epoch, len(self.items))[place]]
         return items.found[i]
 
     def held_back(self, number: int) -> Sample:
-        """The held-out picture `number`, always with the same crop and hole, whatever the run's seed."""
+        """Validation picture `number`, with the same crop and hole for every seed of the run."""
         return self.validation.sample(number, masks.random_of(masks.seed_of(0, f"validation:{number}")))
 
 
@@ -123,7 +128,7 @@ def shuffled(seed: int, epoch: int, count: int) -> list[int]:
 
 
 def _set_apart(found: Index, count: int) -> tuple[Index, Index]:
-    """The index without the `count` pictures of lowest hash, and these: a choice that new files hardly change."""
+    """Split off the `count` pictures with the lowest hashes: adding files hardly changes this choice."""
     if count >= len(found.pictures):
         raise ConfigError(f"data.validation sets {count} pictures apart, but only {len(found.pictures)} can be read")
     apart = {picture.sha256 for picture in sorted(found.pictures, key=lambda picture: picture.sha256)[:count]}
@@ -136,7 +141,7 @@ def _set_apart(found: Index, count: int) -> tuple[Index, Index]:
 
 
 class Pictures:
-    """Background: any hole in any square."""
+    """Source of background samples: any hole in any square."""
 
     def __init__(self, source: Source, config: Data, found: Index):
         self.config, self.kinds, self.found = config, source.masks, found.pictures
@@ -163,7 +168,7 @@ class Pictures:
 
 
 class Objects:
-    """Foreground: the hole is the object's own mask."""
+    """Source of foreground samples: the hole is the object's own mask."""
 
     def __init__(self, source: Source, config: Data, found: Index):
         self.config, self.found, self.read = config, found.pictures, _reader(config)
@@ -188,7 +193,7 @@ class Objects:
 
 
 class Fills:
-    """A teacher's finished pictures, see `moebius.training.data.fills`: the fill is the target, its mask the hole."""
+    """Source of another model's fills (`moebius.training.data.fills`): the fill is the target, its mask the hole."""
 
     def __init__(self, source: Source, config: Data, refused: frozenset[str]):
         self.config, self.found, self.read = config, fills.read(source.path), _reader(config)
@@ -214,7 +219,7 @@ def _reader(config: Data) -> pictures.Reader:
 
 
 def _items(source: Source, config: Data, found: Index) -> Items:
-    return {"pictures": Pictures, "objects": Objects}[source.kind](source, config, found)
+    return Pictures(source, config, found) if source.kind == "pictures" else Objects(source, config, found)
 
 
 def _beside(picture: Picture, folder: Path) -> Path:
@@ -239,9 +244,10 @@ def _mask(path: Path) -> np.ndarray:
 def square(
     random: Random, shape: tuple[int, int], size: int, shares: tuple[float, float], around: tuple | None = None
 ) -> tuple[int, int, int]:
-    """A random square (x, y, side) in a picture of `shape` (H, W): a share of the short side, `size` where it can be.
+    """A random square (x, y, side) in a picture of `shape` (H, W); its side is a share of the short side, at least
+    `size` if possible.
 
-    around: (left, top, right, bottom) that the square holds, or as much of its middle as fits.
+    around: a box (left, top, right, bottom) that the square contains, or as much of its middle as fits.
     """
     short = min(shape)
     side = min(short, max(round(short * random.uniform(*shares)), min(size, short)))
@@ -252,7 +258,7 @@ def square(
 
     def along(low: int, high: int, length: int) -> int:
         first, last = max(0, high - side), min(length - side, low)
-        if first > last:  # longer than the square: its middle
+        if first > last:  # the box is longer than the square
             return min(max((low + high - side) // 2, 0), length - side)
         return first + random.randint(last - first + 1)
 
@@ -260,7 +266,7 @@ def square(
 
 
 def cut(array: np.ndarray, crop: tuple[int, int, int], size: int) -> np.ndarray:
-    """(H, W[, 3]) uint8 -> the crop (x, y, side) at `size`. Masks of 0 and 1 stay such."""
+    """(H, W[, 3]) uint8 -> the crop (x, y, side) at `size`. Masks of 0 and 1 keep these values."""
     x, y, side = crop
     part = array[y : y + side, x : x + side]
     if part.ndim == 2:
@@ -269,7 +275,7 @@ def cut(array: np.ndarray, crop: tuple[int, int, int], size: int) -> np.ndarray:
 
 
 def placed(random: Random, shape: np.ndarray, size: int) -> np.ndarray:
-    """An outline (h, w) bool at a random size, place and handedness, in (size, size) bool."""
+    """An outline (h, w) bool at a random size and place, perhaps mirrored, in (size, size) bool."""
     left, top, right, bottom = bounding_box(shape)
     outline = shape[top:bottom, left:right].astype(np.uint8)
     if random.random_sample() < 0.5:

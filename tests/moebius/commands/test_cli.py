@@ -145,7 +145,7 @@ def test_output_may_be_a_folder_or_another_format(photo, mask, tmp_path, capfd):
 def test_options_without_a_meaning_for_the_model_are_said_to_have_none(photo, mask, tmp_path, capfd):
     common = ["inpaint", f"{photo}", f"{mask}", "-o", f"{tmp_path / 'out.png'}", "--model", "classical"]
     assert main([*common, "--steps", "4", "--seed", "1"]) == 0
-    assert "PatchMatch has no use for --steps, --seed." in capfd.readouterr().out
+    assert "PatchMatch ignores --steps, --seed." in capfd.readouterr().out
 
 
 def test_an_empty_mask_gives_the_photo_back_and_says_so(photo, tmp_path, capfd):
@@ -245,7 +245,7 @@ def test_mistakes_in_the_options_are_one_line(photo, mask, published, tmp_path, 
         (("inpaint", photo, mask, "-o", mask), "is an input"),
         (("models", "--weights", published, "--variant", "cats"), "choose from"),
         (("download", "cats"), "choose from"),
-        (("download", "select", "--weights", published), "--weights has no meaning for SAM 2.1 tiny"),
+        (("download", "select", "--weights", published), "--weights cannot be used with SAM 2.1 tiny"),
         (("download", "select", "--model", "pixelhacker"), "leave it out"),
         (("download", "--weights", published), "say with --to where to write"),
         (("download", "--weights", published, "--to", photo), "is a file"),

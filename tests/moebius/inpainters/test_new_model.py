@@ -58,7 +58,7 @@ def test_every_way_fills_with_it(example, photo, tmp_path, capsys):
     assert main(["inpaint", str(photo), mask, "-o", one, *common, "--seed", "3", "--prompt", "grass"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["model"] == example.name and report["seed"] is None and report["mark"]
-    assert f"{example.title} has no use for --seed, --prompt." in report["notes"]
+    assert f"{example.title} ignores --seed, --prompt." in report["notes"]
     check(Path(one))
 
     assert main(["batch", str(photo), "--masks", mask, "-o", batch, *common]) == 0

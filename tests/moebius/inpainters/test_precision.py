@@ -96,7 +96,7 @@ def test_where_a_gpus_memory_runs_out_bfloat16_is_taken_only_if_it_is_accurate(f
     model.pipeline = types.SimpleNamespace(device=torch.device("cuda"), unet=unet, to=lambda *to: moved.append(to))
     said = model.shrink()
     assert moved == ([(torch.bfloat16,)] if became == torch.bfloat16 else [("cpu", torch.float32)])
-    assert ("took bfloat16" if became == torch.bfloat16 else "took the processor") in said
+    assert ("bfloat16 is used" if became == torch.bfloat16 else "the processor is used") in said
     assert [(device, kind) for _, device, kind, *_ in asked] == [("cpu", torch.bfloat16)]
     model.pipeline = pipeline
     assert model.shrink() is None

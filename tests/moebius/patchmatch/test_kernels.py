@@ -71,10 +71,12 @@ def test_exact_search_finds_the_nearest_patch(rng):
     target, source = picture(rng, 10, 9), picture(rng, 18, 15)
     places = np.argwhere(rng.random((11, 8)) < 0.7).astype(np.int32)
     field, cost = np.zeros((3, 2, 2), np.int32), np.zeros((3, 2), np.int32)
-    wanted = np.ones((3, 2), bool)
-    wanted[1, 1] = False
-    kernels.exact_band(target.reshape(-1), EMPTY, 9, source.reshape(-1), 15, places, field, cost, wanted, 0, 3, GRID, 0)
-    for row, column in np.argwhere(wanted):
+    requested = np.ones((3, 2), bool)
+    requested[1, 1] = False
+    kernels.exact_band(
+        target.reshape(-1), EMPTY, 9, source.reshape(-1), 15, places, field, cost, requested, 0, 3, GRID, 0
+    )
+    for row, column in np.argwhere(requested):
         distances = [np.abs(patch(target, row, column) - patch(source, *place)).sum() for place in places]
         assert cost[row, column] == min(distances)
         assert tuple(field[row, column]) == tuple(places[int(np.argmin(distances))])
@@ -146,7 +148,9 @@ def test_of_equal_patches_the_near_one_is_taken(rng):
     source = np.tile(tile, (1, 4, 1))  # the same patch at columns 0, 8, 16 and 24
     places = np.array([[0, 0], [0, 8], [0, 16], [0, 24]], np.int32)
     field, cost = np.zeros((1, 1, 2), np.int32), np.zeros((1, 1), np.int32)
-    wanted, grid = np.ones((1, 1), bool), np.array([0, 17, 1])
-    kernels.exact_band(tile.reshape(-1), EMPTY, 8, source.reshape(-1), 32, places, field, cost, wanted, 0, 1, grid, 512)
+    requested, grid = np.ones((1, 1), bool), np.array([0, 17, 1])
+    kernels.exact_band(
+        tile.reshape(-1), EMPTY, 8, source.reshape(-1), 32, places, field, cost, requested, 0, 1, grid, 512
+    )
     assert tuple(field[0, 0]) == (0, 16) and cost[0, 0] == 2
     assert kernels.far_cost(-3, 5, 256) == 8

@@ -16,8 +16,8 @@ def hole_at(shape, top, left, bottom, right):
 def test_workers_do_every_band_once(threads):
     done, portions = [], []
     with search.Workers(threads, portions.append) as workers:
-        workers.each(lambda a, b: done.append((a, b)), search.bands(103, 10, most=4))
-    assert sorted(done) == search.bands(103, 10, most=4)
+        workers.each(lambda a, b: done.append((a, b)), search.bands(103, 10, max_rows=4))
+    assert sorted(done) == search.bands(103, 10, max_rows=4)
     assert sum(portions) == pytest.approx(1)
 
 

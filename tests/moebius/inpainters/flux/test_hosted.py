@@ -101,8 +101,8 @@ def service():
     server.server_close()
 
 
-def fill(service, config=None, patience_s=10.0, progress=lambda share, text: None):
-    model = HostedFluxInpainter(KEY, service.address, patience_s=patience_s, poll_s=0.001)
+def fill(service, config=None, time_limit_s=10.0, progress=lambda share, text: None):
+    model = HostedFluxInpainter(KEY, service.address, time_limit_s=time_limit_s, poll_s=0.001)
     config = config or SamplingConfig(feather_px=0)
     return fill_photo(model, PHOTO, MASK, config, torch.Generator().manual_seed(1), progress)
 
@@ -145,13 +145,13 @@ def test_what_goes_wrong_is_one_plain_sentence(service, setting, message):
     for name, value in setting.items():
         setattr(service, name, value)
     with pytest.raises(HostedError, match=message):
-        fill(service, patience_s=0.3 if setting == {"polls": ("Pending",)} else 10.0)
+        fill(service, time_limit_s=0.3 if setting == {"polls": ("Pending",)} else 10.0)
 
 
 def test_a_service_that_never_answers_is_given_up(service):
     service.hangs = threading.Event()
     with pytest.raises(HostedError, match="did not finish|no answer within"):
-        fill(service, patience_s=0.2)
+        fill(service, time_limit_s=0.2)
     assert service.answers == 0
 
 
@@ -164,7 +164,7 @@ def test_an_answer_that_comes_too_slowly_is_given_up(service, monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr(hosted, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
     with pytest.raises(HostedError, match="did not finish within 20 s"):
-        fill(service, patience_s=20)
+        fill(service, time_limit_s=20)
 
 
 def test_a_redirect_is_not_followed(service):

@@ -21,7 +21,7 @@ HOMES = {
     "PixelHackerUNet": "moebius.models.pixelhacker",
     "SamplingConfig": "moebius.config",
     "encode_photo": "moebius.photo.photo_file",
-    "inpaint": "moebius.api",
+    "inpaint": "moebius.python_api",
     "open_photo": "moebius.photo.photo_file",
 }
 

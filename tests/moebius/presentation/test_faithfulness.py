@@ -1,6 +1,6 @@
 import pytest
 
-from moebius.report.faithfulness import SCHEMA, table
+from moebius.presentation.faithfulness import SCHEMA, table
 
 
 def row(**changes) -> dict:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from moebius.report import table
-from moebius.report.table import Table
+from moebius.presentation import table
+from moebius.presentation.table import Table
 
 SCHEMA = 1
 """Of results.json; another one has other keys."""

@@ -14,7 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from moebius import segment
-from moebius.ui import api
+from moebius.ui import http_api
 from moebius.ui.uploads import UPLOADED
 from moebius.weights import locate
 from tests.helpers.http_calls import agent, calls, sent, upload
@@ -200,5 +200,5 @@ def test_what_agents_sent_is_deleted(server, photo, mask, tmp_path, monkeypatch)
         path.write_bytes(photo)
     for path in (old, tmp_path / "other.png"):
         os.utime(path, (0, 0))
-    api.forget_sent()
+    http_api.forget_sent()
     assert not old.exists() and new.exists() and (tmp_path / "other.png").exists()

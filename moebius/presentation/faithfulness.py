@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from moebius.report import table as tables
-from moebius.report.table import Table
+from moebius.presentation import table as tables
+from moebius.presentation.table import Table
 
 SCHEMA = 1
 

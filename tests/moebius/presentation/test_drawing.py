@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import ImageFont
 
-from moebius.report import drawing
-from moebius.report.drawing import Entry
+from moebius.presentation import drawing
+from moebius.presentation.drawing import Entry
 
 
 def test_the_edge_runs_along_the_hole():

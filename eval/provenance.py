@@ -1,4 +1,4 @@
-"""What figures were measured on: machine, libraries, commit."""
+"""Provenance of measured figures: machine, versions of libraries, commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIBRARIES = (
 
 
 def hardware(device: str) -> dict:
-    """What the figures were measured on."""
+    """The machine: processor, cores, threads, system, device."""
     import torch
 
     facts = {
@@ -44,7 +44,7 @@ def hardware(device: str) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Of `LIBRARIES`, by name."""
+    """The installed versions of `LIBRARIES` by name."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}

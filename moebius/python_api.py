@@ -1,4 +1,4 @@
-"""One call for a whole fill, for programs: `moebius.inpaint(photo, mask)`. The same way as the command line's."""
+"""The Python API: `moebius.inpaint(photo, mask)` does a whole fill in one call, as the command line does."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def inpaint(
         mask: of the photo's size as shown: a file, a Pillow image, or an array (H, W) bool, uint8 or uint16.
             White (at least half) = repaint.
         model: a name in `moebius.registry.MODELS`, or `auto`: the best that can run here without a download.
-        seed: the same seed gives the same fill, here as on the command line; None: by chance.
+        seed: the same seed gives the same fill, here and on the command line; None: a random seed.
         config: None: the `photo` recipe with the model's own choices.
         weights, variant, device, dtype, plan: see `moebius.registry.LoadOptions`.
-        allow_download: fetch weights that are missing; with `auto` nothing is fetched.
+        allow_download: download missing weights; `auto` never downloads.
 
     Returns:
         `Fill`: `raster`, of the photo's size and mode, `changed` (H, W) bool, squares, seconds and notes.

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from moebius.report import table
-from moebius.report.table import Table
+from moebius.presentation import table
+from moebius.presentation.table import Table
 
 FIGURES = Table(
     "Scores", ("Model", "PSNR ↑", "Notes"), (("a|b", "9.50", "x < y"), ("classical", "–", "z" * 40)), "N = 2."
