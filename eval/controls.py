@@ -1,4 +1,4 @@
-"""Models to compare with: two more classical fillers, and copies of the truth that must rank where they must."""
+"""Controls of an evaluation: two more classical fillers, and copies of the original whose rank is known."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OpenCvInpainter(Inpainter):
 
 
 class TruthInpainter(Inpainter, PhotoInpainter):
-    """Cheats: it is given the picture without its hole and returns it, changed by `change` or not at all.
+    """Returns the original picture, changed by `change` or unchanged; it is given the picture without a hole.
 
     A scale for the scores: nothing can do better than the truth, and a worse copy must score worse.
     """

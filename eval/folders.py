@@ -1,4 +1,4 @@
-"""Where an evaluation keeps what: a folder for every configuration of fills and of scores."""
+"""The folders of an evaluation: one for every configuration of fills and of scores."""
 
 from __future__ import annotations
 

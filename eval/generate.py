@@ -1,4 +1,4 @@
-"""Fills: every contestant over every picture by the page's own way, one PNG per picture, resumable at any moment.
+"""Fills of every contestant for every picture, with the page's code; one PNG per picture, resumable at any moment.
 
 A folder belongs to one configuration (model, settings, weights, code, data); another configuration has another
 folder. Pictures are done in chunks of the batch size, the chunks shared out over processes, so that a fill depends
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from moebius.inpainters.base import Inpainter
 
 LOADED = "loaded.json"
-"""Beside the fills: what is only known once the model is loaded."""
+"""File beside the fills with facts that are known only after the model is loaded."""
 AHEAD = 2
-"""Chunks that are read ahead, and written behind, of the one in the model's hands."""
+"""Number of chunks that are read ahead of the current one, and that wait to be written."""
 
 
 def configuration(contestant: Contestant, dataset: DataSet, batch: int, device: str, dtype: str) -> dict:
@@ -69,7 +69,7 @@ def chunks(samples: tuple[Sample, ...], size: int) -> list[tuple[Sample, ...]]:
 def generate(
     contestant: Contestant, dataset: DataSet, folder: Path, config: dict, workers: Workers, quiet: bool = False
 ) -> None:
-    """Make the fills that are not there yet. The model is loaded only if there are any."""
+    """Make the missing fills. The model is loaded only if there are any."""
     store.claim(folder, config)
     parts = chunks(dataset.samples, config["batch"])
     mine = [parts[index] for index in workers.mine(len(parts))]
@@ -108,7 +108,7 @@ def fill_chunk(
     seed: of every picture's fill.
 
     Raises:
-        Exception: whatever the first picture's fill failed with.
+        Exception: the error of the first picture that failed.
     """
     scheduler = Scheduler(lambda: inpainter, config, len(pictures))
     results: dict[int, Fill | Exception] = {}

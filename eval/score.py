@@ -1,7 +1,6 @@
-"""Scores: every fill against its picture, chunk by chunk, one file a chunk, resumable and shared out over processes.
+"""Scores of every fill, one file per chunk of pictures; resumable, and divided among processes.
 
-Per-picture scores and features are kept, not sums: what is gathered from several processes is files, so uneven shares
-cannot distort a mean.
+Files hold scores and features per picture, not sums, so that uneven shares of processes cannot distort a mean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The steps of an evaluation. Each finds what is done and does the rest.
+"""The steps of an evaluation. Each step does only what is not done yet.
 
 | step     | reads                                 | writes                                            |
 |----------|---------------------------------------|---------------------------------------------------|
@@ -68,7 +68,8 @@ class Evaluation:
     # ---- steps ----
 
     def run(self, with_timing: bool = True) -> dict | None:
-        """All steps; what `report` returns. Missing networks of metrics fail before hours of filling, not after."""
+        """Run all steps and return the result of `report`. Missing networks of metrics fail at the start, not at the
+        end."""
         self._networks()
         self.generate()
         self.score()
@@ -96,7 +97,7 @@ class Evaluation:
         self.workers.wait()
 
     def time(self) -> None:
-        """Times, by the first process alone, so that no other one disturbs it."""
+        """Measure times in the first process, while the others wait."""
         if self.workers.first:
             batches, rounds = tuple(self.settings.time_batches), self.settings.rounds
             times = timing.measure(self.contestants, self.dataset, self.device, rounds, batches, self.quiet)
@@ -104,7 +105,7 @@ class Evaluation:
         self.workers.wait()
 
     def timed(self) -> bool:
-        """Whether timing.json is about these very fills."""
+        """Whether timing.json belongs to these fills."""
         path = self.out / TIMING
         if not path.is_file():
             return False

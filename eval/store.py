@@ -1,4 +1,5 @@
-"""Files of a run: written whole or not at all, named by what made them, so that nothing stale is ever mixed in."""
+"""Files of a run: written whole or not at all, and named by their configuration, so that old results are never mixed
+in."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def fingerprint(config: dict) -> str:
 
 
 def claim(folder: Path, config: dict) -> None:
-    """Make `folder` the place of `config`, or check that it is.
+    """Create `folder` for results of `config`, or check that it belongs to `config`.
 
     Raises:
         ValueError: the folder holds the results of another configuration; the first differing entries are named.

@@ -1,7 +1,8 @@
-"""Which metrics order fills as people do: fills of known quality, made from the truth, scored by every metric.
+"""A test of the metrics: which rank fills as people do? Fills of known quality, made from the original, are scored by
+every metric.
 
-People prefer the photo itself to any of the changed ones, and a blurred hole to one whose patches are swapped (PROVE,
-arXiv:2605.14534). A metric is worth its place in a report as far as it agrees.
+People prefer the photo itself to any changed one, and a blurred hole to one with swapped patches (PROVE,
+arXiv:2605.14534). A metric is useful in a report as far as it agrees.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Several processes on one evaluation: who does which part, waiting for each other, and handing files to the first.
+"""Several processes for one evaluation: they divide the work, wait for each other, and send files to the first one.
 
 Started by `torchrun` or `accelerate launch`, which set RANK and WORLD_SIZE; without them there is one process.
 Parts are whole files (one per chunk of pictures), so the numbers do not depend on how many processes there are.
-Machines need not share a disk: what the first process lacks is sent to it.
+Machines need not share a disk: files that the first process does not have are sent to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files in general: written whole or not at all, hashed, read as JSON; and what an output path may be."""
+"""Files: write them whole or not at all, hash them, read JSON, check output paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPORARY = ".moebius-*.tmp"
 
 
 def packaged(*parts: str) -> Path:
-    """A file or folder that comes with the package, wherever that is installed."""
+    """A file or folder of the installed package."""
     return Path(str(resources.files("moebius").joinpath(*parts)))
 
 
@@ -54,7 +54,7 @@ def replacing(path: Path | str, *, sync: bool = True) -> Iterator[Path]:
 
 
 def write_atomic(path: Path | str, data: bytes, *, sync: bool = True, make_folder: bool = False) -> None:
-    """Write a file whole or not at all, see `replacing`; `make_folder`: make the folders above it where missing."""
+    """Write a file whole or not at all, see `replacing`; `make_folder`: create missing folders above it."""
     if make_folder:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, sync=sync) as temporary, open(temporary, "xb") as file:  # with the permissions of new files
@@ -157,7 +157,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-# ---- what -o may be ----
+# ---- checks of -o ----
 
 
 def check_output_file(path: Path, inputs: Iterable[Path] = (), overwrite: str | None = None) -> None:

@@ -132,7 +132,7 @@ def differences(metrics: Metrics, rows: list[dict], reference: list[dict], boots
 
 
 def verdict(interval: Interval, higher_is_better: bool) -> str:
-    """`better` or `worse` where the 95 % interval leaves out zero, else `not told apart`."""
+    """`better` or `worse` if the 95 % interval excludes zero, else `not told apart`."""
     if interval.low is None or interval.low <= 0 <= interval.high:
         return "not told apart"
     return "better" if (interval.low > 0) == higher_is_better else "worse"
@@ -160,7 +160,7 @@ def column(rows: list[dict], key: str) -> np.ndarray:
 
 
 def suspicions(contestant: Contestant, rows: list[dict]) -> list[str]:
-    """Why these scores should not be believed: the fills are, or come too near to, the truth."""
+    """Reasons to distrust these scores: the fills are identical to the original, or too close to it."""
     psnr = column(rows, "psnr_hole")
     same = int(np.isinf(psnr).sum())
     reasons = []
@@ -218,7 +218,7 @@ def contestant_figures(
 
 
 def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
-    """What to keep in mind when reading the figures."""
+    """Warnings for the reader of the figures."""
     notes, count, kind = [], len(dataset.samples), FEATURES[metrics.features]
     if dataset.problems:
         notes.append(f"{len(dataset.problems)} pictures could not be used; they are listed")

@@ -1,4 +1,4 @@
-"""Many photos at once: which photo takes which mask and where its result goes. Nothing is decoded or written here."""
+"""Pair photos of a batch with masks and results. No file is decoded or written here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moebius.photo.photo_file import suffixes
 MASK_ENDING = "_mask"
 _KNOWN = frozenset(suffixes())
 _NOT_PHOTOS = {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "__macosx"}
-"""Folders, in lower case, in which storage systems keep thumbnails, waste and copies."""
+"""Folders, in lower case, in which storage systems keep thumbnails, deleted files and copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +23,17 @@ class BatchItem:
     """One photo of a batch."""
 
     name: str
-    """The photo's path below the folder of photos, with forward slashes: what seeds, records and messages go by."""
+    """The photo's path below the folder of photos, with forward slashes; identifies it in records and messages."""
     photo: Path
     mask: Path | None
     """None: `problem` says why."""
     output: Path
     problem: str = ""
-    """Why it cannot be done, known before anything is opened; empty if it can."""
+    """Why it cannot be filled, found before any file is opened; empty: no problem."""
     turns: bool = False
-    """Whether the mask, one for all, is turned for a photo that the camera held otherwise."""
+    """Whether the mask, which serves all photos, is turned for photos with another orientation."""
     fitting: tuple[Path, ...] = ()
-    """The masks that have this photo's name, where masks go by names: one if all is well."""
+    """The masks with this photo's name, if masks are paired by names; there should be one."""
 
 
 def plan(photos: Path, masks: Path | None, out: Path) -> list[BatchItem]:
@@ -90,12 +90,12 @@ def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
 
 
 def share(items: list[BatchItem], rank: int, processes: int) -> list[BatchItem]:
-    """The items of one of several processes; together they have every item once."""
+    """The items for one of several processes; together they get every item once."""
     return items[rank::processes]
 
 
 def stays_inside(output: Path, out: Path) -> bool:
-    """Whether a result lands in the folder `out` even where links lie on its way."""
+    """Whether a result is inside the folder `out` after links are followed."""
     return output.resolve().is_relative_to(out.resolve())
 
 

@@ -1,8 +1,8 @@
-"""A batch at work: photos are read ahead and results written behind, in threads, while the model runs in this one.
+"""Run a batch: the model runs in this thread, while other threads read the next photos and write finished ones.
 
-Memory stays flat: with one square a call, at most `workers` photos are open ahead of the one in the model's hands, and
-one behind it. Work that a kill can lose is therefore the photo in hand and, if it is still being written, the one
-before. With N squares a call there are as many as N photos in hand, N (or `workers`) ahead and N behind.
+Memory is bounded: with one square per call, at most `workers` photos are open ahead of the current one, and one behind
+it. A kill can therefore lose the current photo and, if it is still being written, the one before. With N squares per
+call there are up to N current photos, N (or `workers`) ahead and N behind.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from moebius.photo.raster import Raster
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of a full or read-only disk, which every further photo would meet as well."""
+"""Errors of a full or read-only disk, which would occur for every further photo, too."""
 
 ReportItem = Callable[[BatchItem, float, str], None]
-"""Called while a photo is filled, with the share of it that is done and a few words. It ends the batch by raising
-`Cancelled`; any other error is that of the photo."""
+"""Called while a photo is filled, with its finished share and a short text. Raising `Cancelled` ends the batch; any
+other error belongs to the photo."""
 
 
 class PhotoFiles(Protocol):
-    """What opens and writes photo files; `moebius.photo.photo_file` says how."""
+    """Opens and encodes photo files, like `moebius.photo.photo_file`."""
 
     def open_photo(self, source: bytes, name: str | None = None) -> photo_file.Photo: ...
     def open_mask(self, source: bytes, size: None = None, name: str | None = None) -> np.ndarray: ...
@@ -56,13 +56,13 @@ class PhotoFiles(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is done to every photo."""
+    """The work on every photo."""
 
     load: Callable[[], Inpainter]
     """Called when the first photo needs the model, and for every photo after it."""
     config: SamplingConfig
     seed: int | None
-    """Of every photo's fill, see `moebius.fill.seeds`; None: the model takes none."""
+    """Seed of every photo's fill, see `moebius.fill.seeds`; None: the model uses none."""
     identity: dict
     """Everything else that the results depend on, as JSON: model, weights, number format, mark."""
     mark: str | None = None
@@ -70,7 +70,7 @@ class Task:
     files: PhotoFiles = photo_file
     """Where photos are decoded and encoded: in this process, or in another one (`moebius.photo.worker`)."""
     overwrite: bool = False
-    """Files in the way that no batch has written may be replaced."""
+    """Whether existing files that no batch has written may be replaced."""
 
     def key(self, photo: bytes, mask: bytes) -> str:
         settings = {**self.identity, "config": vars(self.config), "seed": self.seed}
@@ -79,20 +79,20 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one photo."""
+    """The outcome of one photo."""
 
     item: BatchItem
     state: Literal["done", "finished", "failed"]
-    """`finished`: it was there already."""
+    """`finished`: its result existed before."""
     error: str = ""
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of its parts: `read` (in another thread), `model`, `detail`, `geometry`, `write` (in another thread)."""
+    """By part: `read` (in another thread), `model`, `detail`, `geometry`, `write` (in another thread)."""
 
 
 @dataclass
 class _Ready:
-    """A photo that is open, its colours until the model has them, and its mask (H, W) bool."""
+    """An open photo, its colours until the model gets them, and its mask (H, W) bool."""
 
     photo: photo_file.Photo
     rgb: np.ndarray | None
@@ -110,14 +110,14 @@ def run(
     report_item: ReportItem = lambda item, share, text: None,
     batch_size: int = 1,
 ) -> Iterator[Outcome]:
-    """Do the items in order; each outcome comes when its file is on the disk.
+    """Fill the items in order; yields each outcome when its file is on the disk.
 
-    A photo that fails is an outcome like any other, also one that shares a call of the model with others. Stopping the
-    iteration waits for what is being written; `Cancelled`, from `report_item` or thrown into the iteration, also gives
-    the outcomes of that first.
+    A photo that fails does not stop the others, even if it shares a call of the model with them. Closing the iteration
+    waits for files that are being written; after `Cancelled`, from `report_item` or thrown into the iteration, their
+    outcomes are yielded first.
 
     Args:
-        batch_size: squares of one photo or of several that fill a call of the model.
+        batch_size: squares, of one photo or of several, in one call of the model.
 
     Raises:
         Cancelled: `report_item` raised it.
@@ -137,7 +137,8 @@ def run(
     with closing(reading), ThreadPoolExecutor(workers, "write") as writers:
 
         def written(results: Iterator[Result]) -> Iterator[Outcome]:
-            """Have what the model made written, and give the outcomes of what was; few wait for that at a time."""
+            """Write the model's results in threads, and yield the outcomes of written ones; few results wait at a
+            time."""
             for (item, ready), fill in results:
                 if isinstance(fill, Exception):
                     outcome = _failed(item, fill)
@@ -147,7 +148,7 @@ def run(
                 if len(writing) >= scheduler.batch_size:
                     yield writing.popleft().result()
                 writing.append(writers.submit(_write, item, ready, fill, task, records))
-                del ready, fill  # or a photo more is held than need be
+                del ready, fill  # else one photo more would stay in memory
 
         try:
             for item, ready in reading:
@@ -169,7 +170,7 @@ def run(
 
 
 def finished_before(item: BatchItem, task: Task, before: Records) -> bool:
-    """Whether a photo needs nothing more. Raises ValueError or OSError where its files cannot be read."""
+    """Whether a photo's result exists and is current. Raises ValueError or OSError if its files cannot be read."""
     if item.problem or not item.output.exists():
         return False
     key = task.key(photo_file.read_file(item.photo), photo_file.read_file(item.mask))
@@ -179,7 +180,7 @@ def finished_before(item: BatchItem, task: Task, before: Records) -> bool:
 def _read_unless_finished(
     item: BatchItem, task: Task, out: Path, before: Records, open_mask: Callable
 ) -> _Ready | Outcome:
-    """Open a photo and its mask, unless its result is there already or cannot be."""
+    """Open a photo and its mask, unless its result exists already or cannot be made."""
     started = time.perf_counter()
     try:
         if item.problem:
@@ -200,7 +201,7 @@ def _read_unless_finished(
             mask = as_photo(mask, photo.orientation, photo.size)
         images.check_mask(mask, photo.size[::-1])
         rgb = images.to_rgb(photo.raster)
-    except Exception as error:  # whatever it is, the other photos go on
+    except Exception as error:  # any error is this photo's; the others continue
         return _failed(item, error)
     return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
 

@@ -1,4 +1,4 @@
-"""How far a batch is: outcomes counted, time left, what failed."""
+"""Progress of a batch: number of outcomes, remaining time, failures."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Tally:
 
     @property
     def place(self) -> int:
-        """How many photos have an outcome."""
+        """Number of photos that have an outcome."""
         return self.done + self.finished + len(self.failed)
 
     @property
     def share(self) -> float:
-        """Of all the work, how much is done, in [0, 1]."""
+        """Finished share of the work, in [0, 1]."""
         return (self.place + sum(self._in_hand.values())) / self.total
 
     def filling(self, name: str, share: float) -> None:
-        """A photo in the model's hands is so far. From the first time on, time is estimated."""
+        """Set the finished share of a photo that the model fills. The first call starts the estimate of time."""
         self._in_hand[name] = share
         if self._first is None:
             self._first = time.perf_counter()
@@ -54,7 +54,7 @@ class Tally:
                 self.notes[outcome.item.name] = list(outcome.notes)
 
     def left(self) -> str:
-        """How long the rest takes if it goes on like this."""
+        """The remaining time, at the speed so far."""
         to_do = self.total - self.place
         if not self.done or self._first is None:
             return f"{to_do} to do"
@@ -62,7 +62,7 @@ class Tally:
         return f"{rough_duration(seconds)} left"
 
     def report(self) -> dict:
-        """All of it as JSON, with the exit status that fits."""
+        """The tally as JSON, with the exit status of the command."""
         now = time.perf_counter()
         return {
             "photos": self.total,

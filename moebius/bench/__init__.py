@@ -1,1 +1,1 @@
-"""How long a fill takes on this computer, by model, mode, type and batch size."""
+"""Time of a fill on this computer, by model, mode, type and batch size."""

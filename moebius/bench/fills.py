@@ -1,4 +1,4 @@
-"""How long every model takes for one fill, beside the paper's figures; random weights."""
+"""Time of one fill by every model, beside the paper's figures; random weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moebius.progress import Progress, no_progress
 
 
 def measure(inpainter: Inpainter, steps: int | None = None) -> dict[str, Any]:
-    """Fill one square twice, a short one to warm up, and time the second: at the model's own steps unless told."""
+    """Fill one square twice: first with few steps to warm up, then timed. steps: None: the model's own."""
     side = inpainter.size
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
     mask = np.zeros((side, side), bool)

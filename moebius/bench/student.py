@@ -1,7 +1,7 @@
-"""How long the student takes on this machine in every mode, type and batch size, interleaved; random weights.
+"""Time of the student on this machine in every mode, type and batch size, interleaved; random weights.
 
-For every way the share of the rate at which the machine multiplies, and a whole fill in a process of its own, so that
-its peak memory is its own.
+For each of these, also the share of the machine's rate of multiplication that is reached, and the time and peak memory
+of a whole fill in a separate process.
 """
 
 from __future__ import annotations

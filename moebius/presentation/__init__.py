@@ -1,1 +1,1 @@
-"""What people read and look at: tables of figures, and drawings of photos with their holes."""
+"""Results for people: tables of figures, and drawings of photos with their holes."""

@@ -1,4 +1,4 @@
-"""The table of `python -m eval faithfulness`: what programs do to a photo file beside the hole."""
+"""The table of `python -m eval faithfulness`: what programs change in a photo file outside the hole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SCHEMA = 1
 
 
 def table(report: dict) -> Table:
-    """One row a program.
+    """One row per program.
 
     Raises:
         ValueError: the report has another schema.

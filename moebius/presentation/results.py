@@ -1,4 +1,4 @@
-"""What stands in a results.json of `python -m eval`, read by its report and by the page's Results tab."""
+"""Reads the content of a results.json of `python -m eval`, for its report and for the page's Results tab."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from moebius.presentation import table
 from moebius.presentation.table import Table
 
 SCHEMA = 1
-"""Of results.json; another one has other keys."""
+"""Version of the format of results.json."""
 
 
 def main_table(results: dict, times: dict | None, names: Literal["name", "title"] = "name") -> Table:
-    """One row a model, with its settings beside its main figures.
+    """One row per model, with its settings and its main figures.
 
     Args:
         results, times: the contents of results.json and of timing.json, where there is one.
-        names: what a model is called: as in commands, or for people.
+        names: how models are called: by name as in commands, or by title.
 
     Raises:
         ValueError: the results have another schema.
@@ -58,12 +58,12 @@ def heading(figure: dict) -> str:
 
 
 def median_seconds(times: dict | None, name: str) -> float | None:
-    """Of a picture in the smallest batch that was timed; None without a timing."""
+    """Median seconds per picture in the smallest batch that was timed; None without a timing."""
     batches = (times or {}).get("models", {}).get(name, {}).get("batches", {})
     smallest = min(batches, key=int, default=None)
     return batches[smallest]["per_picture_ms"] / 1000 if smallest else None
 
 
 def suspicions(results: dict, names: Literal["name", "title"] = "name") -> list[str]:
-    """Why figures should not be believed, model by model."""
+    """Reasons why figures should not be believed, by model."""
     return [f"{model[names]}: {text}" for model in results["models"] for text in model["suspicious"]]

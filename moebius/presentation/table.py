@@ -1,4 +1,4 @@
-"""Tables of text, with a rendering each for Markdown, HTML and a terminal; and how figures are written in them."""
+"""Tables of text as Markdown, HTML or for a terminal, and the format of figures in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 NONE = "–"
-"""Stands where there is no figure."""
+"""Shown where there is no figure."""
 LONG = 36
 """Cells with more characters may break into lines (class `long`); figures with their intervals do not."""
 
@@ -77,10 +77,10 @@ class Table:
 
 
 def figure(value: float | str | None, digits: int = 4) -> str:
-    """A figure for people: so many decimals below 10, two above, ∞, – for none.
+    """A figure as text: `digits` decimals below 10, two above; ∞; – for None.
 
     Args:
-        value: a number, also one written as text, as an infinity is in JSON.
+        value: a number, or a number as text (an infinity in JSON).
     """
     if value is None or math.isnan(number := float(value)):
         return NONE
@@ -90,7 +90,7 @@ def figure(value: float | str | None, digits: int = 4) -> str:
 
 
 def interval(values: dict | None, digits: int = 4) -> str:
-    """`mean [low, high]` of a dict with these keys; the mean alone where low is None."""
+    """`mean [low, high]` of a dict with these keys; only the mean if low is None."""
     if values is None:
         return NONE
     mean = figure(values["mean"], digits)

@@ -1,4 +1,4 @@
-"""Checkpoints of everything that a run is, written whole or not at all, and found again."""
+"""Checkpoints of the whole state of a run, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def write_record(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def load(checkpoint: Path) -> dict[str, Any]:
-    """The state, on the CPU; nothing that is pickled is run."""
+    """The state, on the CPU; no pickled code is run."""
     return torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
 
 
 def random_state() -> dict[str, Any]:
-    """Python's, numpy's and torch's global generators. Our own draws have seeds of their own; a library's may not."""
+    """States of Python's, numpy's and torch's global generators, which libraries may use; our own code does not."""
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - kept for libraries, not used here
     return {
@@ -71,7 +71,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put back what `random_state` returned."""
+    """Restore the result of `random_state`."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
     name, keys, *rest = state["numpy"]

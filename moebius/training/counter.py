@@ -1,4 +1,4 @@
-"""Random numbers that belong to a key and to nothing else: not to the batch, the device, or what was drawn before.
+"""Random numbers that depend only on a key, not on the batch, the device or earlier draws.
 
 SplitMix64 (Steele, Lea & Flood 2014) as operations on tensors: its generator's n-th number is a hash of seed and n, so
 all of them are made at once, where they are needed.

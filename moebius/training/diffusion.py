@@ -1,4 +1,4 @@
-"""The noise schedule and one training sample's noise, drawn from a seed of its own."""
+"""The noise schedule, and the noise of training samples, each drawn from its own seed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Schedule:
         return _wide(self.signal[timesteps]) * latents + _wide(self.sigma[timesteps]) * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor, kind: str = "epsilon") -> Tensor:
-        """What a network of a prediction type should give: ε, x_0 ("sample"), or v = √ᾱ_t ε - √(1 - ᾱ_t) x_0 (Salimans
+        """The target of a network's prediction type `kind`: ε, x_0 ("sample"), or v = √ᾱ_t ε - √(1 - ᾱ_t) x_0 (Salimans
         & Ho 2022, arXiv:2202.00512)."""
         if kind == "epsilon":
             return noise
@@ -47,7 +47,7 @@ class Schedule:
         return _wide(self.signal[timesteps]) * noise - _wide(self.sigma[timesteps]) * latents
 
     def denoised(self, noised: Tensor, prediction: Tensor, timesteps: Tensor, kind: str = "epsilon") -> Tensor:
-        """x_0 that x_t and a prediction, of noise where nothing else is said, imply."""
+        """x_0 computed from x_t and a prediction of type `kind`."""
         signal, sigma = _wide(self.signal[timesteps]), _wide(self.sigma[timesteps])
         if kind == "sample":
             return prediction

@@ -20,7 +20,7 @@ def student(table: Mapping[str, Any], seed: int) -> MoebiusUNet:
     """The student that a configuration describes, with random weights from `seed` or those that `init` names.
 
     Raises:
-        ConfigError: an argument that `MoebiusUNet` has not, or a value that it refuses.
+        ConfigError: an unknown argument of `MoebiusUNet`, or a value that it refuses.
     """
     from moebius.weights import load
 
@@ -47,7 +47,7 @@ def autoencoder(config: Weights) -> AutoencoderKL:
     copy of the published repository.
 
     Raises:
-        ConfigError, WeightsError: it is not there or cannot be read.
+        ConfigError, WeightsError: it is missing or cannot be read.
     """
     from moebius.weights import load
 

@@ -1,4 +1,4 @@
-"""Muon for matrices, AdamW for the rest, one learning rate for both, and the moving average of the weights."""
+"""Optimizers: Muon for matrices and AdamW for all other parameters; learning rate; moving average of the weights."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from moebius.training.config import Optimizer
 
 
 class Optimizers:
-    """What steps a network's parameters.
+    """The optimizers of a network's parameters.
 
     torch.optim.Muon takes two-dimensional parameters only. Most of the student's matrices are weights of 1×1
-    convolutions, (out, in, 1, 1); Muon is given two-dimensional views of these, which share their memory, and before a
-    step the same views of their gradients. Depthwise and 3×3 kernels, vectors and embeddings go to AdamW.
+    convolutions, (out, in, 1, 1); Muon gets two-dimensional views of these, which share their memory, and before a step
+    the same views of their gradients. Depthwise and 3×3 kernels, vectors and embeddings go to AdamW.
     """
 
     def __init__(self, network: nn.Module, config: Optimizer, steps: int):
-        """steps: of the whole run; before them the learning rate falls, if `config.decay_steps` says so."""
+        """steps: of the whole run; the learning rate decays before the last one, see `config.decay_steps`."""
         matrices, others = split(network) if config.matrices == "muon" else ([], list(network.parameters()))
         self.config, self.steps = config, steps
         self.views = [(weight, nn.Parameter(weight.detach().flatten(1))) for weight in matrices]
@@ -46,7 +46,7 @@ class Optimizers:
             )
 
     def step(self, number: int) -> None:
-        """One step with the gradients that are there; `number` counts from 0."""
+        """One step with the current gradients; `number` counts from 0."""
         rate = learning_rate(self.config, number, self.steps)
         for weight, view in self.views:
             view.grad = None if weight.grad is None else weight.grad.flatten(1)
@@ -67,9 +67,10 @@ class Optimizers:
 
 
 def learning_rate(config: Optimizer, number: int, steps: int) -> float:
-    """The rate of step `number`, counted from 0, of `steps`: up in a line, level, down in a line (arXiv:2405.18392).
+    """Learning rate of step `number`, counted from 0, of `steps`: linear warm-up, constant, linear decay
+    (arXiv:2405.18392).
 
-    A function of the step alone, so that a run that resumes needs nothing kept for it.
+    It depends only on the step, so a checkpoint need not keep it.
     """
     up = (number + 1) / max(1, config.warmup_steps)
     down = (steps - number) / max(1, config.decay_steps)
@@ -103,7 +104,7 @@ class EMA:
         self._average = EMAModel(self._live, decay=decay, foreach=True)
 
     def update(self) -> None:
-        """Take in the network's weights after a step."""
+        """Update the average with the network's weights, after a step."""
         self._average.step(self._live)
 
     def copy_to(self, network: nn.Module) -> nn.Module:
@@ -120,5 +121,5 @@ class EMA:
 
 
 def clip(parameters: Iterable[Tensor], norm: float) -> float:
-    """Scale gradients down to `norm` together, if it is not 0; returns the norm that they had."""
+    """Scale all gradients down to the total `norm`, unless it is 0; returns their norm before."""
     return float(nn.utils.clip_grad_norm_(parameters, norm or float("inf")))

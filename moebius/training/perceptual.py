@@ -22,8 +22,8 @@ def pyramid(x: Tensor, y: Tensor, levels: int = 3) -> Tensor:
     """Ours, without learned weights: mean squared error of differences between neighbours, at halving resolutions.
 
     (1 / levels) Σ_s ½ (mse(∂x A_s x, ∂x A_s y) + mse(∂y A_s x, ∂y A_s y)), A_s the mean over squares of 2^s, for s = 0
-    to levels - 1 while a side of 2 is left. (B, C, h, w) each. It sees structure and not constant offsets; it knows
-    nothing of what people see, which is what E-LatentLPIPS and LPIPS add.
+    to levels - 1 while a side of 2 is left. (B, C, h, w) each. It measures structure, not constant offsets. Unlike
+    E-LatentLPIPS and LPIPS it is not trained on human judgements.
     """
     difference, terms = (x - y).float(), []
     for _ in range(levels):

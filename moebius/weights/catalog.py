@@ -1,4 +1,4 @@
-"""Which weights are published: repositories, file names, variants, sizes. Facts only, nothing is looked up.
+"""The published weights: repositories, file names, variants, sizes. Facts only; no file is read here.
 
 The denoisers' variants are published one folder each, the student's in `hustvl/Moebius`, PixelHacker's in
 `hustvl/PixelHacker`, which also holds the autoencoder of both.
@@ -14,24 +14,24 @@ from moebius import environment
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Published weights that are found, fetched and named in messages in the same way."""
+    """Published weights of one network, and how to find and download them."""
 
     name: str
     """A model's name in the registry, or `select`."""
     title: str
     repo: str
     download_bytes: int
-    """About what one download weighs, without the autoencoder of a denoiser."""
+    """Approximate size of the download, without the autoencoder of a denoiser."""
     variable: environment.Variable[Path | None]
     """The environment variable that names its folder."""
     command: str
-    """What fetches it; of a denoiser the default variant."""
+    """The command that downloads it; for a denoiser its default variant."""
     license_page: str = ""
-    """Where a licence must be accepted before the hub gives out the files; empty: nowhere."""
+    """Where a licence must be accepted before the download; empty: nowhere."""
 
     @property
     def folder_name(self) -> str:
-        """Several networks may lie side by side in one folder, under the names of their repositories."""
+        """Name of its folder inside a folder with several networks: the name of its repository."""
         return self.repo.split("/")[1]
 
 
@@ -43,11 +43,11 @@ class Denoiser(Network):
     """`VARIANTS` and the autoencoder are the same for all."""
 
     class_name: str
-    """Of its class in a diffusers folder."""
+    """Name of its class in a diffusers folder."""
     parameter_mark: bytes
     """Part of parameter names that no other denoiser has."""
     may_run_in_bfloat16: bool = False
-    """Whether it is run in bfloat16 where that is faster and, by a check of the weights at hand, accurate."""
+    """Whether it may run in bfloat16 if that is faster and, tested with the loaded weights, accurate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ VARIANTS = {
 DEFAULT_VARIANT = "places2"
 AUTOENCODER_REPO = "hustvl/PixelHacker"
 AUTOENCODER_BYTES = 168_000_000
-"""About what its download weighs, in half precision."""
+"""Approximate size of its download, in half precision."""
 PUBLISHED_NAME = "diffusion_pytorch_model.bin"
 WEIGHT_NAMES = ("diffusion_pytorch_model.safetensors", PUBLISHED_NAME)
 """File names of one network's weights, best first."""
@@ -109,12 +109,12 @@ def check_variant(variant: str | None) -> None:
 
 
 def download_bytes(network: str = "moebius") -> int:
-    """About what one variant of a denoiser weighs, its autoencoder included."""
+    """Approximate size of the download of a denoiser's variant, with its autoencoder."""
     return DENOISERS[network].download_bytes + AUTOENCODER_BYTES
 
 
 def download_command(network: str, variant: str) -> str:
-    """What to type to fetch a variant of a denoiser."""
+    """The command that downloads a variant of a denoiser."""
     return f"python -m moebius download {variant}" + ("" if network == "moebius" else f" --model {network}")
 
 
@@ -144,7 +144,7 @@ class Segmenter(Network):
     license: str
     source: str
     parameters: int
-    """Of the file. 31.4 million are used: the rest follows objects through videos."""
+    """Parameters in the file. 31.4 million are used: the others follow objects through videos."""
 
 
 SEGMENTER = Segmenter(

@@ -34,7 +34,7 @@ class WeightFiles:
     """The weights; `config.json` lies beside them."""
     layout: Literal["published", "diffusers"]
     where: str
-    """For people: the folder, or the cache and the commit."""
+    """For messages: the folder, or the cache and the commit."""
     revisions: tuple[str | None, str | None] = (None, None)
     """Commits of the denoiser's and the autoencoder's repository, where known."""
 

@@ -15,7 +15,7 @@ class FluxFiles:
     folder: Path
     """In diffusers layout: model_index.json and `FLUX_PARTS`."""
     where: str
-    """For people."""
+    """Where the files are, for messages."""
     gguf: Path | None = None
     """The transformer in GGUF quantisation, in the folder or beside it."""
 

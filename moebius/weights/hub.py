@@ -1,9 +1,9 @@
-"""Weights from the Hugging Face hub, fetched into its cache.
+"""Download weights from the Hugging Face hub into its cache.
 
 No commit is pinned here, because the hashes could not be looked up where this was written: the revision is
 `main` unless `--revision` or MOEBIUS_REVISION says otherwise (MOEBIUS_AUTOENCODER_REVISION for the
 autoencoder's repository). The hub resolves it once, and all files of a repository come from that commit. Every large
-file must have the SHA-256 that the hub announced. Commit and SHA-256 stand in the `moebius.json` that
+file must have the SHA-256 that the hub announces. Commit and SHA-256 are recorded in the `moebius.json` that
 `python -m moebius download --to` writes, and the files of that folder are checked against it on every load.
 """
 
@@ -43,10 +43,10 @@ def fetch(
     repo: str | None = None,
     network: str = "moebius",
 ) -> Found:
-    """Download what is missing into the Hugging Face cache; huggingface_hub's variables hold (HF_HUB_OFFLINE, ...).
+    """Download missing files into the Hugging Face cache; huggingface_hub's variables apply (HF_HUB_OFFLINE, ...).
 
-    A connection that breaks is resumed, and files that are complete stay for the next attempt. A file appears in the
-    cache whole or not at all.
+    A broken connection is resumed, and complete files are kept for the next attempt. A file appears in the cache whole
+    or not at all.
 
     Args:
         variant: of a denoiser, a name in `catalog.VARIANTS`; None: the default one.
@@ -119,7 +119,7 @@ def _other_files_of_flux(commit: str | None) -> list[HubFile]:
 def _download(
     published: Network, variant: str | None, file: HubFile, progress: Progress, start: float, span: float
 ) -> Path:
-    """One file in the cache, checked; `progress` goes from `start` by `span`."""
+    """Download one file into the cache and check it; `progress` goes from `start` to `start + span`."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -147,7 +147,7 @@ def _download(
 
 
 def how_to_get_access(published: Network) -> str:
-    """What to do when the hub refuses to give out gated files."""
+    """A message on what to do when the hub refuses gated files."""
     return (
         f"{published.title} is given only to people who have accepted its licence (non-commercial). "
         f"1. Log in at huggingface.co, open {published.license_page} and accept the licence. "

@@ -1,4 +1,4 @@
-"""From weight files to networks: read without running pickled code, rename published keys, load strictly.
+"""Load networks from weight files: read without running pickled code, rename published keys, load strictly.
 
 `moebius.weights.locate` finds the files, `moebius.weights.hub` fetches them.
 """
@@ -26,7 +26,7 @@ State = Mapping[str, "torch.Tensor"]
 
 
 def convert_student(state_dict: State) -> dict[str, torch.Tensor]:
-    """Published parameter names to those of `MoebiusUNet`, by its `PUBLISHED_RENAMES`; shapes are the same.
+    """Rename published parameters to those of `MoebiusUNet`, by its `PUBLISHED_RENAMES`; shapes are the same.
 
     Unknown names are kept, so that a strict load reports them.
 
@@ -39,7 +39,7 @@ def convert_student(state_dict: State) -> dict[str, torch.Tensor]:
 
 
 def convert_pixelhacker(state_dict: State) -> dict[str, torch.Tensor]:
-    """As `convert_student`, to the names of `PixelHackerUNet`."""
+    """Like `convert_student`, for `PixelHackerUNet`."""
     from moebius.models.pixelhacker import PUBLISHED_RENAMES
 
     return _renamed(state_dict, PUBLISHED_RENAMES)
@@ -58,7 +58,7 @@ def _renamed(state_dict: State, renames: tuple[tuple[str, str], ...]) -> dict[st
 
 
 def convert_autoencoder(state_dict: State) -> dict[str, torch.Tensor]:
-    """Names of attention layers before diffusers 0.15 to those of today; newer names pass."""
+    """Rename attention layers from before diffusers 0.15; newer names are kept."""
     today = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
     converted = {}
     for key, tensor in state_dict.items():
@@ -69,7 +69,7 @@ def convert_autoencoder(state_dict: State) -> dict[str, torch.Tensor]:
 
 
 def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> MoebiusUNet | PixelHackerUNet:
-    """The network that the files are of, in eval mode on the CPU. `dtype` None keeps the stored precision.
+    """Load the denoiser of these files, in eval mode on the CPU. `dtype` None keeps the stored precision.
 
     Raises:
         WeightsError: the file is damaged or is not this network's; names the first missing, extra and
@@ -96,7 +96,7 @@ def load_denoiser(files: WeightFiles, dtype: torch.dtype | None = None) -> Moebi
 
 
 def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> AutoencoderKL:
-    """The autoencoder in eval mode on the CPU, as `load_denoiser`."""
+    """Load the autoencoder, in eval mode on the CPU, like `load_denoiser`."""
     from diffusers import AutoencoderKL
 
     from moebius.models.block_autoencoder import BlockAutoencoder
@@ -107,7 +107,7 @@ def load_autoencoder(files: WeightFiles, dtype: torch.dtype | None = None) -> Au
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors in a .safetensors or .bin file, on the CPU. A pickle may hold tensors and nothing else.
+    """The tensors in a .safetensors or .bin file, on the CPU. A pickle may hold only tensors.
 
     Raises:
         WeightsError: not a state dict, damaged, a pickle with more than tensors, a Git LFS pointer.

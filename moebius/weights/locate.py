@@ -1,4 +1,4 @@
-"""Where weights are on this computer: in a folder that was named, else in the Hugging Face cache.
+"""Find weights on this computer: in a named folder, else in the Hugging Face cache.
 
 `moebius.weights.hub` fetches what is missing, `moebius.weights.load` builds the networks.
 """
@@ -75,7 +75,7 @@ def locate(
     For the others see `moebius.weights.flux.find` and `moebius.weights.segmenter.find`.
 
     Args:
-        variant: of a denoiser, a name in `catalog.VARIANTS`. None: what the folder holds if that is one variant, else
+        variant: of a denoiser, a name in `catalog.VARIANTS`. None: the variant in the folder if it has only one, else
             `places2`.
         revision: of a denoiser's repository in the cache: branch, tag or commit.
         network: a name in `catalog.NETWORKS`.
@@ -98,7 +98,7 @@ def locate(
 
 
 def chosen_folder(weights: Path | str | None, network: str = "moebius") -> Path | None:
-    """The folder that was named, in the call or by the network's variable; None: the Hugging Face cache."""
+    """The weights folder named in the call or by the network's variable; None: the Hugging Face cache."""
     named = weights or NETWORKS[network].variable.read()
     return Path(named).expanduser() if named else None
 
@@ -138,7 +138,7 @@ def in_cache(network: str, variant: str | None = None, revision: str | None = No
 
 
 def needed_files(published: Network, variant: str | None = None, revision: str | None = None) -> list[HubFile]:
-    """What a network needs from the hub. Of FLUX only the index: the list of the rest is the hub's.
+    """The files that a network needs from the hub; for FLUX only the index, the hub lists the others.
 
     revision: branch, tag or commit of a denoiser's repository; None: MOEBIUS_REVISION, else `main`.
     """
@@ -163,7 +163,7 @@ def needed_files(published: Network, variant: str | None = None, revision: str |
 
 
 def from_cache(published: Network, variant: str | None, paths: list[Path]) -> Found:
-    """What `locate` returns for the files of `needed_files`, in their order."""
+    """The result of `locate` for the files of `needed_files`, in the same order."""
     where = f"Hugging Face cache, commit {commit_of(paths[0])}"
     if published is FLUX:
         return FluxFiles(folder=paths[0].parent, where=where)
@@ -187,11 +187,12 @@ def commit_of(path: Path) -> str | None:
     return parts[parts.index("snapshots") + 1] if "snapshots" in parts else None
 
 
-# ---- what is said where weights are missing ----
+# ---- messages about missing weights ----
 
 
 def not_here(published: Network, variant: str | None, what: str, cause: BaseException | None = None) -> str:
-    """That the weights of a network `what` ("are not on this computer"), where they were looked for, what to do."""
+    """A message that the weights of a network `what` ("are not on this computer"), where they were looked for, and what
+    to do."""
     from huggingface_hub import constants
 
     named, size, command = published.title, published.download_bytes, published.command

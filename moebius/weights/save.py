@@ -1,4 +1,4 @@
-"""Weights written to a folder: a pipeline in diffusers layout with a manifest of hashes, or copies of files."""
+"""Write weights to a folder: a pipeline in diffusers layout with a manifest of hashes, or copies of files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def save(
         pipeline: with the parts `unet` and `vae`, of any precision.
         files: where its weights were loaded from.
         shared: a folder written before; an identical autoencoder becomes a hard link to it instead of a copy.
-        max_bytes: that the folder may have.
+        max_bytes: largest size of the folder.
         card: the text of README.md for a folder with this manifest; it is not in the manifest, so that it may be
             rewritten when there is more to say.
 
@@ -81,7 +81,7 @@ def save(
 
 
 def copy(paths: Sequence[Path], target: Path) -> Path:
-    """Copy files into a folder, which is made where missing, each whole or not at all; returns the folder."""
+    """Copy files into a folder, which is created if missing, each whole or not at all; returns the folder."""
     target = target.expanduser().absolute()
     target.mkdir(parents=True, exist_ok=True)
     for path in paths:
@@ -104,7 +104,7 @@ def _sources(files: WeightFiles) -> list[dict]:
 
 
 def _link_equal(folder: Path, other: Path) -> None:
-    """Replace files of `folder` that are equal to those of `other` by hard links, where the file system can."""
+    """Replace files of `folder` that are equal to those of `other` by hard links, if the file system supports them."""
     for path in folder.iterdir():
         twin = other / path.name
         if twin.is_file() and hash_and_size(twin) == hash_and_size(path):

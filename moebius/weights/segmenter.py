@@ -1,4 +1,4 @@
-"""The weights of the click that selects an object on disk: two files in one folder."""
+"""The weights of the network that selects objects: two files in one folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SegmenterFiles:
     folder: Path
     """With `SEGMENTER.files` in it."""
     where: str
-    """For people."""
+    """Where the files are, for messages."""
 
 
 def find(folder: Path) -> SegmenterFiles:

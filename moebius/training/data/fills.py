@@ -28,7 +28,7 @@ PARTS = ("picture", "mask", "fill")
 
 @dataclass(frozen=True, kw_only=True)
 class Fill:
-    """One line of a data set; paths are complete."""
+    """One fill of a data set; paths are complete."""
 
     id: str
     picture: Path
@@ -44,7 +44,7 @@ class Fill:
 
 
 def forbidden(name: str, license: str, fills_may_train: bool) -> str | None:  # noqa: A002 - the model card's word
-    """Why a model's fills may not be trained on without a right of one's own; None: they may.
+    """The reason why a model's fills must not be used for training without a special right; None: they may be used.
 
     fills_may_train: see `registry.ModelCard`. FLUX.1's non-commercial licence and its hosted service's terms forbid
         training a competing model on outputs.
@@ -59,7 +59,7 @@ def read(folder: Path) -> list[Fill]:
 
     Raises:
         ConfigError: no such data set, no fills in it, a file is missing, or its model's licence forbids training on
-            them and nobody declared another right.
+            them and no other right was declared.
     """
     if not (folder / MANIFEST).is_file():
         raise ConfigError(
@@ -73,7 +73,7 @@ def read(folder: Path) -> list[Fill]:
         raise ConfigError(f"{folder}: {MANIFEST} does not say whether fills of {name} may train; add fills_may_train")
     reason = forbidden(name, manifest["license"], may_train)
     if reason and not manifest.get("right_declared"):
-        raise ConfigError(f"{folder}: {reason}, and nobody declared another right when the fills were made")
+        raise ConfigError(f"{folder}: {reason}, and no other right was declared when the fills were made")
     fills = []
     for line in read_lines(folder / ITEMS):
         paths = {part: folder / line[part] for part in PARTS}

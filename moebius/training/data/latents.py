@@ -1,4 +1,4 @@
-"""From samples to what the networks see: latents of the frozen autoencoder, computed as they are used or once, to disk.
+"""Latents of samples, made by the frozen autoencoder: when they are used, or once, into a cache on disk.
 
 A cache is a folder of shards (safetensors, float16) and a manifest that binds it to data, settings and autoencoder.
 An interrupted build resumes where it stopped.
@@ -53,7 +53,7 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """Makes batches: `prepare` one number at a time, in threads; `collate` on the training's own thread."""
+    """Makes batches: `prepare` runs in threads, for one number at a time; `collate` runs on the training thread."""
 
     def prepare(self, position: int) -> Any: ...
 
@@ -103,7 +103,7 @@ def tokens(foreground: list[bool], device: torch.device) -> Tensor:
 
 
 class Fresh:
-    """Encodes as it goes: every use of a picture has another crop and another hole."""
+    """Encodes samples when they are used: every use of a picture has another crop and another hole."""
 
     def __init__(self, samples: Samples, encoder: Encoder):
         self.prepare, self.collate = samples.sample, encoder
@@ -140,7 +140,7 @@ def build_cache(
     processes: int = 1,
     progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> None:
-    """Write the shards that are missing, of `processes` every one the shards of its rank.
+    """Write the missing shards; each of `processes` processes writes those of its rank.
 
     Raises:
         ConfigError: the folder holds latents of other data, settings or another autoencoder.
@@ -170,7 +170,7 @@ def build_cache(
 
 
 def cache_identity(samples: Samples, encoder: Encoder, config: Data) -> dict:
-    """What latents depend on."""
+    """Everything that the latents depend on."""
     items = sha256()
     for source, item in samples.items:
         items.update(source.found[item].sha256.encode())

@@ -1,4 +1,4 @@
-"""Makes a data set of a model's finished fills, for `python -m moebius make-fills`."""
+"""Make a data set of a model's fills, for `python -m moebius make-fills`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make(
     facts: dict[str, Any],
     progress: Callable[[int, int], None] = lambda done, count: None,
 ) -> int:
-    """Fill squares of pictures until the data set has `count`; fills that are there stay. Returns how many it made.
+    """Fill squares of pictures until the data set has `count` fills. Returns the number of new ones.
 
     Args:
         samples: the squares and holes; fill number i is made of sample number i, with noise from the same seed.

@@ -1,4 +1,4 @@
-"""Picture files to train on: found, read once in full, hashed, and refused where they belong to a held-out set."""
+"""Training pictures: find them, read each once in full, hash them, and refuse held-out ones."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def find(path: Path) -> list[Path]:
 
 
 def heldout_hashes(manifests: Iterable[Path]) -> frozenset[str]:
-    """What must not be trained on: the project's held-out set, and every SHA-256 sum in the manifests, whatever their
-    form. Raises ConfigError for a manifest without any."""
+    """Hashes of pictures that must not be trained on: the project's held-out set, and every SHA-256 sum in the
+    manifests, in any format. Raises ConfigError for a manifest without any."""
     sums = set(heldout.hashes())
     for manifest in manifests:
         if not manifest.is_file():
@@ -79,11 +79,11 @@ def index(
     workers: int = 2,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Index:
-    """Read every file once, so that nothing broken and nothing held out is met in the middle of a run.
+    """Read every file once, so that damaged and held-out files are found before training.
 
     Args:
         refused: SHA-256 sums of held-out files and of their pixels.
-        known: file that keeps what was found; files of the same size and date are not read again.
+        known: file that keeps the result; files of the same size and date are not read again.
         progress: called with the number of files done.
 
     Raises:
