@@ -66,10 +66,11 @@ def ready(progress: Progress = silent) -> None:
 
 def on_disk() -> bool:
     """Whether numba seems to have kept what the sources now say; wrong only where somebody set a file's time."""
-    from moebius.patchmatch import features, kernels
+    from moebius.patchmatch import blend, features, kernels
 
     folder = Path(kernels.vote_band.stats.cache_path)
-    for module, kernel in ((kernels, kernels.vote_band), (features, features.add_high)):  # the last that are compiled
+    last_compiled = ((kernels, kernels.vote_band), (blend, blend.relax), (features, features.add_high))
+    for module, kernel in last_compiled:
         changed, code = Path(module.__file__).stat().st_mtime, kernel.py_func.__code__
         name = f"{Path(module.__file__).stem}.{code.co_name}-{code.co_firstlineno}.*.nbi"  # as numba names it
         if not any(file.stat().st_mtime >= changed for file in folder.glob(name)):

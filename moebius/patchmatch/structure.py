@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from moebius.patchmatch import features, pyramid
+from moebius.patchmatch import blend, features, pyramid
+from moebius.patchmatch.blend import BlendConfig
 from moebius.patchmatch.kernels import FAR
 from moebius.patchmatch.meter import Meter
 from moebius.patchmatch.search import Field, Grid, Workers, grid_of, usable_patches
@@ -44,6 +45,8 @@ class StructureConfig:
     gradient: float = 0.25
     texture: float = 2.0
     """Weights of the gradients and of texture strength against colour."""
+    blend: BlendConfig = BlendConfig()
+    """Of the finest level, once its last vote is counted."""
 
     def at(self, values: tuple[int, ...], level: int) -> int:
         return values[min(level, len(values) - 1)]
@@ -110,17 +113,19 @@ def fill_structure(
             continue
         level = _prepare(picture, part, seed * 131 + number, workers, config)
         rounds, passes = config.at(config.rounds, number), config.at(config.passes, number)
-        text = f"Filling at {part.shape[1]}×{part.shape[0]}"
+        text, calls = f"Filling at {part.shape[1]}×{part.shape[0]}", rounds * (passes + 1) + (number == 0)
         if field is None:
             _from_the_rim(level, meter)
-            meter.stage(text, rounds * (passes + 1))
+            meter.stage(text, calls)
         else:
-            meter.stage(text, rounds * (passes + 1) + 2)
+            meter.stage(text, calls + 2)
             level.field.enlarge(field, tuple(a / b for a, b in zip(part.shape, below, strict=True)))
             level.vote(1)
         for turn in range(rounds):
             level.search(passes)
             level.vote(config.last_power if number == 0 and turn == rounds - 1 else config.power)
+        if number == 0:
+            blend.join(level.field, level.source, level.target, level.trust, config.blend, workers.tick)
         field, below = level.field, part.shape
     if field is None:
         return pyramid.smooth_fill(known, hole).clip(0, 255).astype(np.uint8)
