@@ -96,7 +96,7 @@ def _gain(steps: np.ndarray, strength: np.ndarray, config: BlendConfig) -> np.nd
 
 
 @njit(nogil=True, cache=True)
-def write_steps(sums, channel, steps, strength):
+def write_steps(sums: np.ndarray, channel: int, steps: np.ndarray, strength: np.ndarray) -> None:
     """The mean of a vote's `sums` (n, W, 8): steps into three channels of (n, W, 6) float32 from `channel` on, their
     size into (n, W) float32; 0 where nothing voted."""
     for y in range(steps.shape[0]):
@@ -109,7 +109,14 @@ def write_steps(sums, channel, steps, strength):
 
 
 @njit(nogil=True, cache=True)
-def relax(colours, voted, steps, hole, screen, relaxation):
+def relax(
+    colours: np.ndarray,
+    voted: np.ndarray,
+    steps: np.ndarray,
+    hole: np.ndarray,
+    screen: np.float32,
+    relaxation: np.float32,
+) -> None:
     """One sweep over the pixels of `hole` (H, W); colours, voted (H, W, 3) and steps (H, W, 6) float32."""
     height, width = hole.shape
     for y in range(height):
