@@ -22,7 +22,7 @@ class Backbone:
 
 
 INCEPTION = Backbone(
-    title="Inception v3 (2015-12-05), which FID and KID are defined on",
+    title="Inception v3 (2015-12-05), the network of FID and KID,",
     file="weights-inception-2015-12-05-6726825d.pth",
     url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
 )
@@ -49,15 +49,15 @@ def require(backbone: Backbone, allow_download: bool = False) -> Path:
     """The file, fetched if that was allowed.
 
     Raises:
-        BackboneError: it is not there, or is another file; names file, folder and the ways out.
+        BackboneError: it is not there, or is another file; names file, folder and what to do.
     """
     path = folder() / backbone.file
     if not path.is_file():
         if not allow_download:
             raise BackboneError(
-                f"{backbone.title} is not on this computer: {backbone.file} is missing in {path.parent}. Ways out: "
-                f"--download fetches it from {backbone.url}; or copy the file there; or --features {OFFLINE} takes "
-                "stand-ins that need no download and have names of their own"
+                f"{backbone.title} is not on this computer: {backbone.file} is missing in {path.parent}. What to "
+                f"do: add --download, which fetches it from {backbone.url}; or copy the file there; or add --features "
+                f"{OFFLINE}, whose figures need no download and have other names"
             )
         _download(backbone, path)
     digest = sha256(path)

@@ -98,7 +98,7 @@ def why_off() -> str:
 def hosted_availability(options: LoadOptions) -> Availability:
     reason = why_off()
     return Availability(
-        can_run=not reason, reason=reason or "it was turned on", weights="at the maker's, not given out"
+        can_run=not reason, reason=reason or "it was turned on", weights="not published"
     )
 
 
