@@ -66,6 +66,16 @@ class Variable(Generic[T]):
         os.environ.setdefault(self.name, text)
 
 
+_NEEDED = ("PATH", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_NEEDED_BEGINNINGS = ("LC_", "PYTHON", "OMP_")
+
+
+def few() -> dict[str, str]:
+    """All that a Python process needs that is to know nothing else of us."""
+    needed = (name for name in os.environ if name.upper() in _NEEDED or name.startswith(_NEEDED_BEGINNINGS))
+    return {name: os.environ[name] for name in needed}
+
+
 # ---- kinds ----
 
 

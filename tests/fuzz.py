@@ -26,7 +26,7 @@ from moebius import environment
 from moebius.photo import png
 from moebius.photo.jpeg_segments import read_segments
 from moebius.photo.photo_file import PhotoError
-from moebius.photo.worker import PhotoWorker
+from moebius.photo.worker import PhotoWorkers
 
 SIZE = (48, 40)
 _INTERESTING = (0, 1, 2, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
@@ -217,7 +217,7 @@ def limit_pixels() -> None:
     environment.MAX_PIXELS.set("1000000")
 
 
-def fault(worker: PhotoWorker, number: int, formats: tuple[str, ...] = ()) -> tuple[str, str]:
+def fault(worker: PhotoWorkers, number: int, formats: tuple[str, ...] = ()) -> tuple[str, str]:
     """What became of a file: `refused`, `filled`, or a fault in words; and its format."""
     kind, data = damaged(number, formats)
     step = "opening"
@@ -258,7 +258,7 @@ def main() -> int:
     parser.add_argument("--formats", default="", help="names, with commas; default: all")
     options = parser.parse_args()
     limit_pixels()
-    formats, worker = tuple(filter(None, options.formats.split(","))), PhotoWorker(_MAX_SECONDS)
+    formats, worker = tuple(filter(None, options.formats.split(","))), PhotoWorkers(1, _MAX_SECONDS)
     counts: Counter[str] = Counter()
     started, print_ = time.perf_counter(), sys.stdout.write
     for number in range(options.first, options.first + options.count):

@@ -72,6 +72,26 @@ def _magick(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None
         raise ValueError(done.stderr.strip() or "no file")
 
 
+def _gimp(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
+    """Script-Fu: the fill as a layer above the photo, merged, and saved as `gimp-file-save` does by itself."""
+    patch = out.with_suffix(".patch.png")
+    Image.fromarray(np.dstack([filled, hole.astype(np.uint8) * 255])).save(patch)
+    script = f"""
+        (let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "{path}" "{path}")))
+               (fill (car (gimp-file-load-layer RUN-NONINTERACTIVE image "{patch}"))))
+          (gimp-image-insert-layer image fill 0 -1)
+          (let ((all (car (gimp-image-merge-visible-layers image CLIP-TO-IMAGE))))
+            (gimp-file-save RUN-NONINTERACTIVE image all "{out}" "{out}")))"""
+    command = ["gimp-console", "-n", "-d", "-f", "-s", "-b", script, "-b", "(gimp-quit 0)"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        patch.unlink()
+    if not out.is_file():
+        errors = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "rror" in line]
+        raise ValueError(errors[-1] if errors else "no file")
+
+
 def _iopaint(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
     """Its server's way from the uploaded file to the answer (api.py, api_inpaint), with another fill."""
     from iopaint.helper import concat_alpha_channel, decode_base64_to_image, pil_to_bytes
@@ -89,6 +109,14 @@ def _magick_version() -> str:
     except OSError as error:
         raise NotHere("ImageMagick's convert is not installed") from error
     return re.search(r"ImageMagick (\S+)", text)[1]
+
+
+def _gimp_version() -> str:
+    try:
+        text = subprocess.run(["gimp-console", "--version"], capture_output=True, text=True).stdout
+    except OSError as error:
+        raise NotHere("GIMP's gimp-console is not installed") from error
+    return re.search(r"version (\S+)", text)[1]
 
 
 def _iopaint_version() -> str:
@@ -112,5 +140,6 @@ def tools(iopaint: Path | None = None) -> tuple[Tool, ...]:
         Tool("opencv", "OpenCV script (imread, imwrite)", package("opencv-python-headless"), _opencv),
         Tool("pillow", "Pillow script (open, convert, save)", package("pillow"), _pillow),
         Tool("imagemagick", "ImageMagick (convert -composite)", _magick_version, _magick),
+        Tool("gimp", "GIMP in batch mode (gimp-file-save)", _gimp_version, _gimp),
         Tool("iopaint", "IOPaint's server", _iopaint_version, _iopaint),
     )

@@ -42,7 +42,8 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[BatchItem]:
     Args:
         photos: a folder, searched through with everything below it, or one photo. Hidden files, files without a
             photo's suffix, storage systems' folders and results of batches are passed over, and so are `masks` and
-            `out` where they lie inside.
+            `out` where they lie inside. Folders that cannot be read, and links that lead out, become items with a
+            `problem`.
         masks: one mask for all; or a folder of masks with the photos' relative paths, their suffix kept or not, `_mask`
             behind the name or not; or None: `name_mask.png` (or another suffix) beside each photo. Names may differ in
             case and in how accents are encoded where only one photo is called so.
@@ -62,28 +63,41 @@ def plan(photos: Path, masks: Path | None, out: Path) -> list[BatchItem]:
     if masks is not None and masks.resolve() == root.resolve():
         masks = None
     aside = {path.resolve() for path in (masks, out) if path is not None}
-    found = [photos] if photos.is_file() else find_photos(photos, aside)
+    unread: dict[Path, str] = {}
+    found = [photos] if photos.is_file() else find_photos(photos, aside, unread)
     if masks is None:
         owned = _Stems(found)
         found = [path for path in found if not _is_mask_beside(path, owned)]
-    if not found:
+    if not found and not unread:
         raise ValueError(f"there is no photo in {photos} ({', '.join(sorted(_KNOWN))})")
     listings: dict[Path, dict[str, list[Path]]] = {}
     stems = _Stems(found)
-    return [_item(path, root, masks, out, listings, stems) for path in found]
+    items = [_item(path, root, masks, out, listings, stems) for path in found]
+    for path, problem in unread.items():
+        name = path.relative_to(root)
+        items.append(BatchItem(name=_text(name), photo=path, mask=None, output=out / name, problem=problem))
+    return items
 
 
-def find_photos(folder: Path, aside: set[Path]) -> list[Path]:
+def find_photos(folder: Path, aside: set[Path], unread: dict[Path, str]) -> list[Path]:
     """Files with a photo's suffix below `folder`, sorted; links to folders are not followed.
 
     Args:
         aside: resolved paths of files and folders to pass over.
+        unread: gets the folders that may hold photos and were not searched, and why.
     """
     found: list[Path] = []
-    for where, folders, files in os.walk(folder):
+
+    def refused(error: OSError) -> None:
+        unread[Path(error.filename)] = f"this folder cannot be read: {error.strerror}"
+
+    for where, folders, files in os.walk(folder, onerror=refused):
         here = Path(where)
         below = (here / name for name in folders)
         folders[:] = [one.name for one in below if _may_hold_photos(one) and one.resolve() not in aside]
+        for one in (here / name for name in folders):
+            if one.is_symlink() and not one.resolve().is_relative_to(folder.resolve()):
+                unread[one] = f"this folder is a link, which is not followed; its photos are in {one.resolve()}"
         paths = [here / name for name in files if name[0] != "." and Path(name).suffix.lower() in _KNOWN]
         found.extend(path for path in paths if path.resolve() not in aside)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
@@ -153,9 +167,8 @@ def _item(
             problem = f"it has no mask; put {names[0]}.png into {folder}"
         elif mask is None:
             problem = f"it has several masks ({', '.join(path.name for path in fitting)}); keep one of them"
-    name = relative.as_posix().encode("utf-8", "backslashreplace").decode()  # some names are no text
     return BatchItem(
-        name=name,
+        name=_text(relative),
         photo=photo,
         mask=mask,
         output=out / relative,
@@ -163,6 +176,10 @@ def _item(
         turns=not by_name,
         fitting=tuple(fitting),
     )
+
+
+def _text(relative: Path) -> str:
+    return relative.as_posix().encode("utf-8", "backslashreplace").decode()  # some names are no text
 
 
 def _below(masks: Path, relative: Path) -> Path:

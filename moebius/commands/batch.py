@@ -84,7 +84,9 @@ def run(options: argparse.Namespace) -> dict:
     from moebius.batch.records import RecordsFile, part_name
     from moebius.batch.tally import Tally
     from moebius.files import write_atomic
+    from moebius.photo import worker
 
+    worker.shared().start()  # it is ready when the model is
     with BatchProgress() as terminal, ExitStack() as stack:
         task = _task(options, card, load_options, seed, terminal)
         out.mkdir(parents=True, exist_ok=True)
@@ -182,6 +184,7 @@ def _task(
 
     from moebius import model_cache
     from moebius.batch.run import Task
+    from moebius.photo import worker
 
     mark = arguments.mark(options, card.learned)
     return Task(
@@ -196,6 +199,7 @@ def _task(
             "mark": mark,
         },
         mark=mark,
+        files=worker.shared(),
         overwrite=options.overwrite,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from moebius.photo import jpeg_metadata, png
+from moebius.photo import gif, jpeg_metadata, png
 from moebius.photo.ifd import read_directory, read_layout, read_values
 from moebius.photo.jpeg_segments import read_segments
 from moebius.photo.tiff_tags import LAYERS, holds_pictures
@@ -38,6 +38,8 @@ def read_parts(data: bytes, kind: str) -> Iterator[FilePart]:
         ValueError, struct.error: the file is damaged.
     """
     yield from {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff, "WEBP": _webp, "BMP": _bmp}.get(kind, _by_pillow)(data)
+    for extension in gif.read_extensions(data) if kind == "GIF" else ():
+        yield FilePart(f"the extension {extension.name.decode('latin1')}", extension.content)
 
 
 def _jpeg(data: bytes) -> Iterator[FilePart]:

@@ -19,6 +19,8 @@ from moebius.photo.jpeg_segments import FRAMES, SOS, Segment, join_segments, rea
 from moebius.photo.silence import quiet
 
 APP14 = 0xEE
+_STORED = {"JCS_GRAYSCALE": 1, "JCS_YCbCr": 3, "JCS_RGB": 3, "JCS_CMYK": 4, "JCS_YCCK": 4}
+"""jpeglib's names of the colours of files, and how many components each has. It calls YCCK CMYK, too."""
 HUFFMAN, PROGRESSIVE, ARITHMETIC = (0xC0, 0xC1), (0xC2, 0xCA), (0xC9, 0xCA)
 
 
@@ -61,8 +63,8 @@ def _reason_to_recode(segments: list[Segment]) -> str | None:
     if frame.marker not in (*HUFFMAN, *PROGRESSIVE, *ARITHMETIC) or frame.payload[0] != 8:
         return "unusual coding"
     count = frame.payload[5]
-    if count not in (1, 3):
-        return "CMYK colours" if count == 4 else "unusual colours"
+    if count not in (1, 3, 4):
+        return "unusual colours"
     sampling = [divmod(byte, 16) for byte in frame.payload[7 : 6 + 3 * count : 3]]
     if any(max(axis) % factor for axis in zip(*sampling, strict=True) for factor in axis):
         return "unusual subsampling"
@@ -91,18 +93,27 @@ def _transplant(segments: list[Segment], pixels: np.ndarray, changed: np.ndarray
             dct.load()
         except OSError:
             return None
-        if colours not in ("JCS_GRAYSCALE", "JCS_YCbCr", "JCS_RGB"):
+        if colours not in _STORED:
             return None
-        components = [dct.Y] if colours == "JCS_GRAYSCALE" else [dct.Y, dct.Cb, dct.Cr]
+        components = [getattr(dct, name) for name in ("Y", "Cb", "Cr", "K")[: _STORED[colours]]]
         tables = [dct.get_component_qt(i) for i in range(len(components))]
         factors = np.asarray(dct.samp_factor) if len(components) > 1 else np.ones((1, 2), int)
         planes = pixels.reshape(*changed.shape, -1)
-        recode_blocks(components, tables, factors, planes, changed, ycbcr=colours == "JCS_YCbCr")
+        ycbcr = colours == "JCS_YCbCr"
+        if len(components) == 4:  # Adobe stores 255 - ink (TN 5116); in YCCK, ink itself is what became YCbCr
+            ycbcr = _is_ycck(core)
+            planes = np.dstack([planes[..., :3] if ycbcr else 255 - planes[..., :3], 255 - planes[..., 3]])
+        recode_blocks(components, tables, factors, planes, changed, ycbcr)
         try:
             dct.write_dct(str(path), flags=["+ARITH_CODE" if frame in ARITHMETIC else "+OPTIMIZE_CODING"])
         except OSError:
             return None
         return _with_component_ids(read_segments(path.read_bytes())[0], _component_ids(segments))
+
+
+def _is_ycck(segments: list[Segment]) -> bool:
+    """Whether the Adobe segment (TN 5116) says that the first three of four components are YCbCr."""
+    return any(s.marker == APP14 and s.payload[:5] == b"Adobe" and s.payload[11:12] == b"\2" for s in segments)
 
 
 def _component_ids(segments: list[Segment]) -> bytes:
@@ -140,7 +151,7 @@ def recode_blocks(
         factors: (components, 2), vertical and horizontal sampling factors; each divides the largest of its axis.
         pixels: (H, W, components) uint8.
         changed: (H, W) bool.
-        ycbcr: whether the file stores RGB as YCbCr.
+        ycbcr: whether the file stores the first three, RGB, as YCbCr.
     """
     largest = factors.max(axis=0)
     tile_h, tile_w = 8 * largest  # the pixels of one minimum coded unit
@@ -151,7 +162,7 @@ def recode_blocks(
         ys, xs = rows[some], columns[some]
         samples = pixel_tiles[ys, xs].astype(np.float32)  # (n, tile_h, tile_w, C)
         if ycbcr:
-            samples = samples @ _YCBCR.T + np.array([0, 128, 128], np.float32)
+            samples[..., :3] = samples[..., :3] @ _YCBCR.T + np.array([0, 128, 128], np.float32)
         for c, (v, h) in enumerate(factors):
             fy, fx = largest // (v, h)
             plane = samples[..., c].reshape(len(ys), v * 8, fy, h * 8, fx).mean(axis=(2, 4)) - 128

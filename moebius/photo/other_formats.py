@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from moebius.photo import ai_mark, cicp, images, iptc, png, tiff_tags, trailer
+from moebius.photo import ai_mark, cicp, gif, images, iptc, png, tiff_tags, trailer
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
 from moebius.photo.jpeg_segments import Segment, join_segments, read_segments, with_clean_end
@@ -61,7 +61,7 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
         return _tiff_again(data, raster, info.get("compression", "raw"))
     if kind == "GIF":
         options = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
-        return _save(raster, kind, options | {"optimize": False}), ()
+        return gif.keep_extensions(data, _save(raster, kind, options | {"optimize": False}), images.preview(raster))
     if kind == "BMP":
         return _save(raster, kind, _resolution(info)), ()
     options = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
@@ -131,9 +131,11 @@ def convert(
         note = trailer.describe_left_out(data, *read_segments(data))
         notes += [note] if note else []
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if old == "GIF":
+        profile, xmp = gif.read_metadata(data)
     if kind in ("BMP", "GIF"):
-        if exif or profile:
-            notes.append(f"{kind} files hold no EXIF data and no colour profile; these were left out.")
+        if exif or profile or xmp:
+            notes.append(f"{kind} files are written without EXIF data, XMP and colour profile; these were left out.")
         notes += _iptc_note(resources, kind)
         return _save(picture, kind, _resolution(info) if kind == "BMP" else {}), tuple(notes)
     options = {}

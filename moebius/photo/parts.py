@@ -35,11 +35,14 @@ PARTS = (
     Part(
         formats=("WEBP",), name="pixels that did not change", action="kept", remark="lossy files: made anew, reported"
     ),
+    Part(formats=_LOSSY, name="what is cropped away", action="left out"),
     Part(formats=_LOSSY, name="pixels", action="made anew", remark="the whole photo, at high quality; reported"),
     Part(formats=("JPEG", "PNG", "WEBP", "TIFF", "AVIF"), name="orientation", action="kept"),
     Part(formats=_ALL_METADATA, name="ICC profile", action="kept"),
     Part(formats=("PNG", *_LOSSY), name="colours named by CICP numbers", action="kept"),
     Part(formats=_ALL_METADATA, name="EXIF, GPS, MakerNotes, XMP", action="kept", remark="TIFF: tags"),
+    Part(formats=("GIF",), name="XMP, ICC profile, comment and small extensions", action="kept"),
+    Part(formats=("GIF",), name="unknown extensions of more than 4 KiB", action="left out"),
     Part(formats=("JPEG", "TIFF"), name="IPTC and Photoshop's resources", action="kept"),
     Part(formats=("PNG",), name="text, resolution and unknown safe chunks", action="kept"),
     Part(
@@ -59,7 +62,10 @@ PARTS = (
     Part(formats=("JPEG",), name="thermal raw pictures, JPEG-HDR", action="left out"),
     Part(formats=("JPEG",), name="unknown segments of more than 32 KiB together", action="left out"),
     Part(
-        formats=("JPEG", "PNG"), name="content credentials (C2PA)", action="left out", remark="signatures do not hold"
+        formats=("JPEG", "PNG", "GIF"),
+        name="content credentials (C2PA)",
+        action="left out",
+        remark="signatures do not hold",
     ),
     Part(formats=("TIFF",), name=" and ".join(LAYERS.values()), action="left out"),
     Part(formats=("TIFF",), name="smaller copies (thumbnails, pyramids, SubIFDs)", action="left out"),

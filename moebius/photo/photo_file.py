@@ -16,6 +16,7 @@ from moebius.photo import (
     cicp,
     file_kinds,
     gain_map,
+    heif_boxes,
     images,
     jpeg,
     mask_file,
@@ -125,6 +126,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
         notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
     if kind == "AVIF" and cicp.avif_depth(data) > 8:
         notes += (f"The photo has {cicp.avif_depth(data)} bits a channel, of which 8 are used.",)
+    if kind == "AVIF" and (cropped := heif_boxes.cropped(image, data)):  # libheif crops by itself
+        image, notes = cropped, (*notes, heif_boxes.CROPPED)
     if kind == "TIFF" and image.mode.startswith("I;16") and (bits := tiff.grey_scale(data)[1]) != 16:
         notes += (f"The photo has {bits} bits a sample; it is edited and written with 16.",)
     raster = _raster(image, data, name, orientation)

@@ -18,6 +18,7 @@ import gradio as gr
 from moebius import compare, environment, registry, segment
 from moebius.config import SamplingConfig
 from moebius.photo import photo_file
+from moebius.photo.worker import MAX_PROCESSES
 from moebius.ui import photo_files, queue
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.fill.actions import Actions
@@ -206,7 +207,8 @@ def wire_tools(tools: Tools) -> None:
         )
         x, y = gr.Number(label="x"), gr.Number(label="y")
         result, table, call = gr.File(label="result"), gr.JSON(label="models"), gr.Button()
-    computes = {"concurrency_id": "compute", "concurrency_limit": 1}
+    # several may open their photos at a time; what computes takes its turn, see `queue.take`
+    computes = {"concurrency_id": "tools", "concurrency_limit": MAX_PROCESSES}
     one = [image, mask_image, model, steps, guidance, seed, feather, prompt]
     call.click(tools.inpaint, one, result, api_name="inpaint", **computes)
     several = [image, mask_image, chosen, steps, seed, feather]

@@ -71,6 +71,7 @@ def serve(
         environment.MARK.set_default("1")
 
     from moebius.patchmatch import compile as kernels
+    from moebius.photo.worker import MAX_PROCESSES
     from moebius.registry import LoadOptions
     from moebius.ui import gradio_internals, photo_files, zerogpu
     from moebius.ui.page import build_app, launch_options
@@ -84,9 +85,10 @@ def serve(
             fetching.join()
         zerogpu.start(LoadOptions(weights=weights))
     gradio_internals.keep_no_analytics()
-    photo_files.WORKER.start()
+    photo_files.WORKERS.start()
     front = connect(address, weights)
-    page = build_app(weights).queue(max_size=address.max_waiting)
+    # actions that compute say themselves that they go one at a time; a file that is slow to open stops no other
+    page = build_app(weights).queue(max_size=address.max_waiting, default_concurrency_limit=MAX_PROCESSES)
     page.launch(
         server_name=address.listens_on,
         server_port=address.port,

@@ -1,12 +1,12 @@
-"""Photo files of visitors: opened and written in a process of their own, see `moebius.photo.worker`."""
+"""Photo files of visitors: opened and written in processes of their own, see `moebius.photo.worker`."""
 
 from __future__ import annotations
 
-from moebius.photo.worker import PhotoWorker
+from moebius.photo import worker
 
-WORKER = PhotoWorker()
-"""Of the whole page; it is started by `app.py`, or by the first file."""
+WORKERS = worker.shared()
+"""Of the whole page; the first is started by `app.py`, or by the first file."""
 
-open_photo = WORKER.open_photo
-open_mask = WORKER.open_mask
-encode_photo = WORKER.encode_photo
+open_photo = WORKERS.open_photo
+open_mask = WORKERS.open_mask
+encode_photo = WORKERS.encode_photo

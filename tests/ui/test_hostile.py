@@ -1,14 +1,18 @@
 """Requests that no page would send, over plain HTTP: refused, nothing read outside the upload folder, process alive."""
 
+import io
 import json
+import os
+import signal
 import struct
 import uuid
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests.helpers.http_calls import call, file, photo, upload
 
@@ -168,3 +172,44 @@ def endpoints(client: httpx.Client) -> dict[str, list[dict]]:
     """Every named endpoint with its parameters, as the page tells them."""
     told = client.get("/gradio_api/info?all_endpoints=True").json()["named_endpoints"]
     return {name: one["parameters"] for name, one in told.items()}
+
+
+def workers(page: int) -> dict[int, int]:
+    """The processes in which the page decodes files, and the nanoseconds that each has computed."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == page and b"worker_process" in (folder / "cmdline").read_bytes():
+                found[int(folder.name)] = int((folder / "schedstat").read_text().split()[0])
+        except FileNotFoundError:  # it has ended meanwhile
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux")
+def test_a_file_that_halts_and_kills_its_decoder_keeps_no_other_visitor_waiting(client, server):
+    """The process is halted and killed from here, as a file may do it."""
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (20, 20, 30, 30))
+    mask.save(out := io.BytesIO(), "PNG")
+    arguments = [upload(client, photo()), upload(client, out.getvalue()), "classical", 0, 0, "1", 0, ""]
+
+    def fill() -> tuple[str, str]:
+        with httpx.Client(base_url=server.url, timeout=120, trust_env=False) as visitor:
+            return call(visitor, "inpaint", arguments)
+
+    assert fill()[0] == "complete"
+    before = workers(server.process.pid)
+    assert fill()[0] == "complete"
+    after = workers(server.process.pid)
+    next_one = max(before, key=lambda pid: after[pid] - before[pid])  # the one that became idle last
+    os.kill(next_one, signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as visitors:
+        both = [visitors.submit(fill) for _ in range(2)]
+        served, stuck = wait(both, return_when=FIRST_COMPLETED)
+        assert [one.result()[0] for one in served] == ["complete"] and len(stuck) == 1
+        os.kill(next_one, signal.SIGKILL)
+        outcome, told = stuck.pop().result()
+    assert outcome == "error" and "crashed the decoder; save it anew" in told
+    assert fill()[0] == "complete" and next_one not in workers(server.process.pid)

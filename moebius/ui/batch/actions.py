@@ -212,7 +212,7 @@ class BatchActions(Handlers):
             seed=batch.seed if card.seeded else None,
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
             mark=mark,
-            files=photo_files.WORKER,
+            files=photo_files.WORKERS,
         )
         items = batch.items()
         if not any(item.mask for item in items):

@@ -1,5 +1,6 @@
 """Many photos: who is paired with whom, what is done once, and that a killed run loses nothing that was finished."""
 
+import argparse
 import errno
 import hashlib
 import json
@@ -16,14 +17,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moebius import model_cache
+from moebius import model_cache, registry
 from moebius.__main__ import main
 from moebius.batch import plan
 from moebius.batch import run as batch_run
 from moebius.batch.records import Records, RecordsFile, key_of
+from moebius.commands import batch as commands_batch
 from moebius.config import SamplingConfig
 from moebius.inpainters.base import Inpainter
 from moebius.inpainters.diffusion import DenoiserInpainter
+from moebius.photo import worker
 from moebius.progress import Cancelled
 from tests.helpers.deterministic import picture
 from tests.helpers.one_by_one import OneByOne
@@ -341,6 +344,63 @@ def test_results_stay_in_their_folder(tmp_path, mask, capfd):
     assert {row["photo"] for row in report["failed"]} == {"day0/000.jpg", "day0/002.jpg", "day1/001.jpg"}
     assert all("a link that leads out" in row["error"] for row in report["failed"])
     assert tree(elsewhere) == before and report["filled"] == 1
+
+
+def test_folders_that_cannot_be_searched_fail_by_name(tmp_path, mask, monkeypatch):
+    photos, elsewhere, scandir = folder_of(tmp_path, 4), tmp_path / "elsewhere", os.scandir
+    save_photo(elsewhere / "other.jpg")
+    (photos / "archive").symlink_to(elsewhere)
+    (photos / "again").symlink_to(photos / "day1")  # its photos are found where they are
+
+    def refuse(folder="."):
+        if str(folder).endswith("day0"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    problems = {item.name: item.problem for item in plan.plan(photos, mask, tmp_path / "out")}
+    assert {name for name, problem in problems.items() if not problem} == {"day1/001.jpg", "day1/003.jpg"}
+    assert problems["day0"] == "this folder cannot be read: Permission denied"
+    assert problems["archive"].startswith("this folder is a link, which is not followed") and len(problems) == 4
+
+
+CRASHING = """
+import os, signal
+from moebius.photo import photo_file, worker_process
+open_photo = photo_file.open_photo
+
+def crash(data, name=None):
+    if b"ends its decoder" in data:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return open_photo(data, name)
+
+photo_file.open_photo = crash
+worker_process.serve()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_photo_that_crashes_native_code_fails_alone_and_is_done_when_it_is_mended(tmp_path, mask, monkeypatch):
+    monkeypatch.setattr(worker, "_PROGRAM", CRASHING)
+    photos, out, workers = folder_of(tmp_path, 4), tmp_path / "out", worker.PhotoWorkers()
+    save_photo(photos / "day1" / "001.jpg", comment=b"this ends its decoder")
+    work = task(Grey(), files=workers)
+    states = {one.item.name: one for one in run(plan.plan(photos, mask, out), work, out)}
+    assert [name for name, one in states.items() if one.state != "done"] == ["day1/001.jpg"]
+    assert "001.jpg crashed the decoder" in states["day1/001.jpg"].error
+    save_photo(photos / "day1" / "001.jpg")
+    again = {one.item.name: one.state for one in run(plan.plan(photos, mask, out), work, out)}
+    assert [name for name, state in again.items() if state == "done"] == ["day1/001.jpg"]
+    workers.close()
+
+
+def test_a_batch_of_the_command_line_decodes_apart():
+    parser = argparse.ArgumentParser()
+    commands_batch.add(parser.add_subparsers())
+    options = parser.parse_args(["batch", "photos", "-o", "out"])
+    load_options = registry.LoadOptions()
+    made = commands_batch._task(options, registry.card("classical"), load_options, 0, lambda share, text: None)
+    assert made.files is worker.shared()
 
 
 def test_every_photo_is_filled_from_the_seed_that_was_given(tmp_path, mask):

@@ -1,12 +1,20 @@
-"""A few damaged files of every format in the page's worker; `python -m tests.fuzz` runs any number."""
+"""Damaged files of every format in the processes that decode them; `python -m tests.fuzz` runs any number."""
 
 import pytest
 
 from moebius.photo import photo_file
-from moebius.photo.worker import PhotoWorker
+from moebius.photo.worker import PhotoWorkers
 from tests import fuzz
 
-COUNT = 240
+COUNT, PARTS = 2000, 8
+"""About 15 s of one core."""
+
+
+@pytest.fixture(scope="module")
+def workers():
+    workers = PhotoWorkers(count=1)
+    yield workers
+    workers.close()
 
 
 def test_undamaged_files_are_filled():
@@ -16,11 +24,9 @@ def test_undamaged_files_are_filled():
             assert photo_file.open_photo(data).format == kind
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_damaged_files_are_refused_in_words_or_filled(part, monkeypatch):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_damaged_files_are_refused_in_words_or_filled(workers, part, monkeypatch):
     monkeypatch.setenv("MOEBIUS_MAX_PIXELS", "1000000")
-    worker = PhotoWorker(20)
-    results = {number: fuzz.fault(worker, number) for number in range(part, COUNT, 4)}
-    worker.close()
+    results = {number: fuzz.fault(workers, number) for number in range(part, COUNT, PARTS)}
     assert {number: one for number, one in results.items() if one[0] not in ("refused", "filled")} == {}
     assert sum(result == "filled" for result, _ in results.values()) > len(results) // 8

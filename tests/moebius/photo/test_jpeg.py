@@ -45,6 +45,17 @@ def rgb_without_adobe() -> bytes:
     return data
 
 
+def cmyk_scene() -> Image.Image:
+    return Image.merge("CMYK", [scene(seed=n).convert("L") for n in range(4)])
+
+
+def ycck(**options) -> bytes:
+    """A CMYK file whose Adobe segment says YCCK (transform 2): the same coefficients, of other colours."""
+    data = bytearray(save(cmyk_scene(), **options))
+    data[data.index(b"Adobe") + 11] = 2
+    return bytes(data)
+
+
 def app(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
 
@@ -61,15 +72,16 @@ def coefficients(data: bytes) -> list[np.ndarray]:
         jpeglib.version.set("turbo210")
         dct = jpeglib.read_dct(file.name)
         dct.load()
-        return [c for c in (dct.Y, dct.Cb, dct.Cr) if c is not None]
+        return [c for c in (dct.Y, dct.Cb, dct.Cr, dct.K) if c is not None]
 
 
 def edit(data: bytes, box: tuple[int, int, int, int], colour=(20, 200, 60)) -> tuple[bytes, np.ndarray, np.ndarray]:
     """Paint a box (left, top, right, bottom): the new file, `changed`, the edited picture."""
     pixels, changed = decode(data).copy(), np.zeros(decode(data).shape[:2], bool)
     changed[box[1] : box[3], box[0] : box[2]] = True
-    pixels[changed] = colour if pixels.ndim == 3 else colour[0]
-    new, notes = jpeg.encode_jpeg(data, Image.fromarray(pixels), changed)
+    pixels[changed] = (*colour, 90)[: pixels.shape[2]] if pixels.ndim == 3 else colour[0]
+    mode = Image.open(io.BytesIO(data)).mode
+    new, notes = jpeg.encode_jpeg(data, Image.frombytes(mode, changed.shape[::-1], pixels.tobytes()), changed)
     assert notes == ()
     return new, changed, pixels
 
@@ -96,6 +108,9 @@ KINDS = {
     "rgb by its component numbers": lambda: rgb_without_adobe(),
     "no jfif": lambda: save(scene()).replace(app(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), b""),
     "arithmetic": lambda: sampled(2, 2, ("+ARITH_CODE",)),
+    "cmyk": lambda: save(cmyk_scene()),
+    "ycck": lambda: ycck(),
+    "ycck 4:2:0": lambda: ycck(subsampling="4:2:0"),
     "quality 100": lambda: save(scene(), quality=100),
     "quality 5": lambda: save(scene(), quality=5),
 }
@@ -226,16 +241,20 @@ def test_content_credentials_are_left_out_and_said():
     assert "credentials" in notes[0] and b"c2pa" not in new
 
 
-def test_cmyk_is_encoded_anew_with_the_same_tables_and_says_so():
-    cmyk = Image.merge("CMYK", [scene(seed=n).convert("L") for n in range(4)])
-    data = with_segments(save(cmyk, quality=80), app(0xFE, b"kept"))
+def unreadable(path):
+    raise OSError("reading failed")
+
+
+def test_cmyk_that_jpeglib_cannot_read_is_encoded_anew_with_the_same_tables(monkeypatch):
+    monkeypatch.setattr(jpeglib, "read_dct", unreadable)
+    data = with_segments(save(cmyk_scene(), quality=80), app(0xFE, b"kept"))
     changed = np.zeros((H, W), bool)
     changed[20:60, 20:60] = True
     pixels = decode(data).copy()
     pixels[changed] = (10, 20, 30, 40)
     edited = Image.frombytes("CMYK", (W, H), pixels.tobytes())
     new, notes = jpeg.encode_jpeg(data, edited, changed)
-    assert len(notes) == 1 and "CMYK" in notes[0]
+    assert len(notes) == 1 and "damaged or unusual" in notes[0]
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(new))
     assert after.mode == "CMYK" and after.quantization == before.quantization
     assert after.info["comment"] == b"kept" and new.count(b"Adobe") == 1
@@ -252,10 +271,7 @@ def test_unusual_sampling_is_encoded_anew():
 
 
 def test_what_jpeglib_cannot_read_is_encoded_anew_and_says_so(monkeypatch):
-    def fail(path):
-        raise OSError("reading failed")
-
-    monkeypatch.setattr(jpeglib, "read_dct", fail)
+    monkeypatch.setattr(jpeglib, "read_dct", unreadable)
     data, changed = with_segments(save(scene(), progressive=True), app(0xFE, b"kept")), np.ones((H, W), bool)
     new, notes = jpeg.encode_jpeg(data, scene(seed=1), changed)
     before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(new))

@@ -308,11 +308,13 @@ def test_cmyk_jpeg_with_profile():
     assert photo.raster.mode == "CMYK" and photo.raster.info["icc_profile"] == cmyk_profile()
     raster, changed = edited(photo)
     new = encode_photo(photo, raster, changed)
-    assert "CMYK" in new.notes[0]
+    assert new.notes == ()
     again = open_photo(new.data)
     assert again.raster.mode == "CMYK" and again.raster.info["icc_profile"] == cmyk_profile()
-    error = abs(np.asarray(again.raster).astype(int) - np.asarray(raster))
-    assert np.median(error) <= 2 and np.percentile(error, 99) <= 40
+    differs = (np.asarray(again.raster) != np.asarray(photo.raster)).any(axis=2)
+    ys, xs = np.nonzero(changed)
+    differs[ys.min() - 8 : ys.max() + 9, xs.min() - 8 : xs.max() + 9] = False  # the blocks that the edit touches
+    assert not differs.any()
 
 
 # ---- other formats ----

@@ -1,18 +1,19 @@
-"""Photo files in a process of its own: the same results, and its death is an error in words that disturbs nobody."""
+"""Photo files in processes of their own: the same results, and a death is an error in words that disturbs nobody."""
 
 import io
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from moebius.photo import photo_file
+from moebius.photo import photo_file, worker
 from moebius.photo.photo_file import PhotoError
-from moebius.photo.worker import PhotoWorker
+from moebius.photo.worker import PhotoWorkers
 from tests.helpers.deterministic import picture
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX signals")
@@ -22,10 +23,10 @@ CHANGED[10:20, 30:50] = True
 
 
 @pytest.fixture(scope="module")
-def worker():
-    worker = PhotoWorker()
-    yield worker
-    worker.close()
+def workers():
+    workers = PhotoWorkers(count=2)
+    yield workers
+    workers.close()
 
 
 def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
@@ -66,9 +67,9 @@ def painted(raster):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_same_as_in_one_process(worker, name):
+def test_the_same_as_in_one_process(workers, name):
     data = FILES[name]()
-    here, there = photo_file.open_photo(data, "a"), worker.open_photo(data, "a")
+    here, there = photo_file.open_photo(data, "a"), workers.open_photo(data, "a")
     np.testing.assert_array_equal(pixels(there.raster), pixels(here.raster))
     assert there.data == data and there.size == here.size
     assert (there.format, there.orientation, there.name, there.notes) == (
@@ -81,15 +82,15 @@ def test_the_same_as_in_one_process(worker, name):
         assert (there.raster.mode, there.raster.info) == (here.raster.mode, here.raster.info)
     for suffix in (None, ".png"):
         expected = photo_file.encode_photo(here, painted(here.raster), CHANGED, suffix, "edited")
-        assert worker.encode_photo(there, painted(there.raster), CHANGED, suffix, "edited") == expected
+        assert workers.encode_photo(there, painted(there.raster), CHANGED, suffix, "edited") == expected
     nothing = np.zeros_like(CHANGED)
-    assert worker.encode_photo(there, there.raster, nothing).data == data
+    assert workers.encode_photo(there, there.raster, nothing).data == data
 
 
-def test_masks_limits_and_errors_are_the_same(worker, tmp_path, monkeypatch):
+def test_masks_limits_and_errors_are_the_same(workers, tmp_path, monkeypatch):
     Image.fromarray(CHANGED).save(tmp_path / "m.png")
-    np.testing.assert_array_equal(worker.open_mask(tmp_path / "m.png", (64, 64)), CHANGED)
-    for call in (photo_file, worker):
+    np.testing.assert_array_equal(workers.open_mask(tmp_path / "m.png", (64, 64)), CHANGED)
+    for call in (photo_file, workers):
         with pytest.raises(PhotoError, match="m.png: the mask"):
             call.open_mask(tmp_path / "m.png", (9, 9))
         with pytest.raises(PhotoError, match="x.jpg is text"):
@@ -98,7 +99,7 @@ def test_masks_limits_and_errors_are_the_same(worker, tmp_path, monkeypatch):
             call.open_photo(tmp_path / "none.jpg")
     monkeypatch.setenv("MOEBIUS_MAX_PIXELS", "4000")
     with pytest.raises(PhotoError, match="MOEBIUS_MAX_PIXELS"):
-        worker.open_photo(encoded("PNG"))
+        workers.open_photo(encoded("PNG"))
 
 
 def in_thread(call) -> tuple[threading.Thread, list]:
@@ -115,46 +116,90 @@ def in_thread(call) -> tuple[threading.Thread, list]:
     return thread, results
 
 
-@pytest.mark.parametrize("moment", ["before the file is read", "while it is decoded", "while it is encoded"])
-def test_a_death_is_an_error_in_words_and_disturbs_nobody(worker, moment):
-    """The process is halted, so that the call cannot end; then it is killed while another visitor waits."""
-    data = encoded("JPEG")
-    photo = worker.open_photo(data)
-    if moment.startswith("before"):
-        data += bytes(2**21)  # more than a pipe holds: it dies while the file is being sent
-    call = (lambda: worker.encode_photo(photo, photo.raster, CHANGED)) if "encoded" in moment else None
-    pid = worker.pid
-    os.kill(pid, signal.SIGSTOP)
-    thread, results = in_thread(call or (lambda: worker.open_photo(data, "bad.jpg")))
+def under_way(call) -> tuple[threading.Thread, list]:
+    thread, results = in_thread(call)
     while not any(isinstance(one, threading.Timer) for one in threading.enumerate()):
-        pass  # from then on the call is under way
-    other, others = in_thread(lambda: worker.open_photo(encoded("PNG"), "good.png"))
+        pass  # from then on it has a process
+    return thread, results
+
+
+@pytest.mark.parametrize("moment", ["before the file is read", "while it is decoded", "while it is encoded"])
+def test_a_death_is_an_error_in_words_and_keeps_nobody_waiting(workers, moment):
+    """The process is halted, so that the call cannot end; another visitor is served; then it is killed."""
+    data = encoded("JPEG")
+    photo = workers.open_photo(data)
+    if moment.startswith("before"):
+        data += bytes(2**22)  # more than a pipe holds: it dies while the file is being sent
+    call = (lambda: workers.encode_photo(photo, photo.raster, CHANGED)) if "encoded" in moment else None
+    pid = workers._idle[-1].pid
+    os.kill(pid, signal.SIGSTOP)
+    thread, results = under_way(call or (lambda: workers.open_photo(data, "bad.jpg")))
+    assert workers.open_photo(encoded("PNG"), "good.png").size == (64, 64)
+    assert thread.is_alive()
     os.kill(pid, signal.SIGKILL)
-    thread.join(), other.join()
+    thread.join()
     assert isinstance(results[0], PhotoError) and "crashed the decoder; save it anew" in str(results[0])
-    assert isinstance(others[0], photo_file.Photo), others
-    assert worker.pid not in (None, pid)
+    assert workers.open_photo(data).size == (64, 64)
+    assert pid not in workers.pids and len(workers.pids) <= 2
 
 
-def test_a_process_that_died_idle_is_started_anew_without_a_word(worker):
-    worker.start()
-    process = worker._process
-    os.kill(process.pid, signal.SIGKILL)
+def test_where_all_processes_are_busy_a_call_waits_and_one_that_died_is_started_anew():
+    one = PhotoWorkers(count=1)
+    one.start()
+    pid = one.pids[0]
+    os.kill(pid, signal.SIGSTOP)
+    first, refused = under_way(lambda: one.open_photo(encoded("PNG")))
+    second, opened = in_thread(lambda: one.open_photo(encoded("PNG")))
+    os.kill(pid, signal.SIGKILL)
+    first.join(), second.join()
+    assert isinstance(refused[0], PhotoError) and isinstance(opened[0], photo_file.Photo), (refused, opened)
+    process = one._idle[0]._process
+    os.kill(process.pid, signal.SIGKILL)  # while it is idle: nobody hears of that
     process.wait()
-    assert worker.open_photo(encoded("PNG")).size == (64, 64)
+    assert one.open_photo(encoded("PNG")).size == (64, 64)
+    one.close()
+    assert one.pids == []
 
 
 def test_a_file_that_takes_too_long_is_given_up():
-    worker = PhotoWorker(max_seconds=0.05)
-    worker.start()
-    os.kill(worker.pid, signal.SIGSTOP)
+    workers = PhotoWorkers(max_seconds=0.05)
+    workers.start()
+    os.kill(workers.pids[0], signal.SIGSTOP)
     with pytest.raises(PhotoError, match="slow.png took longer than 0 s"):
-        worker.open_photo(encoded("PNG"), "slow.png")
-    worker.close()
-    assert worker.pid is None
+        workers.open_photo(encoded("PNG"), "slow.png")
+    workers.close()
 
 
-def test_the_process_imports_neither_network_nor_page(worker):
-    worker.open_photo(encoded("PNG"))
-    maps = open(f"/proc/{worker.pid}/maps").read() if os.path.exists(f"/proc/{worker.pid}/maps") else ""
-    assert "torch" not in maps and "gradio" not in maps
+@pytest.mark.parametrize(("megapixels", "seconds"), [(0, 30), (12, 54), (1000, 180)])
+def test_the_time_that_a_file_may_take_goes_by_its_pixels(megapixels, seconds):
+    assert PhotoWorkers()._seconds(megapixels * 10**6) == seconds
+
+
+def test_more_time_is_counted_from_the_beginning():
+    deadline = worker._Deadline(worker._Process(), 50)
+    deadline.extend(40)
+    assert deadline._timer.interval <= 50
+    deadline.extend(1000)
+    assert 950 < deadline._timer.interval <= 1000 and not deadline.expired
+    deadline.cancel()
+
+
+def test_a_process_that_is_not_itself_any_more_has_crashed(monkeypatch):
+    monkeypatch.setattr(worker, "_PROGRAM", "import sys; sys.stdout.buffer.write(bytes([255] * 64)); sys.stdin.read()")
+    workers = PhotoWorkers()
+    with pytest.raises(PhotoError, match="bad.png crashed the decoder"):
+        workers.open_photo(encoded("PNG"), "bad.png")
+    workers.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
+def test_the_process_has_neither_network_nor_page_nor_secrets_nor_new_privileges(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    workers = PhotoWorkers()
+    workers.open_photo(encoded("PNG"))
+    folder = Path(f"/proc/{workers.pids[0]}")
+    maps, variables, status = (folder / "maps").read_text(), (folder / "environ").read_bytes(), folder / "status"
+    assert "torch" not in maps and "gradio" not in maps and b"secret" not in variables
+    assert "NoNewPrivs:\t1" in status.read_text()
+    assert int((folder / "oom_score_adj").read_text()) >= 500
+    workers.close()
