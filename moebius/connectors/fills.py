@@ -117,10 +117,10 @@ class Fills:
         """
         card = self.card(model)
         seed = seeds.random_seed() if seed is None else seeds.check_seed(seed)
+        report(0.0, "Reading the photo")
+        photo = photo_files.open_photo(data, "the photo")  # before the turn: others need not wait for a slow file
+        mask = mask_of(photo)
         with queue.take(report):
-            report(0.0, "Reading the photo")
-            photo = photo_files.open_photo(data, "the photo")
-            mask = mask_of(photo)
             inpainter = model_cache.acquire(card.name, self.options, report)
             generator = seeds.generator(seed if card.seeded else None)
             fill = fill_photo(inpainter, photo.raster, mask, config, generator, report)
@@ -143,8 +143,8 @@ class Fills:
     def select(self, data: bytes, clicks: list[tuple[float, float, bool]], report: Stoppable) -> np.ndarray:
         """The object that clicks show, (H, W) bool; `clicks`: x, y and whether it is on the object."""
         files = segment.locate_weights(self.options.weights)
+        photo = photo_files.open_photo(data, "the photo")
         with queue.take(report):
-            photo = photo_files.open_photo(data, "the photo")
             selector = segment.load(files, device())
             return selector.predict_object(selector.embed(photo.raster), clicks)
 

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from moebius.photo import images, photo_file
-from moebius.photo.photo_file import Encoded, Photo, PhotoError
+from moebius.photo.errors import NotAPhotoError, PhotoError, TooLargeError
+from moebius.photo.photo_file import Encoded, Photo
 from moebius.photo.raster import Raster, shape_of
 
 Message = dict[str, Any]
@@ -26,7 +27,8 @@ _HEAD = struct.Struct("<II")  # bytes of JSON, number of buffers; then 8 bytes f
 _BYTES_PER_PIXEL = {"L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4, "CMYK": 4, "I;16": 2, "I;16L": 2, "I;16B": 2}
 _DEEP = "uint16"
 """In place of a Pillow mode: an array of 16-bit colours."""
-_ERRORS = {kind.__name__: kind for kind in (PhotoError, ValueError, RuntimeError)}
+_ERRORS = {kind.__name__: kind for kind in (TooLargeError, NotAPhotoError, PhotoError, ValueError, RuntimeError)}
+"""The most special first."""
 
 
 class BadMessage(Exception):

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from moebius.photo import messages
+from moebius.photo.errors import NotAPhotoError, PhotoError, TooLargeError
 from moebius.photo.messages import BadMessage
-from moebius.photo.photo_file import Encoded, Photo, PhotoError
+from moebius.photo.photo_file import Encoded, Photo
 
 GREY = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
 
@@ -104,7 +105,8 @@ def test_sixteen_bits_a_mask_a_photo_and_a_file_come_back():
 
 
 def test_errors_come_back_as_they_were_and_unknown_ones_with_their_names():
-    for error in (PhotoError("damaged"), ValueError("no"), RuntimeError("odd"), OSError(28, "No space left")):
+    special = (TooLargeError("200 megapixels"), NotAPhotoError("a PDF"), PhotoError("damaged"))
+    for error in (*special, ValueError("no"), RuntimeError("odd"), OSError(28, "No space left")):
         back = messages.to_error(through(messages.from_error(error)))
         assert (type(back), str(back), getattr(back, "errno", None)) == (
             type(error),
