@@ -15,7 +15,7 @@ import numpy as np
 from fastapi import Request
 from PIL import Image
 
-from moebius import environment, model_cache, registry, segment
+from moebius import devices, environment, model_cache, registry, segment
 from moebius.config import SamplingConfig
 from moebius.connectors.errors import BusyError, UnknownError
 from moebius.fill import seeds
@@ -83,9 +83,15 @@ class Fills:
                 await asyncio.sleep(WATCH_S)
             caller.stop()
 
+        def do() -> T:
+            try:
+                return work(report)
+            finally:
+                devices.trim()
+
         watcher = asyncio.create_task(watch())
         try:
-            return await anyio.to_thread.run_sync(work, report, limiter=self._threads)
+            return await anyio.to_thread.run_sync(do, limiter=self._threads)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
