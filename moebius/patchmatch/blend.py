@@ -77,11 +77,7 @@ def differences(rgb: np.ndarray, axis: int) -> np.ndarray:
         (h, w, 8) uint8: the three steps where they rise, where they fall, their mean size, 1.
     """
     out = np.zeros((*rgb.shape[:2], CHANNELS), np.uint8)
-    here, ahead = (rgb[:, :-1], rgb[:, 1:]) if axis == 0 else (rgb[:-1], rgb[1:])
-    part = out[:, :-1] if axis == 0 else out[:-1]
-    part[..., :3], part[..., 3:6] = cv2.subtract(ahead, here), cv2.subtract(here, ahead)
-    part[..., 6] = np.rint(cv2.absdiff(ahead, here).mean(axis=2))
-    out[..., 7] = 1
+    write_differences(rgb, 1 - axis, axis, out)
     return out
 
 
@@ -93,6 +89,22 @@ def _gain(steps: np.ndarray, strength: np.ndarray, config: BlendConfig) -> np.nd
     window = (config.gain_window,) * 2
     voted = cv2.blur(np.abs(steps).sum(axis=2) / 3, window)
     return (cv2.blur(strength, window) / np.maximum(voted, 1e-3)).clip(1, config.most_gain)
+
+
+@njit(nogil=True, cache=True)
+def write_differences(rgb: np.ndarray, ahead_x: int, ahead_y: int, out: np.ndarray) -> None:
+    """`differences` into `out`, to the pixel (ahead_x, ahead_y) away."""
+    height, width = rgb.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            out[y, x, 7] = 1
+            if y + ahead_y < height and x + ahead_x < width:
+                total = np.int64(0)
+                for c in range(3):
+                    step = np.int64(rgb[y + ahead_y, x + ahead_x, c]) - np.int64(rgb[y, x, c])
+                    out[y, x, c if step > 0 else 3 + c] = abs(step)
+                    total += abs(step)
+                out[y, x, 6] = (total + 1) // 3
 
 
 @njit(nogil=True, cache=True)
@@ -123,18 +135,17 @@ def relax(
         for x in range(width):
             if not hole[y, x]:
                 continue
+            left, right, above, below = x > 0, x + 1 < width, y > 0, y + 1 < height
+            share = relaxation / (screen + np.float32(left + right + above + below))
             for c in range(3):
-                total, weight = screen * voted[y, x, c], screen
-                if x > 0:
-                    total += colours[y, x - 1, c] + steps[y, x - 1, c]
-                    weight += np.float32(1)
-                if x + 1 < width:
-                    total += colours[y, x + 1, c] - steps[y, x, c]
-                    weight += np.float32(1)
-                if y > 0:
-                    total += colours[y - 1, x, c] + steps[y - 1, x, 3 + c]
-                    weight += np.float32(1)
-                if y + 1 < height:
-                    total += colours[y + 1, x, c] - steps[y, x, 3 + c]
-                    weight += np.float32(1)
-                colours[y, x, c] += relaxation * (total / weight - colours[y, x, c])
+                old = colours[y, x, c]
+                lacks = screen * (voted[y, x, c] - old)
+                if left:
+                    lacks += colours[y, x - 1, c] + steps[y, x - 1, c] - old
+                if right:
+                    lacks += colours[y, x + 1, c] - steps[y, x, c] - old
+                if above:
+                    lacks += colours[y - 1, x, c] + steps[y - 1, x, 3 + c] - old
+                if below:
+                    lacks += colours[y + 1, x, c] - steps[y, x, 3 + c] - old
+                colours[y, x, c] = old + share * lacks

@@ -220,7 +220,7 @@ def _energy_by_class(picture: np.ndarray, energy: np.ndarray, where: np.ndarray)
     every = (slice(None, None, SAMPLE),) * 2
     where = where[every]
     classes = features.energy_classes()[energy[every][where]]
-    high = np.abs((picture[every][where][:, 3:6].astype(np.float32) - 128) @ LUMA)
+    high = np.abs((picture[every][..., 3:6][where].astype(np.float32) - 128) @ LUMA)
     return np.bincount(classes, minlength=features.CLASSES), np.bincount(classes, high, features.CLASSES)
 
 

@@ -76,8 +76,10 @@ def fill(
     with Workers(threads, meter.tick) as workers:
         filled = _fill(known, part, size, seed, workers, meter, config)
     out = image.copy()
-    values = filled[part] if image.ndim == 3 else filled[part][:, 0]
-    out[window][part] = values.astype(image.dtype) * np.array(257 if image.dtype == np.uint16 else 1, image.dtype)
+    values = filled if image.ndim == 3 else np.ascontiguousarray(filled[..., 0])
+    if image.dtype == np.uint16:
+        values = values.astype(np.uint16) * np.uint16(257)
+    cv2.copyTo(values, part.view(np.uint8), out[window])
     meter.finish()
     return out
 

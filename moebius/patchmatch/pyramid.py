@@ -29,7 +29,10 @@ def as_bytes(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
             f"image {image.shape} and hole {hole.shape} {hole.dtype} do not fit: (H, W, 3) and (H, W) bool"
         )
     known = image.copy()
-    known[hole] = UNDER_HOLE
+    if hole.any():
+        box = surroundings(hole, 0, 0)
+        part = known[box]
+        cv2.copyTo(np.full_like(part, UNDER_HOLE), hole[box].view(np.uint8), part)  # ten times as fast as known[hole]
     return known
 
 
@@ -131,8 +134,11 @@ def smooth_fill(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
         filled[weight <= 0] = total.sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
     for total, weight in reversed(stack):
         filled = resize(filled, weight.shape, cv2.INTER_LINEAR)
-        seen = weight > 0
-        filled[seen] = total[seen] / weight[seen][:, None]
-    for _ in range(SMOOTHING):
-        filled[hole] = cv2.blur(filled, (3, 3))[hole]
+        np.divide(total, weight[..., None], out=filled, where=(weight > 0)[..., None])
+    if hole.any():
+        window = surroundings(hole, 2, 2)
+        part, mask = np.ascontiguousarray(filled[window]), np.ascontiguousarray(hole[window]).view(np.uint8)
+        for _ in range(SMOOTHING):
+            cv2.copyTo(cv2.blur(part, (3, 3)), mask, part)
+        filled[window] = part
     return filled
