@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -109,7 +109,7 @@ def run(
     workers: int,
     report_item: ReportItem = lambda item, share, text: None,
     batch_size: int = 1,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Fill the items in order; yields each outcome when its file is on the disk.
 
     A photo that fails does not stop the others, even if it shares a call of the model with them. Closing the iteration

@@ -39,14 +39,15 @@ def keep_local(inputs: list) -> None:
             todo += node
 
 
-def check_data(arguments) -> None:
+def check_data(arguments: object) -> None:
     """Raises ValueError where a `data:` URL among an agent's arguments holds more than `photo_file.max_bytes`."""
-    most, todo = photo_file.max_bytes(), [arguments]
+    limit = photo_file.max_bytes()
+    todo = [arguments]
     while todo:
         node = todo.pop()
         if isinstance(node, dict | list):
             todo += node.values() if isinstance(node, dict) else node
         elif isinstance(node, str) and node.startswith("data:"):
             size = (len(node) - node.find(",") - 1) * 3 // 4
-            if size > most:
-                raise ValueError(f"the file has about {memory_size(size)}; at most {memory_size(most)} are taken here")
+            if size > limit:
+                raise ValueError(f"the file has about {memory_size(size)}; at most {memory_size(limit)} are taken here")

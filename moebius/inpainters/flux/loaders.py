@@ -97,9 +97,7 @@ def why_off() -> str:
 
 def hosted_availability(options: LoadOptions) -> Availability:
     reason = why_off()
-    return Availability(
-        can_run=not reason, reason=reason or "it was turned on", weights="not published"
-    )
+    return Availability(can_run=not reason, reason=reason or "it was turned on", weights="not published")
 
 
 def load_hosted(options: LoadOptions, progress: Progress) -> Inpainter:

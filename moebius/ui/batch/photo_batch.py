@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -63,7 +63,7 @@ class PhotoBatch:
     """Held while an outcome is made and taken."""
     shown: threading.Event = field(default_factory=threading.Event)
     """Set while nobody is about to show the progress of a run."""
-    _work: Iterator[Outcome] | None = None
+    _work: Generator[Outcome, None, None] | None = None
     _items: dict[str, BatchItem] = field(default_factory=dict)
     _bytes: int = 0
     _files: int = 0
@@ -108,7 +108,8 @@ class PhotoBatch:
                 that very file any more.
             report: called with the number of the file that is read.
         """
-        before, came, passed_over = list(self.entries.values()), [], []
+        before, passed_over = list(self.entries.values()), []
+        came: list[Entry] = []
         masks: dict[str, list[Entry | None]] = {}
         files = sorted(files, key=lambda file: is_mask(file[1]))  # stable
         for index, (path, given) in enumerate(files):
@@ -291,11 +292,11 @@ class PhotoBatch:
         items = []
         for entry in self.listed():
             mask, problem = self.mask_of(entry)
-            place = {"name": entry.name, "photo": self.photos / entry.name, "output": self.out / entry.output}
-            items.append(BatchItem(**place, mask=mask, problem=problem))
+            photo, output = self.photos / entry.name, self.out / entry.output
+            items.append(BatchItem(name=entry.name, photo=photo, mask=mask, output=output, problem=problem))
         return items
 
-    def begin(self, work: Iterator[Outcome], total: int) -> None:
+    def begin(self, work: Generator[Outcome, None, None], total: int) -> None:
         """A run starts; one that still goes on ends first."""
         self.end()
         with self.lock:
