@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -176,7 +177,7 @@ def recode_blocks(
             components[c][by[touched], bx[touched]] = coefficients[touched]
 
 
-def _tiles(array: np.ndarray, height: int, width: int, mode: str) -> np.ndarray:
+def _tiles(array: np.ndarray, height: int, width: int, mode: Literal["constant", "edge"]) -> np.ndarray:
     """(H, W, ...) -> view (rows, columns, height, width, ...) of the padded array."""
     pad = [(0, -array.shape[0] % height), (0, -array.shape[1] % width)] + [(0, 0)] * (array.ndim - 2)
     padded = np.pad(array, pad, mode=mode)
@@ -200,8 +201,8 @@ def _encode_anew(data: bytes, picture: Image.Image) -> list[Segment]:
     """All of the picture, compressed with the tables and the subsampling of `data` where Pillow can."""
     with quiet(), Image.open(io.BytesIO(data), formats=("JPEG",)) as original:
         sampling = JpegImagePlugin.get_sampling(original)
-        options = {
-            "qtables": original.quantization,
+        options: dict[str, Any] = {
+            "qtables": getattr(original, "quantization"),  # noqa: B009 - only JPEG files have it
             "subsampling": max(sampling, 0),
             "progressive": bool(original.info.get("progressive")),
         }

@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -20,8 +21,12 @@ from moebius.photo.silence import quiet
 from moebius.photo.xmp import blank_descriptions
 
 _LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
-_LOSSLESS_WEBP = {"lossless": True, "exact": True, "quality": 80}  # quality: effort; exact: colours under alpha 0
-_LOSSY = {
+_LOSSLESS_WEBP: dict[str, Any] = {
+    "lossless": True,
+    "exact": True,
+    "quality": 80,
+}  # quality: effort; exact: colours under alpha 0
+_LOSSY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
@@ -56,15 +61,15 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
         mark: for the XMP of WEBP, AVIF and HEIF, see `moebius.photo.ai_mark`.
     """
     with quiet(), Image.open(io.BytesIO(data)) as original:
-        info = original.info
+        info: dict[Any, Any] = original.info
     if kind == "TIFF":
         return _tiff_again(data, raster, info.get("compression", "raw"))
     if kind == "GIF":
-        options = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
-        return gif.keep_extensions(data, _save(raster, kind, options | {"optimize": False}), images.preview(raster))
+        kept: dict[str, Any] = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
+        return gif.keep_extensions(data, _save(raster, kind, kept | {"optimize": False}), images.preview(raster))
     if kind == "BMP":
         return _save(raster, kind, _resolution(info)), ()
-    options = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
+    options: dict[str, Any] = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
     for key in {"exif", "xmp"} & options.keys():
         options[key] = hide_pictures(options[key], images.preview(raster))
     if "xmp" in options:
@@ -74,7 +79,7 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
     notes = (f"{kind} cannot be edited in part: the whole photo was compressed again, at high quality.", *notes)
-    encoding = _LOSSY[kind]
+    encoding: dict[str, Any] = _LOSSY[kind]
     if kind == "HEIF":
         encoding = encoding | {key: info[key] for key in ("chroma", "nclx_profile") if key in info}
         if info.get("depth_images") or info.get("aux"):
@@ -137,8 +142,8 @@ def convert(
         if exif or profile or xmp:
             notes.append(f"{kind} files are written without EXIF data, XMP and colour profile; these were left out.")
         notes += _iptc_note(resources, kind)
-        return _save(picture, kind, _resolution(info) if kind == "BMP" else {}), tuple(notes)
-    options = {}
+        return _save(cast(Image.Image, picture), kind, _resolution(info) if kind == "BMP" else {}), tuple(notes)
+    options: dict[str, Any] = {}
     colours = cicp.read_cicp(data, old, info)
     colours = None if colours is None or colours.is_srgb or _is_grey(picture) else colours
     if colours and kind not in ("AVIF", "HEIF"):
@@ -170,7 +175,8 @@ def convert(
     if kind == "JPEG":
         options["exif"], more = _short_exif(options.get("exif", b""))
         notes += more
-    options |= _LOSSLESS_WEBP if kind == "WEBP" and old in _LOSSLESS_FORMATS else _LOSSY.get(kind, {})
+    lossless = kind == "WEBP" and old in _LOSSLESS_FORMATS
+    options |= _LOSSLESS_WEBP if lossless else _LOSSY.get(kind, {})
     if kind == "HEIF" and colours:
         options |= {"color_primaries": colours.primaries, "transfer_characteristics": colours.transfer}
         options |= {"matrix_coefficients": 6, "full_range_flag": 1}
@@ -263,7 +269,8 @@ def _save(picture: Image.Image, kind: str, options: dict) -> bytes:
 
 def _adapt(raster: Image.Image | np.ndarray, kind: str) -> tuple[Image.Image | np.ndarray, list[str]]:
     """The picture in a mode that the format can hold, and notes on what that costs."""
-    notes, allowed = [], _MODES[kind]
+    notes: list[str] = []
+    allowed = _MODES[kind]
     if isinstance(raster, np.ndarray):
         if kind == "PNG":
             return raster, notes

@@ -6,7 +6,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -120,8 +120,8 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     if image.format == "MPO":
         if gain_map.read(data) is None:
             notes += ("The file holds several pictures; the first one is used.",)
-    elif image.format == "HEIF" and image.n_frames > 1:
-        notes += (f"The file holds {image.n_frames} pictures; the main one is used, and the result holds no other.",)
+    elif image.format == "HEIF" and (pictures := getattr(image, "n_frames", 1)) > 1:
+        notes += (f"The file holds {pictures} pictures; the main one is used, and the result holds no other.",)
     if image.info.get("bit_depth", 8) > 8 and image.mode in ("RGB", "RGBA"):  # of a HEIC photo
         notes += (f"The photo has {image.info['bit_depth']} bits a channel, of which 8 are used.",)
     if kind == "AVIF" and cicp.avif_depth(data) > 8:
@@ -255,7 +255,8 @@ def _is_raw(image: Image.Image, data: bytes) -> bool:
 
     That is so where its first picture says that it is a smaller copy of another one (TIFF 6.0, NewSubfileType).
     """
-    return data[8:10] == b"CR" or 50706 in image.tag_v2 or bool(image.tag_v2.get(254, 0) & 1)  # 50706: DNGVersion
+    tags = getattr(image, "tag_v2", {})
+    return data[8:10] == b"CR" or 50706 in tags or bool(tags.get(254, 0) & 1)  # 50706: DNGVersion
 
 
 def _raster(image: Image.Image, data: bytes, name: str, orientation: int) -> Raster:
@@ -384,7 +385,7 @@ def _encode_stored(
 ) -> tuple[bytes, tuple[str, ...]]:
     """The edited photo in its own format; `stored` and `changed` are not turned."""
     if photo.format == "JPEG":
-        return jpeg.encode_jpeg(photo.data, stored, changed, keeps_map)
+        return jpeg.encode_jpeg(photo.data, cast(Image.Image, stored), changed, keeps_map)
     if photo.format == "PNG":
         before = as_stored(photo.raster, photo.orientation)
         return png.encode_png(photo.data, before, stored, changed)
@@ -394,4 +395,5 @@ def _encode_stored(
         except ValueError:  # odd, or damaged; Pillow may know more
             if isinstance(stored, np.ndarray):
                 raise
-    return other_formats.encode_again(photo.data, photo.format, stored, mark)
+    # arrays of 16 bits are PNG's and TIFF's alone
+    return other_formats.encode_again(photo.data, photo.format, cast(Image.Image, stored), mark)

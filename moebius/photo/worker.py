@@ -235,6 +235,7 @@ class _Deadline:
         self.expired = False
         self._began = time.monotonic()
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._start()
 
     def extend(self, seconds: float) -> None:
@@ -252,9 +253,10 @@ class _Deadline:
 
     def _start(self) -> None:
         left = self._began + self.seconds - time.monotonic()
-        self._timer: threading.Timer | None = threading.Timer(left, self._end)
-        self._timer.daemon = True
-        self._timer.start()
+        timer = threading.Timer(left, self._end)
+        timer.daemon = True
+        self._timer = timer
+        timer.start()
 
     def _end(self) -> None:
         with self._lock:
