@@ -1,6 +1,6 @@
 """JPEG: an edited photo back into its file, block by block, so that what was not touched loses nothing.
 
-A JPEG stores 8×8 blocks of quantised DCT coefficients. Only the blocks under the edit are computed anew, with the
+A JPEG stores 8×8 blocks of quantised DCT coefficients. Only the blocks under the edit are computed again, with the
 file's own tables and subsampling; all others keep their coefficients, and header segments are copied as they are.
 """
 
@@ -31,7 +31,7 @@ def encode_jpeg(
     """The JPEG `data` with `picture` where `changed`; every block without a changed pixel keeps its coefficients.
 
     Tables, subsampling, coding and metadata stay. What does not: restart markers, which only serve broken
-    transmission, and the script of scans of progressive files. Thumbnails in the metadata are made anew.
+    transmission, and the script of scans of progressive files. Thumbnails in the metadata are replaced.
 
     Args:
         picture: as stored (not turned), L, RGB or CMYK like the file.
@@ -52,7 +52,7 @@ def encode_jpeg(
     new = None if why else _transplant(segments, np.asarray(picture), changed)
     if new is None:
         why = why or "damaged or unusual data"
-        new = _encode_anew(complete or data, picture)
+        new = _compress_again(complete or data, picture)
         header = [s for s in header if s.marker != APP14] + [s for s in new if s.marker == APP14]
         notes.append(f"The whole JPEG was compressed again with the same tables, because of its {why}.")
     return join_segments(header + [s for s in new if not s.is_metadata]), tuple(notes)
@@ -197,7 +197,7 @@ _YCBCR = np.array(
 # ---- the whole picture ----
 
 
-def _encode_anew(data: bytes, picture: Image.Image) -> list[Segment]:
+def _compress_again(data: bytes, picture: Image.Image) -> list[Segment]:
     """All of the picture, compressed with the tables and the subsampling of `data` where Pillow can."""
     with quiet(), Image.open(io.BytesIO(data), formats=("JPEG",)) as original:
         sampling = JpegImagePlugin.get_sampling(original)

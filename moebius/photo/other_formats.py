@@ -52,7 +52,7 @@ _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "grou
 
 
 def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None = None) -> tuple[bytes, tuple[str, ...]]:
-    """The photo in its own format, all of it encoded anew, with its metadata.
+    """The photo in its own format, all of it encoded again, with its metadata.
 
     Args:
         data: the original file.
@@ -98,7 +98,7 @@ def _mark(options: dict, mark: str | None) -> tuple[str, ...]:
 
 
 def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[bytes, tuple[str, ...]]:
-    """A TIFF whose strips cannot be changed one by one: the pixels anew, and all tags that do not describe strips.
+    """A TIFF whose strips cannot be changed one by one: its pixels written again, with all tags that do not describe strips.
 
     libtiff gets pixels only: given tags of unusual types it was seen to end the process (Pillow 12.3).
     """

@@ -10,9 +10,9 @@ from typing import Literal
 
 from moebius.photo.tiff_tags import LAYERS
 
-Action = Literal["kept", "made anew", "filled", "blanked", "left out"]
-"""Kept: byte for byte. Made anew: shows or describes the edited photo. Filled: its hole gets a fill of its own.
-Blanked: zeros or spaces of the same length. Left out: gone, and named in a note."""
+Action = Literal["kept", "rewritten", "filled", "blanked", "left out"]
+"""Kept: byte for byte. Rewritten: shows or describes the edited photo. Filled: its own hole is filled, too.
+Blanked: zeros or spaces of the same length. Left out: removed, and named in a note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ PARTS = (
     Part(formats=("TIFF",), name="strips and tiles without a changed pixel", action="kept"),
     Part(formats=("PNG", "TIFF", "BMP", "GIF"), name="pixels that did not change", action="kept"),
     Part(
-        formats=("WEBP",), name="pixels that did not change", action="kept", remark="lossy files: made anew, reported"
+        formats=("WEBP",), name="pixels that did not change", action="kept", remark="lossy files: rewritten, reported"
     ),
     Part(formats=_LOSSY, name="what is cropped away", action="left out"),
-    Part(formats=_LOSSY, name="pixels", action="made anew", remark="the whole photo, at high quality; reported"),
+    Part(formats=_LOSSY, name="pixels", action="rewritten", remark="the whole photo, at high quality; reported"),
     Part(formats=("JPEG", "PNG", "WEBP", "TIFF", "AVIF"), name="orientation", action="kept"),
     Part(formats=_ALL_METADATA, name="ICC profile", action="kept"),
     Part(formats=("PNG", *_LOSSY), name="colours named by CICP numbers", action="kept"),
@@ -46,7 +46,7 @@ PARTS = (
     Part(formats=("JPEG", "TIFF"), name="IPTC and Photoshop's resources", action="kept"),
     Part(formats=("PNG",), name="text, resolution and unknown safe chunks", action="kept"),
     Part(
-        formats=_ALL_METADATA, name="JPEG thumbnails and previews in metadata", action="made anew", remark="same length"
+        formats=_ALL_METADATA, name="JPEG thumbnails and previews in metadata", action="rewritten", remark="same length"
     ),
     Part(formats=_ALL_METADATA, name="uncompressed thumbnails in EXIF data", action="blanked"),
     Part(
@@ -55,7 +55,7 @@ PARTS = (
         action="blanked",
         remark="base64 or hexadecimal, also deflated; only what decodes to a picture",
     ),
-    Part(formats=("PNG",), name="pictures in text chunks and raw profiles", action="made anew", remark="or blanked"),
+    Part(formats=("PNG",), name="pictures in text chunks and raw profiles", action="rewritten", remark="or blanked"),
     Part(formats=("JPEG",), name="gain map of Ultra HDR", action="filled", remark="left out with a video behind it"),
     Part(formats=("JPEG",), name="other pictures, videos and data behind the end", action="left out"),
     Part(formats=("JPEG",), name="what describes them (XMP, MPF, ISO 21496-1)", action="blanked"),

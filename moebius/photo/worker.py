@@ -1,7 +1,7 @@
 """Photo files opened and written in processes of their own: native code that a stranger's file brings down takes only
 its process along, and that is an error in words; a file that takes long does not keep others waiting.
 
-A process is started when all others are busy, up to a number, and kept; one that died is started anew by the next
+A process is started when all others are busy, up to a number, and kept; one that died is started again by the next
 call. What goes over its pipes is data alone (`moebius.photo.messages`); what it answers is checked.
 `moebius.photo.worker_process` is what runs in it.
 """
@@ -145,7 +145,7 @@ class PhotoWorkers:
             except (EOFError, OSError, BadMessage):  # it died, or is not itself any more
                 process.end()
                 why = f"took longer than {deadline.seconds:.0f} s" if deadline.expired else "crashed the decoder"
-                raise PhotoError(f"{call['name']} {why}; save it anew with another program, or as PNG") from None
+                raise PhotoError(f"{call['name']} {why}; save it again with another program, or as PNG") from None
             finally:
                 deadline.cancel()
         raise error

@@ -1,6 +1,6 @@
 """XMP packets: one property set in a packet, every other byte left as it is (ISO 16684-1).
 
-The packet is parsed only to find the places; it is not written anew, so prefixes, comments, order and unknown
+The packet is parsed only to find the places; it is not written again, so prefixes, comments, order and unknown
 properties stay. A packet with a document type (entities) is refused.
 """
 

@@ -138,7 +138,7 @@ def test_a_death_is_an_error_in_words_and_keeps_nobody_waiting(workers, moment):
     assert thread.is_alive()
     os.kill(pid, signal.SIGKILL)
     thread.join()
-    assert isinstance(results[0], PhotoError) and "crashed the decoder; save it anew" in str(results[0])
+    assert isinstance(results[0], PhotoError) and "crashed the decoder; save it again" in str(results[0])
     assert workers.open_photo(data).size == (64, 64)
     assert pid not in workers.pids and len(workers.pids) <= 2
 
