@@ -98,7 +98,7 @@ def _mark(options: dict, mark: str | None) -> tuple[str, ...]:
 
 
 def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[bytes, tuple[str, ...]]:
-    """A TIFF whose strips cannot be changed one by one: its pixels written again, with all tags that do not describe strips.
+    """A TIFF whose strips cannot be changed one by one: new pixels, and all tags that do not describe strips.
 
     libtiff gets pixels only: given tags of unusual types it was seen to end the process (Pillow 12.3).
     """
