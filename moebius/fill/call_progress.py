@@ -26,7 +26,8 @@ class CallProgress:
 
     def part(self, index: int, count: int) -> CallProgress:
         """The progress of one of `count` tiles that a model fills one after the other."""
-        part = CallProgress(lambda share, text: self((index + share) / count, text))
+        progress = self._progress  # not self, which keeps the part: a circle would keep the photo until it is collected
+        part = CallProgress(lambda share, text: progress((index + share) / count, text))
         self._parts.append(part)
         return part
 
