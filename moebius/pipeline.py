@@ -53,7 +53,7 @@ def make_scheduler(name: str = "ddim") -> SchedulerMixin:
         beta_end=0.012,
         beta_schedule="scaled_linear",
         clip_sample=False,
-        timestep_spacing="leading",  # said outright: from_config replaces what was left to defaults by its own
+        timestep_spacing="leading",  # explicit, because from_config would replace a default by its own
         steps_offset=0,
         prediction_type="epsilon",
     )

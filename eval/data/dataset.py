@@ -114,7 +114,7 @@ def resolved(request: Request) -> Request:
         masks_spec, size = request.masks or protocol.masks, request.size or protocol.side
         return dataclasses.replace(request, masks=masks_spec, size=size)
     if not Path(request.data).exists():
-        raise ValueError(f"--data {request.data!r} is no folder, list file or protocol ({', '.join(PROTOCOLS)})")
+        raise ValueError(f"--data {request.data!r} is not a folder, list file or protocol ({', '.join(PROTOCOLS)})")
     if request.folder:
         raise ValueError("--folder belongs to a protocol; give the folder itself as --data")
     if heldout.is_heldout(Path(request.data)):

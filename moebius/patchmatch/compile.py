@@ -1,13 +1,13 @@
-"""Compile the kernels ahead, so that nobody's first fill waits for it.
+"""Compile the kernels ahead, so that the first fill need not wait for it.
 
 numba keeps compiled kernels on disk, beside the sources or, where that folder cannot be written, in the user's cache
-(`NUMBA_CACHE_DIR` names another place). They hold for one processor type and one state of the sources, so they are
-not shipped but made: about 8 s of one core once, about 1 MB; each later process loads them in 0.6 s.
+(`NUMBA_CACHE_DIR` names another place). They are valid for one processor type and one version of the sources, so they
+are not part of the package. Compiling takes about 8 s of one core and 1 MB; each later process loads them in 0.6 s.
 
-    python -m moebius.patchmatch.compile      # in an image's build, or after an installation
+    python -m moebius.patchmatch.compile      # while a container image is built, or after an installation
 
-`start` does it in the background, `ready` waits for it and reports meanwhile, so that a fill that comes too early can
-be stopped. A server has a process of its own compile, because compiling in a thread would hold up its other threads.
+`start` compiles in the background. `ready` waits for it and reports progress meanwhile, so that a fill that is too early
+can be cancelled. A server compiles in a separate process, because a compiling thread would block its other threads.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def ready(progress: Progress = silent) -> None:
 
 
 def on_disk() -> bool:
-    """Whether numba seems to have kept what the sources now say; wrong only where somebody set a file's time."""
+    """Whether numba's cache seems to be newer than the sources; wrong only if file times were changed."""
     from moebius.patchmatch import blend, features, kernels
 
     folder = Path(kernels.vote_band.stats.cache_path)

@@ -70,9 +70,9 @@ def read_directory(data: bytes | bytearray, layout: Layout, at: int) -> tuple[di
 
 
 def read_values(data: bytes | bytearray, layout: Layout, entry: Entry) -> tuple:
-    """The numbers of an entry. Raises ValueError where they are no integers or lie outside the data."""
+    """The numbers of an entry. Raises ValueError if they are not integers or lie outside the data."""
     if entry.kind not in _TYPES:
-        raise ValueError(f"TIFF values of type {entry.kind} are no integers")
+        raise ValueError(f"TIFF values of type {entry.kind} are not integers")
     if entry.offset + entry.count * value_size(entry.kind) > len(data):
         raise ValueError("the TIFF directory is damaged: values lie outside the data")
     return struct.unpack_from(f"{layout.order}{entry.count}{_TYPES[entry.kind]}", data, entry.offset)

@@ -172,7 +172,7 @@ def read_file(source: Path | str | bytes, name: str | None = None) -> bytes:
         try:
             path = Path(source)
             if not path.is_file():
-                what = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no file"
+                what = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
                 raise PhotoError(f"{name} {what}; give the path of a photo ({file_kinds.KNOWN})")
             size = path.stat().st_size
             data = path.read_bytes() if size <= max_bytes() else b""

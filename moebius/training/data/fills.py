@@ -63,7 +63,7 @@ def read(folder: Path) -> list[Fill]:
     """
     if not (folder / MANIFEST).is_file():
         raise ConfigError(
-            f"{folder} is no data set of fills: it has no {MANIFEST} (python -m moebius make-fills writes it)"
+            f"{folder} is not a data set of fills: it has no {MANIFEST} (python -m moebius make-fills writes it)"
         )
     manifest = read_json(folder / MANIFEST, ConfigError)
     name = manifest["model"]
