@@ -8,7 +8,8 @@ are not part of the package. Compiling takes about 8 s of one core and 1 MB; eac
 
 `start` compiles in the background. `ready` waits for it and reports progress meanwhile, so that a fill that is too
 early can be cancelled. A server compiles in a separate process, because a compiling thread would block its other
-threads. """
+threads.
+"""
 
 from __future__ import annotations
 

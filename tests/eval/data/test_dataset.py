@@ -104,7 +104,7 @@ def test_scaling_takes_the_middle_square(tmp_path):
 
 
 def test_questions_that_cannot_be_answered(pictures, tmp_path):
-    with pytest.raises(ValueError, match="no folder, list file or protocol"):
+    with pytest.raises(ValueError, match="not a folder, list file or protocol"):
         ask(data="nowhere")
     with pytest.raises(ValueError, match="needs --folder DIR with its pictures; get them: http://places2"):
         ask(data="places2-large")
