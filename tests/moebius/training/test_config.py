@@ -90,7 +90,7 @@ def test_the_small_student_has_at_most_25_million_parameters():
         ({"optimizer": {"ema_decay": 1}}, r"optimizer.ema_decay: must be less than 1, got 1"),
         ({"loss": {"output": 0.01}}, r"loss.output and loss.feature need a teacher"),
         ({"teacher": {"kind": "moebius"}}, r"the teacher is not used"),
-        ({"loss": {"task": 0, "perceptual": 0}}, r"loss: every term is 0"),
+        ({"loss": {"task": 0, "perceptual": 0}}, r"loss: the weights of all terms are 0"),
         ({"loss": {"perceptual_kind": "e-latentlpips"}}, r"loss: perceptual_weights must name"),
         ({"data": {"crop": [0.9, 0.5]}}, r"data.crop: must be two shares in \(0, 1\], .* got \[0.9, 0.5\]"),
         ({"data": {"crop": [0.9]}}, r"data.crop\[1\]: missing"),

@@ -168,7 +168,7 @@ def test_memory_that_runs_out_becomes_the_next_plan_and_is_said(folder, monkeypa
     model = load(folder, "cpu", "cpu-fp8")
     fill = fill_photo(model, PHOTO, MASK, QUICK, seeded())
     assert tried == ["cpu", "cpu-fp8"] and model.plan.name == "cpu-fp8"
-    assert "not enough memory for the plan cpu; took cpu-fp8 instead" in fill.notes[1]
+    assert "not enough memory for the plan cpu; cpu-fp8 is used instead" in fill.notes[1]
 
 
 def test_memory_that_runs_out_while_loading_becomes_the_next_plan(folder, monkeypatch):
