@@ -39,7 +39,7 @@ def test_the_small_students_files_fit_into_60_megabytes():
     with torch.device("meta"):
         vae = autoencoder.build(load(ROOT / "configs" / "mini-vae.toml", AutoencoderConfig).autoencoder, seed=0)
         students = [
-            MoebiusUNet(**load(ROOT / "configs" / f"{name}.toml").student) for name in ("mini", "mini-distilled")
+            MoebiusUNet(**load(ROOT / "configs" / f"{name}.toml", TrainConfig).student) for name in ("mini", "mini-distilled")
         ]
     for student in students:
         halves = sum(2 * tensor.numel() for network in (student, vae) for tensor in network.state_dict().values())
@@ -48,14 +48,14 @@ def test_the_small_students_files_fit_into_60_megabytes():
 
 def test_direct_and_distilled_differ_by_the_teacher_alone():
     for scale in ("mini", "cpu"):
-        direct, distilled = (load(ROOT / "configs" / f"{name}.toml") for name in (scale, f"{scale}-distilled"))
+        direct, distilled = (load(ROOT / "configs" / f"{name}.toml", TrainConfig) for name in (scale, f"{scale}-distilled"))
         same = replace(distilled.run, out=direct.run.out)
         assert replace(distilled, run=same, teacher=direct.teacher, loss=direct.loss) == direct
         assert distilled.teacher.weights == Path("runs") / f"{scale}-teacher" / "pipeline"
 
 
 def test_the_papers_configuration_says_what_is_published():
-    config = load(ROOT / "configs" / "moebius.toml")
+    config = load(ROOT / "configs" / "moebius.toml", TrainConfig)
     assert (config.loss.feature, config.loss.output, config.loss.task, config.loss.perceptual) == (0.01, 0.01, 0.5, 0.5)
     assert config.student == {}  # MoebiusUNet's own defaults
     assert (config.optimizer.matrices, config.optimizer.learning_rate) == ("muon", 1e-4)
@@ -69,7 +69,7 @@ def test_the_small_student_has_at_most_25_million_parameters():
     from moebius.models.unet import MoebiusUNet
 
     with torch.device("meta"):
-        student = MoebiusUNet(**load(ROOT / "configs" / "mini.toml").student)
+        student = MoebiusUNet(**load(ROOT / "configs" / "mini.toml", TrainConfig).student)
     assert sum(parameter.numel() for parameter in student.parameters()) <= 25_000_000
 
 
