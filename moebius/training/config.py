@@ -297,7 +297,11 @@ class AutoencoderConfig:
     optimizer: Optimizer = field(default_factory=Optimizer)
 
 
-def load(path: Path, kind: type[_T], overrides: Iterable[str] = ()) -> _T:
+def load(
+    path: Path,
+    kind: type[_T] = TrainConfig,  # type: ignore[assignment]  # mypy knows no default for a type variable
+    overrides: Iterable[str] = (),
+) -> _T:
     """The configuration in a TOML file. Paths are relative to the working folder.
 
     Args:

@@ -39,7 +39,8 @@ def test_the_small_students_files_fit_into_60_megabytes():
     with torch.device("meta"):
         vae = autoencoder.build(load(ROOT / "configs" / "mini-vae.toml", AutoencoderConfig).autoencoder, seed=0)
         students = [
-            MoebiusUNet(**load(ROOT / "configs" / f"{name}.toml", TrainConfig).student) for name in ("mini", "mini-distilled")
+            MoebiusUNet(**load(ROOT / "configs" / f"{name}.toml", TrainConfig).student)
+            for name in ("mini", "mini-distilled")
         ]
     for student in students:
         halves = sum(2 * tensor.numel() for network in (student, vae) for tensor in network.state_dict().values())
@@ -48,7 +49,9 @@ def test_the_small_students_files_fit_into_60_megabytes():
 
 def test_direct_and_distilled_differ_by_the_teacher_alone():
     for scale in ("mini", "cpu"):
-        direct, distilled = (load(ROOT / "configs" / f"{name}.toml", TrainConfig) for name in (scale, f"{scale}-distilled"))
+        direct, distilled = (
+            load(ROOT / "configs" / f"{name}.toml", TrainConfig) for name in (scale, f"{scale}-distilled")
+        )
         same = replace(distilled.run, out=direct.run.out)
         assert replace(distilled, run=same, teacher=direct.teacher, loss=direct.loss) == direct
         assert distilled.teacher.weights == Path("runs") / f"{scale}-teacher" / "pipeline"
