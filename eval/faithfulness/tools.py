@@ -73,16 +73,9 @@ def _magick(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None
 
 
 def _gimp(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
-    """Script-Fu: the fill as a layer above the photo, merged, and saved as `gimp-file-save` does by itself."""
     patch = out.with_suffix(".patch.png")
     Image.fromarray(np.dstack([filled, hole.astype(np.uint8) * 255])).save(patch)
-    script = f"""
-        (let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "{path}" "{path}")))
-               (fill (car (gimp-file-load-layer RUN-NONINTERACTIVE image "{patch}"))))
-          (gimp-image-insert-layer image fill 0 -1)
-          (let ((all (car (gimp-image-merge-visible-layers image CLIP-TO-IMAGE))))
-            (gimp-file-save RUN-NONINTERACTIVE image all "{out}" "{out}")))"""
-    command = ["gimp-console", "-n", "-d", "-f", "-s", "-b", script, "-b", "(gimp-quit 0)"]
+    command = ["gimp-console", "-n", "-d", "-f", "-s", "-b", gimp_script(path, patch, out), "-b", "(gimp-quit 0)"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     finally:
@@ -90,6 +83,19 @@ def _gimp(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
     if not out.is_file():
         errors = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "rror" in line]
         raise ValueError(errors[-1] if errors else "no file")
+
+
+def gimp_script(path: Path, patch: Path, out: Path) -> str:
+    """Script-Fu: the fill as a layer above the photo, merged, and saved as `gimp-file-save` does by itself."""
+    return f"""
+        (let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "{path}" "{path}")))
+               (alpha (car (gimp-drawable-has-alpha (car (gimp-image-get-active-drawable image)))))
+               (fill (car (gimp-file-load-layer RUN-NONINTERACTIVE image "{patch}"))))
+          (gimp-image-insert-layer image fill 0 -1)
+          (let ((all (if (= alpha TRUE)
+                         (car (gimp-image-merge-visible-layers image CLIP-TO-IMAGE))
+                         (car (gimp-image-flatten image)))))
+            (gimp-file-save RUN-NONINTERACTIVE image all "{out}" "{out}")))"""
 
 
 def _iopaint(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> None:
