@@ -24,16 +24,29 @@ ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).parent
 SAMPLE = "mystrale_2"
 MAX_BYTES, MAX_ANIMATION_BYTES = 300_000, 2_000_000
-STROKES = (
-    ((294, 318), (328, 310), (324, 370), (296, 365), (310, 410)),
-    ((284, 425), (290, 470), (320, 485)),
-    ((340, 395), (342, 460), (337, 522)),
-)
-"""Over the dog of `SAMPLE`, in pixels of a window of the size `DESKTOP`."""
+ROWS = 9
+"""How often the brush goes over the dog of `SAMPLE`."""
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}
 PHONE = {"viewport": {"width": 390, "height": 800}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+FLAGS = ("--no-sandbox", "--disable-gpu")
 PATIENCE_MS = 180_000
+
+
+TRACE = """(rows) => {
+    const {mask, width, height, view} = moebius.state, points = [];
+    const box = moebius.masks.bounds(mask, width, height);
+    const {left, top} = document.querySelector("#canvas").getBoundingClientRect();
+    for (let row = 0; row < rows; row++) {
+        const y = Math.round(box[1] + ((row + 0.5) / rows) * (box[3] - box[1]));
+        const line = mask.subarray(y * width, (y + 1) * width);
+        const ends = [line.indexOf(1), line.lastIndexOf(1)];
+        for (const x of row % 2 ? ends.reverse() : ends) {
+            points.push([left + view.x + x * view.scale, top + view.y + y * view.scale]);
+        }
+    }
+    return points;
+}"""
+"""Back and forth over the sample's mask, in pixels of the window."""
 
 
 def main() -> None:
@@ -50,16 +63,15 @@ def main() -> None:
                 animate(page)
             with opened(browser, url, DESKTOP) as page:
                 choose(page)
-                page.click("#go")
-                page.locator("#slider img").nth(1).wait_for(timeout=PATIENCE_MS)
-                page.locator("#go").wait_for()
-                page.get_by_role("tab", name="Compare").click()
+                page.evaluate("() => moebius.compare()")
+                page.click("#compare-settings > button")
                 for box in page.locator("#compare-models input").all():
                     box.set_checked(box.get_attribute("name") in models or box.input_value() in models)
+                page.click("#compare-settings > button")
                 page.click("#compare-go")
                 page.locator("#compare-sheet").wait_for(timeout=PATIENCE_MS)
                 page.locator("#compare-go").wait_for()
-                take(page, "compare", "#compare-views")
+                take(page, "compare", "#panels")
             with opened(browser, url, PHONE) as page:
                 choose(page)
                 take(page, "phone")
@@ -89,7 +101,7 @@ def served(folder: Path, weights: Path | None) -> Iterator[str]:
 def opened(browser: Browser, url: str, device: dict) -> Iterator[Page]:
     page = browser.new_page(**device)
     page.goto(url)
-    page.get_by_text("Uses").wait_for()
+    page.wait_for_function("() => window.moebius && document.querySelector('#about p')")
     yield page
     page.close()
 
@@ -97,9 +109,8 @@ def opened(browser: Browser, url: str, device: dict) -> Iterator[Page]:
 def choose(page: Page) -> None:
     """The sample with its mask, once both are in the editor."""
     names = re.findall(r'"images/(\w+)\.', (ROOT / "moebius/samples/manifest.json").read_text(encoding="utf-8"))
-    page.locator("#samples .thumbnail-item").nth(list(dict.fromkeys(names)).index(SAMPLE)).click()
-    page.wait_for_function("() => window.editor?.width > 100")
-    page.wait_for_function("() => window.editor?.image_container?.getLocalBounds().width > 500")
+    page.locator("[data-sample]").nth(list(dict.fromkeys(names)).index(SAMPLE)).click()
+    page.wait_for_function("() => moebius.state.mask?.some(Boolean)")
 
 
 def animate(page: Page) -> None:
@@ -110,34 +121,31 @@ def animate(page: Page) -> None:
         shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         frames.append((shot.resize((shot.width * 3 // 4, shot.height * 3 // 4), Image.Resampling.LANCZOS), ms))
 
-    page.get_by_role("button", name="Clear", exact=True).click()
-    page.wait_for_function("() => !moebius.mask().includes(1)")
-    page.locator("#brush-size").evaluate(
-        "(one) => { one.value = one.max * 0.84; one.dispatchEvent(new Event('input', {bubbles: true})); }"
-    )
+    points = page.evaluate(TRACE, ROWS)
+    page.evaluate("() => moebius.canvas.blank()")
+    page.evaluate("() => moebius.tools.size(moebius.state.height / 12)")
     keep(1500)
-    for start, *others in STROKES:
-        page.mouse.move(*start)
-        page.mouse.down()
-        for point in others:
-            page.mouse.move(*point, steps=6)
-            keep(250)
-        page.mouse.up()
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=6)
+        keep(160)
+    page.mouse.up()
     keep(900)
     page.click("#go")
-    page.locator("#slider img").nth(1).wait_for(timeout=PATIENCE_MS)
+    page.wait_for_timeout(700)
+    keep(900)
+    page.wait_for_function("() => moebius.state.shown", timeout=PATIENCE_MS)
     page.locator("#go").wait_for()
-    page.wait_for_function("() => [...document.images].every(one => one.complete || one.loading === 'lazy')")
-    box = page.locator("#slider").bounding_box()
-    middle, height = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(middle, height)
-    keep(1200)
-    page.mouse.down()
-    for x in (*range(0, 280, 70), *range(280, -281, -70)):
-        page.mouse.move(middle + x, height, steps=3)
-        keep(180)
-    page.mouse.up()
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(300)
     keep(2500)
+    page.click("[data-do=wipe]")
+    for share in (0.15, 0.3, 0.45, 0.6, 0.75, 0.6, 0.45, 0.3, 0.15, 0):
+        page.evaluate("(wipe) => moebius.canvas.set({wipe})", share)
+        page.wait_for_timeout(60)
+        keep(220)
+    keep(1800)
     path = OUT / "removal.webp"
     pictures, times = zip(*frames, strict=True)
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=times, loop=0, quality=72, method=6)

@@ -136,7 +136,7 @@ MAX_BYTES = _whole("MOEBIUS_MAX_BYTES", 256 * 2**20, "largest file that is opene
 MAX_SECONDS = _seconds(
     "MOEBIUS_MAX_SECONDS",
     "longest fill or comparison; of many photos, each",
-    default_text="no limit",
+    default_text="no limit, but 300 on a Space",
     needed_by="page",
 )
 MAX_BATCH = _whole(
@@ -151,7 +151,12 @@ MARK = _switch(
     "1: results say in their metadata that a model edited them",
     default_text="0, but 1 for the page on a Space",
 )
-FETCH = _switch("MOEBIUS_FETCH", "1: download Moebius's weights at the start", needed_by="page")
+FETCH = _switch(
+    "MOEBIUS_FETCH",
+    "1: download Moebius's weights at the start",
+    default_text="0, but 1 on a Space",
+    needed_by="page",
+)
 CONNECTORS = _choice(
     "MOEBIUS_CONNECTORS",
     ("1", "0"),

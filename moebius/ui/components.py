@@ -1,28 +1,45 @@
-"""The image editor as a brush and nothing else, and the browser's side of buttons."""
+"""The browser's side of the page: its scripts, what events run there, lists of pictures."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from moebius.files import packaged
-from moebius.ui.editor import TINT
 from moebius.ui.gradio_internals import HIDE, SHOW
 
-BRUSH = f"rgba({TINT[0]}, {TINT[1]}, {TINT[2]}, {TINT[3] / 255:.2f})"
+LAYERS = "async () => [await moebius.layers()]"
+"""JavaScript: what is painted, sent to the server, as the value of a `gr.File`."""
 
-LAYERS = "(value) => [value?.layers ?? []]"
-"""JavaScript: of the editor's value only the uploaded layers."""
+OPEN = "(scene) => { moebius.open(scene); return []; }"
+"""JavaScript: show the photo that came in; see `Actions._scene`."""
+
+RESULT = "(files) => { moebius.result(files); return []; }"
+"""JavaScript: show a result in place; the value of a `gr.File` of two, before and after."""
 
 STATIC = packaged("ui", "static")
-SCRIPTS = ("gradio_editor.js", "brush.js", "select.js", "incoming.js")
-"""Each a JavaScript function; the first takes the tint of masks."""
+SCRIPTS = (
+    "mask.js",
+    "view.js",
+    "canvas.js",
+    "tools.js",
+    "toolbar.js",
+    "server.js",
+    "select.js",
+    "incoming.js",
+    "names.js",
+)
+"""Each a JavaScript function that adds its part to the page's one object; in this order."""
 
 
 def page_script() -> str:
-    """JavaScript for the page's start: what Gradio's editor lacks, clicks that select, other ways in for photos."""
+    """JavaScript for the page's start: the canvas with its tools, clicks that select, ways in for photos."""
     functions = [(STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    first, *others = [f"({function})" for function in functions]
-    return "() => {" + "\n".join([f"{first}({list(TINT)});", *(f"{one}();" for one in others)]) + "}"
+    calls = "\n".join(f"({function.rstrip()})(page);" for function in functions)
+    return (
+        "() => { const start = () => {\n"
+        'if (!document.querySelector("#canvas")) return requestAnimationFrame(start);\n'
+        f"const page = {{}};\n{calls}\nwindow.moebius = page;\n}}; start(); }}"
+    )
 
 
 DOWNLOAD = """
@@ -30,29 +47,14 @@ DOWNLOAD = """
 """
 """JavaScript: hand over a `gr.File`'s file as a download."""
 
-BUSY = f"() => [{HIDE}, {SHOW}]"
-"""JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits."""
-IDLE = f"() => [{SHOW}, {HIDE}]"
+BUSY = f"() => {{ window.moebius?.busy(); return [{HIDE}, {SHOW}]; }}"
+"""JavaScript for a pair of buttons, go and stop: the browser swaps them at once, also while the queue waits; and the
+photo is not painted on meanwhile."""
+IDLE = f"() => {{ window.moebius?.idle(); return [{SHOW}, {HIDE}]; }}"
+STOPPED = f"() => {{ window.moebius?.stop(); return [{SHOW}, {HIDE}]; }}"
 
-
-def mask_editor(**options) -> gr.ImageEditor:
-    """An image editor with a brush of one colour.
-
-    It must be neither an input nor a place for progress of an event that runs on the server: with every change of
-    a status Gradio asks such a component for its value, and this one uploads all its pictures each time. A
-    JavaScript event (`LAYERS`) hands its layers to a `gr.File`, and that is the input.
-
-    The first canvas is tiny because a layer that comes with a picture smaller than it would be put off centre.
-    """
-    return gr.ImageEditor(
-        format="png",
-        sources=[],
-        transforms=[],
-        layers=False,
-        canvas_size=(16, 16),
-        brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed"),
-        **options,
-    )
+FETCHING, FETCHED = f"() => [{HIDE}, {SHOW}]", f"() => [{SHOW}, {HIDE}]"
+"""The same for a download, beside which one may paint."""
 
 
 def thumbnails(pictures: list | None = None, **options) -> gr.Gallery:

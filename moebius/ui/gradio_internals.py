@@ -1,8 +1,7 @@
 """Everything here replaces or uses parts of Gradio that it does not promise to keep; nothing else in the page does.
 
-Gradio is pinned. After an upgrade tests/ui/test_gradio_internals.py says which of these has changed. What the browser
-uses of Gradio's editor stands in static/gradio_editor.js in the same way, and is tested there as well, as are the
-elements of Gradio's that static/style.css names.
+Gradio is pinned. After an upgrade tests/ui/test_gradio_internals.py says which of these has changed; the elements of
+Gradio's that static/style.css and the scripts name are tested there as well.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ from moebius.ui.session import Session, Sessions
 
 log = logging.getLogger(__name__)
 
-"""Variable with the longest time that one fill or comparison may take; not set: as long as it needs."""
+WORTH_SAYING_S = 5
+"""What takes longer than this gets an estimate."""
 MAX_LAYERS = 16
 """Of a painted mask: the page sends one, a script may send a few."""
 
@@ -63,7 +64,9 @@ class Handlers:
         layers = layers or []
         if len(layers) > MAX_LAYERS:
             raise ValueError(f"the mask has {len(layers)} layers; at most {MAX_LAYERS} are taken")
-        return editor.strokes([photo_files.open_photo(Path(layer)).raster for layer in layers])
+        # Gradio hands records over where an event is not preprocessed; it has checked their paths as well
+        paths = [Path(layer["path"] if isinstance(layer, dict) else layer) for layer in layers]
+        return editor.strokes([photo_files.open_photo(path).raster for path in paths])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)
@@ -89,7 +92,8 @@ class Stoppable:
 
     def start(self) -> None:
         """The seconds count from now."""
-        self._ends = time.monotonic() + self._max_s
+        self._began, self._last = time.monotonic(), 0.0
+        self._ends = self._began + self._max_s
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -114,7 +118,30 @@ class Stoppable:
                 f"this took longer than the {self._max_s:g} s that one visitor may take here; "
                 "choose fewer steps or a faster model"
             )
-        self._progress(share, desc=text)
+        self._progress(share, desc=text + self._left(share))
+
+    def _left(self, share: float) -> str:
+        """How long it will take, once that can be guessed and is worth saying."""
+        now = time.monotonic()
+        if share < self._last or share <= 0:  # a new part begins
+            self._began = now
+        self._last = share
+        return time_left(now - self._began, share)
+
+
+def time_left(passed_s: float, share: float) -> str:
+    """Words for the end of a sentence; empty where too little is done for a guess, or the whole is short.
+
+    `share`: 0 to 1, what is done after `passed_s` seconds.
+    """
+    if share < 0.05 or passed_s < 1 or share >= 1:
+        return ""
+    left_s = passed_s * (1 - share) / share
+    if passed_s + left_s < WORTH_SAYING_S:
+        return ""
+    return (
+        f", about {round(left_s / 60)} min left" if left_s >= 100 else f", about {max(5, 5 * round(left_s / 5))} s left"
+    )
 
 
 # ---- errors ----
@@ -162,4 +189,5 @@ def _error_message(message: str) -> gr.Error:
     first = message.split(" ", 1)[0]
     if "." not in first:  # not a file's name
         message = message[:1].upper() + message[1:]
-    return gr.Error(escape(message, quote=False), title="That did not work", print_exception=False)
+    stays = None if "`" in message else 10  # a command to copy stays until it is closed
+    return gr.Error(escape(message, quote=False), title="That did not work", print_exception=False, duration=stays)

@@ -6,12 +6,12 @@ import re
 from html import escape
 from importlib.util import find_spec
 
-from moebius import registry
+from moebius import environment, registry
 
 HEADER = """
 <div class="title"><svg viewBox="0 0 48 24" aria-hidden="true"><path d="M24 12C19 5 15.5 3.5 12 3.5a8.5 8.5 0 0 0 0 17
 c3.5 0 7-1.5 12-8.5s8.5-8.5 12-8.5a8.5 8.5 0 0 1 0 17c-3.5 0-7-1.5-12-8.5z"/></svg>
-<h1>Moebius</h1><p>Take something out of a photo. Everything else stays exactly as it is.</p></div>
+<h1>Moebius</h1><p>Paint over something in a photo, and it is gone. Everything else stays as it is.</p></div>
 """
 
 PATH = re.compile(r"(?<![\w:/\\.~])(?:[A-Za-z]:|~)?[/\\](?:[^\s/\\,;:'\"()<>]+[/\\])*(?=[^\s/\\,;:'\"()<>])")
@@ -30,9 +30,13 @@ def prose(text: str) -> str:
 
 
 def can_fetch_weights(card: registry.ModelCard, options: registry.LoadOptions) -> bool:
-    """Whether the page can get this model's weights: they are absent, and no folder was named for them."""
+    """Whether the page can get this model's weights: they are absent, and no folder was named for them.
+
+    On a Space that is its host's decision, not that of strangers.
+    """
     return (
-        card.network is not None
+        not environment.SPACE_ID.read()
+        and card.network is not None
         and card.folder(options) is None
         and installed(card)
         and not card.availability(options).can_run

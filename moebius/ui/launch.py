@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("moebius")
 
+SPACE_MAX_SECONDS = "300"
+"""MOEBIUS_MAX_SECONDS on a Space where nobody has set it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
@@ -59,7 +62,8 @@ def serve(
         connect: gives what is served on the page's port besides the page, if anything.
 
     Raises:
-        ValueError: a variable holds something that it may not. It is reported here, not to the first visitor.
+        ValueError: a variable holds something that it may not, or there are no weights where they were named. It is
+            reported here, not to the first visitor.
         OSError: the port is taken.
     """
     environment.check()
@@ -67,15 +71,18 @@ def serve(
     log.setLevel(logging.INFO)
     environment.GRADIO_ANALYTICS_ENABLED.set_default("False")
     _keep_files_private()
-    if environment.SPACE_ID.read():  # strangers' pictures go from here into the world
+    if environment.SPACE_ID.read():  # strangers' pictures go from here into the world, and one waits for the other
         environment.MARK.set_default("1")
+        environment.FETCH.set_default("1")
+        environment.MAX_SECONDS.set_default(SPACE_MAX_SECONDS)
 
     from moebius.patchmatch import compile as kernels
     from moebius.photo.worker import MAX_PROCESSES
-    from moebius.registry import LoadOptions
+    from moebius.registry import AUTO, LoadOptions, resolve
     from moebius.ui import gradio_internals, photo_files, zerogpu
     from moebius.ui.page import build_app, launch_options
 
+    resolve(AUTO, LoadOptions(weights=weights))  # a folder of weights that does not fit ends it here
     kernels.start(apart=True)  # no visitor's first fill waits for it
     fetching = threading.Thread(target=_fetch_weights, daemon=True)
     if environment.FETCH.read() and weights is None:

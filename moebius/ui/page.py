@@ -1,4 +1,4 @@
-"""The page: the photo on the left; on the right, a tab each, what can be done with it."""
+"""The page: one large canvas; the tabs say whether it is for one photo or for many."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from moebius.ui import html, theme
 from moebius.ui.batch.actions import BatchActions
 from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
-from moebius.ui.compare.page import compare_panel, comparison_panel, wire_compare
+from moebius.ui.compare.page import comparison_panel, wire_compare
 from moebius.ui.components import page_script
 from moebius.ui.fill.actions import Actions
-from moebius.ui.fill.page import model_panel, photo_panel, result_panel, wire_fill
+from moebius.ui.fill.page import photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
 from moebius.ui.gradio_internals import Page, document_only
 from moebius.ui.http_api import ENDPOINTS, Tools, forget_sent, wire_tools
@@ -35,26 +35,22 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         if environment.SPACE_ID.read():
             gr.DuplicateButton(elem_id="duplicate")
         with gr.Row(elem_id="work", equal_height=False):
-            with gr.Column(elem_id="photo-side", min_width=340):
-                files = batch_files()
-                photo = photo_panel()
             with gr.Tabs(elem_id="tabs"):
-                with gr.Tab("Fill", elem_id="fill-tab"):
+                with gr.Tab("One photo", elem_id="fill-tab"):
                     result = result_panel()
                 with gr.Tab("Many photos", elem_id="many-tab"):
                     batch = batch_panel()
-                with gr.Tab("Compare", elem_id="compare-tab"):
-                    chooser = compare_panel()
                 with gr.Tab("Results", elem_id="results-tab"):
                     results_tab(page)
-            with gr.Column(elem_id="how"):
-                models = model_panel()
+            with gr.Column(elem_id="photo-side", min_width=300):
+                files = batch_files()
+                photo = photo_panel()
             comparison = comparison_panel()
 
-        wire_fill(page, actions, photo, result, models)
-        wire_batch(BatchActions(actions), files, batch, photo, models)
+        wire_fill(page, actions, photo, result)
+        wire_batch(BatchActions(actions), files, batch, photo)
         wire_select(page, SelectActions(actions), photo.select)
-        wire_compare(page, compare_actions, photo, chooser, comparison)
+        wire_compare(page, compare_actions, photo, result, comparison)
         page.load(None, js=page_script())
         page.unload(actions.leave)
         wire_tools(Tools(actions, compare_actions))

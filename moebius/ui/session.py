@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import threading
@@ -64,8 +65,14 @@ class Session:
     comparison: Comparison | None = None
     batch: PhotoBatch | None = None
     """Many photos at once."""
+    public: Path | None = None
+    """Where what the canvas shows lies; nobody can guess its name."""
+    picture: int = 0
+    """Counts the photos and results that were painted on: another number, another picture."""
+    serial: int = 0
+    """Counts what the page was told to show."""
     batch_photo: str = ""
-    """The name of the one that is in the editor; empty: it is another photo."""
+    """The name of the one that is on the canvas; empty: it is another photo."""
     embedding: tuple[tuple, ImageEmbedding] | None = None
     """Of a photo, by the network that selects objects; and which photo that is. See `fill.select`."""
     gone: bool = False
@@ -76,16 +83,21 @@ class Session:
     # ---- files ----
 
     def keep_photo(self, data: bytes, name: str, size: tuple[int, int]) -> None:
-        """Take a photo's untouched file; mask and steps of the one before are gone, but for the newest result."""
-        for step in self.steps[1:]:
-            if step.path != self.result:
-                shutil.rmtree(step.path.parent, ignore_errors=True)
-        for path in self.folder.glob("photo*"):
-            path.unlink()
+        """Take a photo's untouched file; mask, results and comparison of the one before are gone."""
+        self.forget_photo()
         path = self.folder / f"photo{Path(name).suffix.lower()}"
         path.write_bytes(data)
         self.steps = [Step(path, Path(name).name, size, number=0)]
         self.go_to(self.steps[0])
+
+    def forget_photo(self) -> None:
+        """The photo is gone, with its mask and all that came of it."""
+        for step in self.steps[1:]:
+            shutil.rmtree(step.path.parent, ignore_errors=True)
+        for path in self.folder.glob("photo*"):
+            path.unlink()
+        self.forget_mask()
+        self.steps, self.photo, self.result, self.comparison, self.batch_photo = [], None, None, None, ""
 
     def keep_result(self, data: bytes, name: str) -> Path:
         """Write a result, of the photo's size, under the name that it is downloaded as; it becomes the newest step."""
@@ -111,6 +123,7 @@ class Session:
         """Make a step the photo that is painted on."""
         self.forget_mask()
         self.photo, self.name, self.size, self.batch_photo = step.path, step.name, step.size, ""
+        self.picture += 1
 
     def comparison_folder(self) -> Path:
         """A new folder for a comparison. Only the one before stays, to which a run that was stopped may yet write."""
@@ -134,8 +147,18 @@ class Session:
     def _mask(self) -> Path:
         return self.folder / "mask.png"
 
+    def public_folder(self, root: Path) -> Path:
+        """The empty folder in `root`, from where Gradio serves files without another copy."""
+        if self.public is None:
+            self.public = root / secrets.token_hex(32)
+        shutil.rmtree(self.public, ignore_errors=True)
+        self.public.mkdir(mode=0o700, parents=True)
+        return self.public
+
     def delete(self) -> None:
         """All files."""
+        if self.public:
+            shutil.rmtree(self.public, ignore_errors=True)
         if self.batch:
             self.batch.delete()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -106,13 +106,12 @@ def fill_settings() -> SettingsPanel:
 
 
 def compare_settings(shown_for: Iterable[str]) -> SettingsPanel:
-    """Of the Compare tab. `shown_for`: the models that are chosen at first."""
-    with gr.Accordion("Settings", open=False, elem_id="compare-settings"):
-        gr.HTML("<p class='about'>Every model uses its own guidance.</p>", padding=False)
-        prompt, plan = _flux(shown_for)
-        variant, recipe, scheduler = _network()
-        steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: each model's own", min_width=160)
-        seed, feather_px = _seed_and_feather()
+    """Of the comparison, in the accordion around it. `shown_for`: the models that are chosen at first."""
+    gr.HTML("<p class='about'>Every model uses its own guidance.</p>", padding=False)
+    prompt, plan = _flux(shown_for)
+    variant, recipe, scheduler = _network()
+    steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: each model's own", min_width=160)
+    seed, feather_px = _seed_and_feather()
     return SettingsPanel(
         variant=variant,
         recipe=recipe,

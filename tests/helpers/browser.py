@@ -10,24 +10,6 @@ expect.set_options(timeout=PATIENCE_MS)
 
 DESKTOP = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-# Gradio fits a photo into the editor, 30 pixels from its nearer edges, with the next picture that it draws: on a slow
-# machine what is painted before that goes somewhere else.
-FITTED = """(width) => {
-    const picture = window.editor?.image_container;
-    if (window.editor?.width !== width || !(picture?.getLocalBounds().width >= width)) return false;
-    const {app: {screen}, height} = window.editor, scale = picture.scale.x, drawn = picture.worldTransform;
-    const left = (screen.width - width * scale) / 2, top = (screen.height - height * scale) / 2;
-    const off = [Math.min(left, top) - 30, drawn.a - scale, drawn.tx - left, drawn.ty - top];
-    return off.every((one) => Math.abs(one) < 0.01);
-}"""
-
-FRAME_MS = 200
-SLOW_FRAMES = f"""
-    const next = window.requestAnimationFrame.bind(window);
-    window.requestAnimationFrame = (draw) => setTimeout(() => next(draw), {FRAME_MS});
-    window.cancelAnimationFrame = (timer) => clearTimeout(timer);
-"""
-"""Chromium draws in software here: at 60 frames a second the editor, which draws all the time, takes most of a core."""
 
 
 @contextmanager
@@ -35,7 +17,6 @@ def visit(browser, server, device: dict, scheme: str = "light"):
     """A page that must neither complain nor ask anybody else for anything."""
     context = browser.new_context(**device, color_scheme=scheme, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script(SLOW_FRAMES)
     page = context.new_page()
     complaints, elsewhere, before = [], [], len(server.lines)
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -45,8 +26,7 @@ def visit(browser, server, device: dict, scheme: str = "light"):
         lambda request: request.url.startswith((server.url, "data:", "blob:")) or elsewhere.append(request.url),
     )
     page.goto(server.url)
-    page.locator("#photo input[type=file]").wait_for(state="attached")
-    page.get_by_text("Uses").wait_for()  # the first events are through
+    page.wait_for_function("() => window.moebius && document.querySelector('#about p')")  # the first events are through
     yield page
     context.close()
     assert not complaints and not elsewhere, (complaints, elsewhere)
@@ -55,12 +35,21 @@ def visit(browser, server, device: dict, scheme: str = "light"):
 
 
 def wait_for_photo(page, width: int):
-    """Until a photo, `width` pixels wide in the editor, can be painted on; returns the canvas."""
-    page.wait_for_function(FITTED, arg=width)
-    page.locator("#brush button[aria-label=Brush]").wait_for()
-    canvas = page.locator("#brush .pixi-target canvas")
+    """Until a photo, `width` pixels wide on the canvas, can be painted on; returns the canvas."""
+    page.wait_for_function("(width) => moebius.state.width === width && moebius.state.view", arg=width)
+    canvas = page.locator("#canvas")
     canvas.scroll_into_view_if_needed()
     return canvas
+
+
+def wait_for_result(page) -> None:
+    page.wait_for_function("() => moebius.state.shown")
+    page.locator("#go").wait_for()
+
+
+def zoom(page) -> float:
+    """Pixels of the page for one of the picture on the canvas."""
+    return page.evaluate("() => moebius.state.view.scale")
 
 
 def two_frames(page) -> None:
@@ -82,4 +71,4 @@ def paint(page, canvas, stroke: tuple[tuple[float, float], tuple[float, float]])
     page.mouse.down()
     page.mouse.move(x + x1, y + y1, steps=10)
     page.mouse.up()
-    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+    page.locator("[data-do=undo]:not([disabled])").wait_for()

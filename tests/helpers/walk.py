@@ -6,6 +6,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from moebius.ui import samples
+from tests.helpers.browser import wait_for_result
 
 
 def smallest_sample() -> int:
@@ -14,33 +15,32 @@ def smallest_sample() -> int:
 
 
 def choose_sample(page) -> None:
-    page.locator("#samples .thumbnail-item").nth(smallest_sample()).click()
-    page.wait_for_function("() => window.editor?.width > 100")
+    page.locator(f"[data-sample='{smallest_sample()}']").click()
+    page.wait_for_function("() => moebius.state.mask?.some(Boolean)")
 
 
 def states(page) -> Iterator[str]:
     """The name of each state, once the page is in it. `page` has just been opened."""
     yield "opened"
-    page.click("#settings > button")
-    yield "settings"
     choose_sample(page)
     yield "photo"
+    page.click("[data-do=more]")
+    page.click("#settings > button")
+    yield "more"
     page.click("#go")
-    page.locator("#slider img").first.wait_for()
-    page.locator("#go").wait_for()
+    wait_for_result(page)
     yield "filled"
-    page.get_by_role("tab", name="Compare").click()
-    page.locator("#compare-go").wait_for()
-    yield "compare"
     page.click("#compare-go")
     page.locator("#compare-sheet").wait_for()
     page.locator("#compare-go").wait_for()
     yield "compared"
     page.get_by_role("tab", name="Many photos").click()
+    page.locator("#many-heading .steps").wait_for()
+    yield "many"
     page.set_input_files("#many-files input[type=file]", [one.image for one in samples.load()[:2]])
     expect(page.locator("#many-photos .thumbnail-item")).to_have_count(2)
     page.locator("#many-go").wait_for()
-    yield "many"
+    yield "photos"
     page.get_by_role("tab", name="Results").click()
     page.locator("#results").wait_for()
     yield "results"

@@ -14,14 +14,7 @@ from tests.helpers.standin_select import write_selector
 from tests.helpers.standin_weights import write_published
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-gpu-compositing",
-)
+FLAGS = ("--no-sandbox", "--disable-gpu")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -159,7 +159,7 @@ def test_bodies_that_are_no_calls(client, server):
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as fresh:  # it may hang up on this one
             fresh.post("/gradio_api/call/load_photo", content=body, headers={"content-type": "application/json"})
         assert server.process.poll() is None and client.get("/").status_code == 200
-    assert call(client, "load_photo", [None])[0] == "complete"
+    assert call(client, "load_photo", [upload(client, photo())])[0] == "complete"
 
 
 def many_calls(client: httpx.Client, wanted: list[tuple[str, list]]) -> list[tuple]:

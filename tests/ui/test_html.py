@@ -1,5 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
+from moebius import registry
+from moebius.registry import Availability
 from moebius.ui import html
 
 
@@ -19,3 +23,15 @@ from moebius.ui import html
 )
 def test_folders_of_the_server_are_not_told(text, told):
     assert html.without_folders(text) == told
+
+
+def test_strangers_on_a_space_start_no_downloads(monkeypatch, tmp_path):
+    card = replace(
+        registry.reference(), find_weights=lambda options: Availability(can_run=False, reason="", weights="")
+    )
+    monkeypatch.delenv("MOEBIUS_WEIGHTS", raising=False)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert html.can_fetch_weights(card, registry.LoadOptions())
+    assert not html.can_fetch_weights(card, registry.LoadOptions(weights=tmp_path)), "a folder was named"
+    monkeypatch.setenv("SPACE_ID", "somebody/moebius")
+    assert not html.can_fetch_weights(card, registry.LoadOptions())

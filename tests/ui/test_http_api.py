@@ -148,7 +148,7 @@ def test_an_object_is_selected_in_one_call(server, server_with_models, standin_s
 
 
 def test_an_agent_cannot_call_what_belongs_to_a_visitor(server):
-    for name in ("fill", "load_photo", "load_sample", "load_mask", "use_result", "stop", "leave", "compare", "look"):
+    for name in ("fill", "load_photo", "load_sample", "load_mask", "use_result", "stop", "leave", "compare"):
         told = calls(server.url, name)
         assert told.isError and "Unknown tool" in told.content[0].text
 

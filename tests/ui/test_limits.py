@@ -150,6 +150,15 @@ def test_a_mistake_in_a_variable_is_told_at_the_start(variable, value, monkeypat
     assert error.startswith(f"moebius serve: {variable}") and value in error
 
 
+def test_a_folder_of_weights_that_does_not_fit_is_told_at_the_start(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setattr(launch, "_keep_files_private", lambda: None)
+    for folder, why in ((tmp_path / "nope", "does not exist"), (tmp_path, "holds no weights")):
+        assert main(["serve", "--weights", str(folder)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("moebius serve: ") and why in error and error.count("\n") == 1
+
+
 def test_large_files_and_large_pictures_are_refused(small_server):
     visitor = Visitor(small_server.url)
     assert visitor.upload(bytes(MAX_BYTES + 1)).status_code == 413

@@ -25,6 +25,7 @@ from moebius.ui.batch.photo_batch import MASKS_FOR, MaskFor, PhotoBatch
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors
+from moebius.ui.pictures import save
 from moebius.ui.session import Session
 from moebius.ui.settings import FillSettings
 from moebius.units import file_size
@@ -36,15 +37,15 @@ FINAL_UPDATE_S = 5
 
 
 class BatchActions(Handlers):
-    """Shares visitors, the photo in the editor and options with the rest of the page.
+    """Shares visitors, the photo on the canvas and options with the rest of the page.
 
-    What there is to show is a list: the heading, the pictures, the archive, the buttons that take photos off. What
-    stands where photos are painted is another: the chooser, its upload, the editor.
+    What there is to show is a list: the heading, the pictures, the archive, the buttons that take photos off; where
+    another photo comes onto the canvas, that photo's scene stands before them.
     """
 
     def __init__(self, actions: Actions) -> None:
         super().__init__(actions.options, actions.sessions)
-        self._paint = actions._paint
+        self._scene = actions._scene
 
     # ---- photos and masks in ----
 
@@ -61,13 +62,13 @@ class BatchActions(Handlers):
 
         Args:
             files: Gradio's records of uploaded files, whose paths it has checked.
-            layers: what is painted in the editor now, see `editor.strokes`; it is kept for the photo there.
+            layers: what is painted on the canvas now, see `editor.strokes`; it is kept for the photo there.
             mask_for: "all": one painted mask for all photos; "each": each its own.
         """
         session = self._session(request)
         files = [file for file in files or () if isinstance(file, dict) and isinstance(file.get("path"), str)]
         if not files:
-            return (gr.skip(),) * 8
+            return (gr.skip(),) * 6
         batch = self._batch(session, mask_for)
         _not_while_running(batch)
         self._keep(session, layers)
@@ -81,15 +82,14 @@ class BatchActions(Handlers):
             more = f", and {len(passed_over) - 3} more" if len(passed_over) > 3 else ""
             gr.Warning(escape("; ".join(passed_over[:3]) + more), title="Not taken")
         first = next((entry for entry in batch.listed() if not entry.refused), None)
-        opened = (gr.skip(),) * 3
+        scene = gr.skip()
         if first and not session.batch_photo:
-            self._carry_over(session, batch, layers, first)
-            opened = self._opened(session, batch, first)
-        return None, *opened, *self._shown(session)
+            scene = self._opened(session, batch, first)
+        return None, scene, *self._shown(session)
 
     @plain_errors
     def open_photo(self, name: str, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
-        """Put one of the photos into the editor, with its mask; what was painted on the one before is kept.
+        """Put one of the photos onto the canvas, with its mask; what was painted on the one before is kept.
 
         `name`: as the list has it.
         """
@@ -101,7 +101,7 @@ class BatchActions(Handlers):
         self._keep(session, layers)
         if entry.refused:
             raise ValueError(entry.refused)
-        return *self._opened(session, batch, entry), *self._shown(session)
+        return self._opened(session, batch, entry), *self._shown(session)
 
     def pick(self, event: gr.SelectData, request: gr.Request) -> str:
         """The name of the photo that was clicked."""
@@ -110,23 +110,46 @@ class BatchActions(Handlers):
         return listed[event.index].name if isinstance(event.index, int) and 0 <= event.index < len(listed) else ""
 
     @plain_errors
+    def opened_result(self, request: gr.Request) -> list[str] | None:
+        """Pictures before and after of the photo on the canvas; None where it is not filled."""
+        session = self._session(request)
+        entry = session.batch.entries.get(session.batch_photo) if session.batch else None
+        if entry is None or entry.outcome is None or entry.outcome.state == "failed":
+            return None
+        shown = []
+        for name, path in (("before", session.photo), ("after", session.batch.out / entry.output)):
+            raster = photo_files.open_photo(path).raster
+            shown.append(save(editor.preview(raster, editor.SHOWN_SIDE), session.folder / name))
+        return shown
+
+    @plain_errors
     def choose_mask_for(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> tuple:
         """One mask for all, or each its own: show what counts now."""
         session = self._session(request)
         batch = self._batch(session)
         self._keep(session, layers)  # as it was meant until now
-        entry, opened = batch.entries.get(session.batch_photo), (gr.skip(),) * 3
+        entry, scene = batch.entries.get(session.batch_photo), gr.skip()
         before = batch.mask_of(entry) if entry else None
         self._batch(session, mask_for)
         if entry and before[0] != batch.mask_of(entry)[0]:  # or strokes of the meantime would be lost
-            opened = self._opened(session, batch, entry)
-        return *opened, *self._shown(session)
+            scene = self._opened(session, batch, entry)
+        return scene, *self._shown(session)
+
+    @plain_errors
+    def keep_painted(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> list:
+        """Take what is painted on the photo on the canvas, while nothing is filled; the list shows whose mask it is."""
+        session = self._session(request)
+        batch = self._batch(session, mask_for)
+        if batch.running:
+            return [gr.skip()] * 4
+        self._keep(session, layers)
+        return self._shown(session)
 
     @plain_errors
     def remove_photo(self, name: str, layers: list[str] | None, request: gr.Request) -> tuple:
-        """Take one photo off the list, with its masks and its result; if it is in the editor, the next one comes there.
+        """Take one photo off the list, with its masks and its result; if it is on the canvas, the next one comes there.
 
-        `name`: as the list has it; "": the one in the editor.
+        `name`: as the list has it; "": the one on the canvas.
         """
         session = self._session(request)
         batch = self._batch(session)
@@ -142,27 +165,29 @@ class BatchActions(Handlers):
         batch.remove(name)
         if not batch.listed():
             return "", *self.clear_photos(request)
-        opened = (gr.skip(),) * 3
+        scene = gr.skip()
         if name == session.batch_photo:
-            session.batch_photo = ""
-            opened = (gr.update(visible=True), None, None)
+            session.forget_photo()
+            scene = None
             around = [*batch.listed()[place:], *batch.listed()[:place][::-1]]
             if left := next((entry for entry in around if not entry.refused), None):
-                opened = self._opened(session, batch, left)
-        return "", *opened, *self._shown(session)
+                scene = self._opened(session, batch, left)
+        return "", scene, *self._shown(session)
 
     @plain_errors
     def clear_photos(self, request: gr.Request) -> tuple:
-        """Forget the many photos, their masks and results; the editor is emptied if it shows one of them."""
+        """Forget the many photos, their masks and results; the canvas is emptied if it shows one of them."""
         session = self._session(request)
         if batch := session.batch:
             session.stop("batch")
             batch.end()
             session.batch = None
             batch.delete()
-        opened = (gr.update(visible=True), None, None) if session.batch_photo else (gr.skip(),) * 3
-        session.batch_photo = ""
-        return *opened, *self._shown(session)
+        scene = gr.skip()
+        if session.batch_photo:
+            session.forget_photo()
+            scene = None
+        return scene, *self._shown(session)
 
     # ---- the run ----
 
@@ -270,7 +295,7 @@ class BatchActions(Handlers):
         return session.batch
 
     def _keep(self, session: Session, layers: list[str] | None) -> None:
-        """Keep what is painted on the photo in the editor, if it is one of many and something was changed."""
+        """Keep what is painted on the photo on the canvas, if it is one of many and something was changed."""
         entry = session.batch.entries.get(session.batch_photo) if session.batch else None
         if entry is None or layers is None:
             return
@@ -280,15 +305,7 @@ class BatchActions(Handlers):
             session.batch.keep_mask(entry, mask)
             session.keep_mask(mask)
 
-    def _carry_over(self, session: Session, batch: PhotoBatch, layers: list[str] | None, first: Entry) -> None:
-        """What is painted on another photo becomes the mask for all, where that photo has the size of the first."""
-        if session.photo is None or batch.shared or batch.mask_for != "all" or session.size != first.size:
-            return
-        photo = photo_files.open_photo(session.photo, session.name)
-        mask = editor.full_mask(self._strokes(layers), session.mask(), photo.size)
-        batch.share(mask, photo.size, photo.orientation)
-
-    def _opened(self, session: Session, batch: PhotoBatch, entry: Entry) -> tuple:
+    def _opened(self, session: Session, batch: PhotoBatch, entry: Entry) -> dict:
         photo = photo_files.open_photo(batch.photos / entry.name, entry.name)
         session.keep_photo(photo.data, entry.name, photo.size)
         session.batch_photo = entry.name
@@ -300,7 +317,7 @@ class BatchActions(Handlers):
                 why = str(error)
         if why and (mask or batch.shared and batch.mask_for == "all"):
             gr.Warning(escape(why), title="The mask does not fit this photo")
-        return self._paint(session, photo)
+        return self._scene(session, photo)
 
     def _shown(self, session: Session, model_line: str = "") -> list:
         batch = session.batch

@@ -9,13 +9,13 @@ import gradio as gr
 from moebius.photo.photo_file import suffixes
 from moebius.ui.batch import html
 from moebius.ui.batch.actions import BatchActions
-from moebius.ui.components import BUSY, IDLE, LAYERS, thumbnails
-from moebius.ui.fill.page import ModelPanel, PhotoPanel
+from moebius.ui.components import BUSY, IDLE, LAYERS, RESULT, STOPPED, thumbnails
+from moebius.ui.fill.page import SHOWS, PhotoPanel, opens
 
 
 @dataclass(frozen=True)
 class BatchPanel:
-    """Beside the editor. The order of `shown` is that of `BatchActions`."""
+    """Beside the canvas. The order of `shown` is that of `BatchActions`."""
 
     heading: gr.HTML
     pictures: gr.Gallery
@@ -34,7 +34,7 @@ class BatchPanel:
 
 
 def batch_files() -> gr.File:
-    """Over the editor."""
+    """Over the canvas."""
     with gr.Column(elem_id="many-drop"):
         files = gr.File(
             file_count="multiple",
@@ -68,12 +68,11 @@ def batch_panel() -> BatchPanel:
     return BatchPanel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
 
 
-def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel, models: ModelPanel) -> None:
-    """The editor is never an input of what runs on the server, see `mask_editor`."""
-    brush, layers, buttons, mask_for = photo.brush, photo.layers, [panel.go, panel.stop], panel.mask_for
-    opened = [*photo.entered, *panel.shown]
+def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel) -> None:
+    layers, buttons, mask_for = photo.layers, [panel.go, panel.stop], panel.mask_for
+    opened = [photo.scene, *panel.shown]
 
-    added = files.upload(None, brush, layers, js=LAYERS).then(
+    added = files.upload(None, None, layers, js=LAYERS).then(
         actions.add_photos,
         [files, layers, mask_for],
         [files, *opened],
@@ -84,14 +83,17 @@ def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: 
     added.failure(None, None, files, js="() => [null]")
 
     picked = panel.pictures.select(actions.pick, None, panel.picked, api_visibility="private", show_progress="hidden")
-    picked.then(None, brush, layers, js=LAYERS).then(
+    picked_one = picked.then(None, None, layers, js=LAYERS).then(
         actions.open_photo,
         [panel.picked, layers, mask_for],
         opened,
         api_name="open_photo",
         show_progress_on=panel.heading,
     )
-    mask_for.input(None, brush, layers, js=LAYERS).then(
+    # server.js presses it after each stroke
+    painted = gr.Button("Painted", visible="hidden", elem_id="many-painted")
+    painted.click(None, None, layers, js=LAYERS).then(actions.keep_painted, [layers, mask_for], panel.shown, **SHOWS)
+    chosen = mask_for.input(None, None, layers, js=LAYERS).then(
         actions.choose_mask_for,
         [layers, mask_for],
         opened,
@@ -99,29 +101,34 @@ def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: 
         show_progress="hidden",
         show_progress_on=panel.heading,
     )
-    panel.remove.click(None, brush, layers, js=LAYERS).then(
+    removed = panel.remove.click(None, None, layers, js=LAYERS).then(
         actions.remove_photo,
         [panel.picked, layers],
         [panel.picked, *opened],
         api_name="remove_photo",
         show_progress_on=panel.heading,
     )
-    panel.clear.click(
+    cleared = panel.clear.click(
         actions.clear_photos, None, opened, api_name="clear_photos", show_progress="hidden", show_progress_on=files
     )
+    for event in (added, picked_one, chosen, removed, cleared):
+        opens(event, photo)
 
     panel.go.click(None, None, buttons, js=BUSY)
-    painted = panel.go.click(None, brush, layers, js=LAYERS)
-    filling = painted.then(
+    filling = panel.go.click(None, None, layers, js=LAYERS).then(
         actions.fill_photos,
-        [layers, mask_for, models.model],
+        [layers, mask_for, photo.models.model],
         panel.shown,
-        inputs_kwargs=models.settings.inputs(),
+        inputs_kwargs=photo.models.settings.inputs(),
         api_name="fill_photos",
         concurrency_id="batch",
         concurrency_limit=2,
         show_progress_on=panel.heading,
     )
+    # a photo that is filled is seen filled
+    for event in (picked_one, filling):
+        looking = event.success(actions.opened_result, None, photo.pictures, **SHOWS)
+        looking.success(None, photo.pictures, None, js=RESULT)
     for ended in (filling.then, filling.failure):
         ended(None, None, buttons, js=IDLE)
     panel.stop.click(
@@ -133,4 +140,4 @@ def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: 
         cancels=[filling],
         show_progress_on=panel.heading,
     )
-    panel.stop.click(None, None, buttons, js=IDLE)
+    panel.stop.click(None, None, buttons, js=STOPPED)

@@ -54,8 +54,9 @@ class Thumbnails:
     def _draw(self, name: str, made_of: object, draw: Callable[[], Image.Image]) -> str:
         drawn = self._drawn.get(name)
         if drawn is None or drawn.made_of != made_of:
-            drawn = self._drawn[name] = Drawn(self._next_file(), made_of)
+            drawn = Drawn(self._next_file(), made_of)
             draw().save(drawn.path, quality=85)
+            self._drawn[name] = drawn  # only now: another call may be about to show it
         elif drawn.path.exists():
             os.utime(drawn.path)  # or Gradio deletes it after an hour
         return str(drawn.path)

@@ -1,9 +1,10 @@
-"""What happens behind the comparison's buttons: compare, stop, look at two of the results, fetch weights."""
+"""What happens behind the comparison's buttons: compare, stop, keep one of the results, fetch weights."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from html import escape
 
 import gradio as gr
 
@@ -14,7 +15,7 @@ from moebius.progress import Cancelled
 from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Comparison
-from moebius.ui.fill.actions import Actions
+from moebius.ui.fill.actions import Actions, FillResult
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.html import can_fetch_weights
 from moebius.ui.settings import FillSettings, flux_visible
@@ -22,14 +23,14 @@ from moebius.units import file_size
 
 log = logging.getLogger(__name__)
 
-SHOWN_BEFORE_PANELS, PANEL_PARTS = 9, 5
+SHOWN_BEFORE_PANELS, PANEL_PARTS = 5, 7
 
 
 class CompareActions(Handlers):
     """Shares visitors and options with the rest of the page.
 
-    What there is to show is a list: the heading, the place, the views, the two choices, the two sliders, the table, the
-    sheet, and for each model of the registry its panel, text, picture, download and weights button.
+    What there is to show is a list: the heading, the photo and its close-up, the table, the sheet, and for each
+    model of the registry its panel, text, picture, close-up, the buttons that keep it, download it and get its weights.
     """
 
     def __init__(self, actions: Actions) -> None:
@@ -107,16 +108,23 @@ class CompareActions(Handlers):
         return self._shown(session.comparison, self._options(variant), session.comparison.waiting)
 
     @plain_errors
-    def look(self, left: str, right: str, request: gr.Request) -> tuple:
-        """Two of the pictures for the sliders: whole, and close up."""
-        comparison = self._session(request).comparison
-        if comparison is None:
-            raise ValueError("there is no comparison yet; press Compare first")
-        for name in (left, right):
-            if name not in comparison.pictures:
-                raise ValueError(f"there is no picture {name!r}; choose from {', '.join(comparison.pictures)}")
-        comparison.pair = comparison.sent = (left, right)
-        return self._pair(comparison)
+    def keep(self, name: str, request: gr.Request) -> tuple:
+        """A model's result becomes the photo's; what `Actions.fill` returns."""
+        session = self._session(request)
+        comparison = session.comparison
+        if comparison is None or name not in comparison.results:
+            raise ValueError("that result is not there any more; press Compare again")
+        picture, card = comparison.pictures[name], registry.card(name)
+        data = picture.file.read_bytes()
+        path = session.keep_result(data, f"{comparison.stem}_filled{picture.file.suffix}")
+        result = FillResult(
+            path=path,
+            before=comparison.pictures[PHOTO].whole,
+            after=picture.whole,
+            label=f"Download {picture.file.suffix.lstrip('.').upper()} · {file_size(len(data))}",
+            facts=f'<div class="facts"><p>Made by <b>{escape(card.title)}</b>, seed {comparison.seed}.</p></div>',
+        )
+        return result.shown()
 
     # ---- models ----
 
@@ -152,19 +160,11 @@ class CompareActions(Handlers):
     def _shown(self, comparison: Comparison, options: registry.LoadOptions, changed: Iterable[str] = ()) -> list:
         """Everything, but only the panels of the models in `changed`."""
         changed = set(changed)
-        names = [(comparison.title(name), name) for name in (PHOTO, *comparison.results)]
-        left, right = comparison.shown_pair
-        pair = (gr.skip(), gr.skip())
-        if comparison.results and comparison.sent != (left, right):
-            comparison.sent = (left, right)
-            pair = self._pair(comparison)
+        photo = comparison.pictures[PHOTO]
         shown = [
             html.heading(comparison.running, len(comparison.results), len(comparison.waiting), comparison.seed),
-            gr.update(visible=True),
-            gr.update(visible=bool(comparison.results)),
-            gr.update(choices=names, value=left),
-            gr.update(choices=names, value=right),
-            *pair,
+            photo.small,
+            photo.closeup,
             html.measured(comparison.rows[name] for name in comparison.names if name in comparison.rows),
             gr.update(
                 visible=comparison.sheet is not None and not comparison.running,
@@ -179,7 +179,7 @@ class CompareActions(Handlers):
         return shown
 
     def _panel(self, comparison: Comparison, card: registry.ModelCard, options: registry.LoadOptions) -> list:
-        """Panel, text, picture, download, weights button of one model."""
+        """Panel, text, picture, close-up, and the buttons of one model: keep, download, get the weights."""
         if card.name not in comparison.names:
             return [gr.update(visible=False), *[gr.skip()] * (PANEL_PARTS - 1)]
         picture = comparison.pictures.get(card.name)
@@ -191,6 +191,8 @@ class CompareActions(Handlers):
             gr.update(visible=True),
             self._text(comparison, card, options),
             gr.update(visible=picture is not None, value=picture and picture.small),
+            gr.update(visible=picture is not None, value=picture and picture.closeup),
+            gr.update(visible=picture is not None),
             download,
             gr.update(
                 visible=card.name in comparison.reasons and can_fetch_weights(card, options),
@@ -208,10 +210,6 @@ class CompareActions(Handlers):
         else:
             text = html.note("Running …" if card.name == comparison.waiting[0] else "Waiting for the others.")
         return text
-
-    def _pair(self, comparison: Comparison) -> tuple[dict, dict]:
-        left, right = (comparison.pictures[name] for name in comparison.shown_pair)
-        return gr.update(value=(left.whole, right.whole)), gr.update(value=(left.closeup, right.closeup))
 
     def _nothing(self) -> list:
         return [gr.skip()] * (SHOWN_BEFORE_PANELS + PANEL_PARTS * len(registry.MODELS))

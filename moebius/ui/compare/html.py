@@ -12,10 +12,15 @@ from moebius.units import duration, file_size
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
 MEASURED = "Measured here, on this photo"
 PUBLISHED = "The paper's own figures, not measured here"
-UNTIL_THEN = (
-    "<p class='about'>Choose a photo, paint over what should go, and press Compare. Each result appears here as soon "
-    "as it is ready.</p>"
-)
+
+
+def first_choice(options: registry.LoadOptions) -> list[str]:
+    """The student and its reference; and, where neither can run here, the best that can."""
+    pair = [registry.reference().name, "flux-fill"]
+    able = [card.name for card in registry.MODELS.values() if card.availability(options).can_run]
+    if any(name in able for name in pair):
+        return pair
+    return pair + [name for name in able if registry.card(name).automatic][:1]
 
 
 def choices(options: registry.LoadOptions) -> list[tuple[str, str]]:
@@ -55,9 +60,12 @@ def note(text: str) -> str:
 
 def result_lines(row: dict, notes: Iterable[str]) -> str:
     """What a result cost, and what is worth knowing about it. `row`: of `compare.table`."""
-    parts = [duration(row["seconds"]["model"])]
+    parts = [f"{billions(row['parameters'])} parameters"] if row["parameters"] else []
+    parts.append(duration(row["seconds"]["model"]))
     if row["steps"]:
         parts.append(f"{row['steps']} steps")
+    if (memory := _memory(row["peak_gib"])) != "–":
+        parts.append(memory)
     parts += [str(row[name]) for name in ("variant", "device") if row.get(name)]
     lines = [escape(" · ".join(parts)), *(prose(note) for note in notes)]
     if row["notice"]:

@@ -57,10 +57,6 @@ class Comparison:
     """Of the models that have no result."""
     rows: dict[str, dict] = field(default_factory=dict)
     """Of `compare.table`, by model."""
-    pair: tuple[str, str] | None = None
-    """The two that the visitor wants to see; None: nobody has chosen."""
-    sent: tuple[str, str] | None = None
-    """The two that the page has got last."""
     running: bool = True
     sheet: Path | None = None
 
@@ -120,13 +116,6 @@ class Comparison:
     def waiting(self) -> list[str]:
         """The models that have neither result nor reason; while it runs, the first of them is at work."""
         return [name for name in self.names if name not in self.pictures and name not in self.reasons]
-
-    @property
-    def shown_pair(self) -> tuple[str, str]:
-        """What the slider shows: the chosen pair, else the photo and the student, or the first that is there."""
-        student = registry.reference().name
-        first = [student] if student in self.pictures else self.results
-        return self.pair or (PHOTO, first[0] if first else PHOTO)
 
     def title(self, name: str) -> str:
         return "The photo" if name == PHOTO else registry.card(name).title

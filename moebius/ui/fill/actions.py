@@ -18,6 +18,7 @@ from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files, queue, samples
 from moebius.ui.fill import html
+from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors, session_key
 from moebius.ui.html import can_fetch_weights
 from moebius.ui.pictures import save, shown, thumbnail
@@ -37,11 +38,19 @@ class FillResult:
     """The file to download."""
     before: str
     after: str
-    """Paths of the slider's pictures."""
+    """Paths of pictures that a browser shows."""
     label: str
     """Of the button that downloads it."""
     facts: str
     """HTML."""
+
+    def shown(self) -> tuple[dict, dict, str]:
+        """For the canvas, the button that downloads it, and the line about it."""
+        return (
+            gr.update(value=[self.before, self.after]),
+            gr.update(value=str(self.path), label=self.label),
+            self.facts,
+        )
 
 
 class Actions(Handlers):
@@ -53,38 +62,41 @@ class Actions(Handlers):
     # ---- photo and mask in ----
 
     @plain_errors
-    def load_photo(self, upload: dict | None, request: gr.Request) -> tuple:
-        """Take an uploaded photo, Gradio's record of a file whose path it has checked; see `_paint`."""
-        if not upload or not upload.get("path"):
-            return gr.skip(), gr.skip(), gr.skip()  # the webcam was opened, or the picture taken away
+    def load_photo(self, upload: dict | None, request: gr.Request) -> dict:
+        """Take an uploaded photo, Gradio's record of a file whose path it has checked; see `_scene`."""
+        if not isinstance(upload, dict) or not isinstance(upload.get("path"), str):
+            raise ValueError("no photo came; choose a file")
         path = Path(upload["path"])
         photo = photo_files.open_photo(path, Path(upload.get("orig_name") or path).name)
         session = self._session(request)
         session.keep_photo(photo.data, photo.name, photo.size)
-        return self._paint(session, photo)
+        return self._scene(session, photo)
 
     @plain_errors
-    def load_sample(self, index: int, request: gr.Request) -> tuple:
-        """Take one of the samples, with its mask as a first layer."""
-        sample = samples.load()[int(index)]
+    def load_sample(self, index: int, request: gr.Request) -> dict:
+        """Take one of the samples, with its mask."""
+        every = samples.load()
+        if not 0 <= int(index) < len(every):
+            raise ValueError(f"there are samples 0 to {len(every) - 1}, not {index}")
+        sample = every[int(index)]
         photo = photo_files.open_photo(sample.image)
         mask = photo_files.open_mask(sample.mask, photo.size)
         session = self._session(request)
         session.keep_photo(photo.data, photo.name, photo.size)
         session.keep_mask(mask)
-        return self._paint(session, photo)
-
-    def pick_sample(self, event: gr.SelectData, request: gr.Request) -> tuple:
-        return self.load_sample(event.index, request)
+        return self._scene(session, photo)
 
     @plain_errors
     def load_mask(self, path: str | None, request: gr.Request) -> dict:
-        """Take a mask file of the photo's size; it becomes the editor's layer, in place of what was painted."""
+        """Take a mask file of the photo's size, in place of what was painted; of one of many photos it is its mask."""
         session, photo = self._photo(request)
         if path is None:
             raise ValueError("no mask came; choose a file")
-        session.keep_mask(photo_files.open_mask(Path(path), photo.size))
-        return self._value(session, photo)
+        mask = photo_files.open_mask(Path(path), photo.size)
+        session.keep_mask(mask)
+        if session.batch and session.batch_photo:
+            session.batch.keep_mask(session.batch.entries[session.batch_photo], mask)
+        return self._scene(session, photo)
 
     @plain_errors
     def save_mask(self, layers: list[str] | None, request: gr.Request) -> str:
@@ -95,29 +107,25 @@ class Actions(Handlers):
         return str(path)
 
     @plain_errors
-    def use_result(self, request: gr.Request) -> tuple:
-        """The result becomes the photo."""
+    def use_result(self, request: gr.Request) -> dict:
+        """The newest result becomes the photo."""
         session = self._session(request)
-        if session.result is None:
-            raise ValueError("there is no result yet; press Fill first")
         step = next((one for one in session.steps if one.path == session.result), None)
-        photo = photo_files.open_photo(session.result)
-        if step is None:  # of a photo before this one
-            session.keep_photo(photo.data, photo.name, photo.size)
-        else:
-            session.go_to(step)
-        return self._paint(session, photo)
+        if step is None:
+            raise ValueError("there is no result yet; press Fill first")
+        session.go_to(step)
+        return self._scene(session, photo_files.open_photo(session.photo, session.name), kept=True)
 
     @plain_errors
-    def go_to(self, index: int, request: gr.Request) -> tuple:
+    def go_to(self, index: int, request: gr.Request) -> dict:
         """An earlier picture becomes the photo: 0 as it was sent, then its results, oldest first."""
         session = self._session(request)
         if not 0 <= int(index) < len(session.steps):
             raise ValueError("that picture is not kept any more; choose another one")
         session.go_to(session.steps[int(index)])
-        return self._paint(session, photo_files.open_photo(session.photo, session.name))
+        return self._scene(session, photo_files.open_photo(session.photo, session.name))
 
-    def pick_step(self, event: gr.SelectData, request: gr.Request) -> tuple:
+    def pick_step(self, event: gr.SelectData, request: gr.Request) -> dict:
         return self.go_to(event.index, request)
 
     @plain_errors
@@ -133,10 +141,6 @@ class Actions(Handlers):
                     raise
         return gr.update(value=kept, visible=len(kept) > 1)
 
-    def choose_again(self) -> tuple:
-        """Back to choosing a photo."""
-        return gr.update(visible=True), None, None
-
     # ---- filling ----
 
     @plain_errors
@@ -148,7 +152,7 @@ class Actions(Handlers):
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
         **settings,
     ):
-        """Fill what is painted; returns the slider's pair, the file to download, what was done, and the views.
+        """Fill what is painted; returns the pictures before and after, the file to download, and what was done.
 
         Args:
             layers: pictures of the painted mask at any size, see `editor.strokes`; Gradio has checked their paths.
@@ -158,14 +162,8 @@ class Actions(Handlers):
             result = self.run(layers, model, FillSettings(**settings), request, progress)
         except Cancelled:
             log.info("a fill was stopped")
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return (
-            gr.update(value=(result.before, result.after)),
-            gr.update(value=str(result.path), label=result.label),
-            result.facts,
-            gr.update(visible=False),
-            gr.update(visible=True),
-        )
+            return gr.skip(), gr.skip(), gr.skip()
+        return result.shown()
 
     def run(
         self, layers: list[str] | None, model: str, chosen: FillSettings, request: gr.Request, progress: gr.Progress
@@ -279,19 +277,29 @@ class Actions(Handlers):
             return None
         return locate.locate(variant or None, self.options.weights, network=card.network).variant
 
-    def _value(self, session: Session, photo: photo_file.Photo) -> dict:
-        """What the editor shows: a preview to paint on and the given mask as a layer."""
-        small = editor.preview(photo.raster)
-        background = save(small, session.folder / "preview")
-        given, layers = session.mask(), []
-        if given is not None:
-            layers = [str(session.folder / "layer.png")]
-            editor.tint(editor.shrink_mask(given, small.size)).save(layers[0], compress_level=1)
-        return {"background": background, "layers": layers, "composite": None}
+    def _scene(self, session: Session, photo: photo_file.Photo, kept: bool = False) -> dict:
+        """What the canvas shows: paths of a preview to paint on and of the given mask as a layer of its size.
 
-    def _paint(self, session: Session, photo: photo_file.Photo):
-        """What changes once a photo is there: the chooser goes, the upload is emptied, the editor gets its value."""
-        return gr.update(visible=False), None, self._value(session, photo)
+        `kept`: it is the result that the canvas shows already.
+        """
+        session.serial += 1
+        folder = session.public_folder(upload_folder())
+        small = editor.preview(photo.raster)
+        shown = save(small, folder / f"{session.serial}")
+        given, layer = session.mask(), None
+        if given is not None:
+            layer = folder / f"{session.serial}_mask.png"
+            editor.tint(editor.shrink_mask(given, small.size)).save(layer, compress_level=1)
+        return {
+            "serial": session.serial,  # the same again is not shown again
+            "picture": session.picture,
+            "name": session.name,
+            "size": list(photo.size),
+            "many": bool(session.batch_photo),
+            "kept": kept,
+            "photo": shown,
+            "mask": layer and str(layer),
+        }
 
 
 def filled_name(photo: photo_file.Photo) -> str:

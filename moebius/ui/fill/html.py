@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import math
 from collections.abc import Iterable
 from html import escape
 
+from PIL import Image
+
 from moebius import registry
+from moebius.ui import samples
 from moebius.ui.html import can_fetch_weights, prose, without_folders
 from moebius.ui.samples import Sample
 from moebius.units import duration, file_size
 from moebius.weights import catalog
 
-STEPS = """
-<ol class="steps"><li><b>Choose a photo</b><span>Drop it into the frame, or click one of the samples.</span></li>
-<li><b>Paint over what should go</b><span>Roughly is fine; include its shadow.</span></li>
-<li><b>Press Fill</b><span>You get the whole photo back: same size, same format, changed only where you
-painted.</span></li></ol>
+STAGE = """
+<div id="stage"><canvas id="canvas" tabindex="0" role="application" aria-label="Photo"></canvas></div>
+<p id="note" class="about" role="status"></p>
 """
 
+TOOLS = """
+<div id="tools" role="group" aria-label="Tools"><label>Brush <input type="range" id="brush-size" min="0" max="100"
+step="any" aria-label="Brush size"><output></output></label>
+<button type="button" data-do="erase" aria-pressed="false" title="Take paint away again (E)">Eraser</button>
+<button type="button" data-do="undo" title="Undo (Ctrl Z)" disabled>Undo</button>
+<button type="button" data-do="more" aria-expanded="false" title="Other tools, model and settings">More</button>
+<button type="button" data-do="choose" title="This one stays until another one is there">Change photo</button></div>
+"""
+
+RESULT_TOOLS = """
+<div id="result-tools" role="group" aria-label="Result">
+<button type="button" data-do="hold" title="The original, as long as it is held (Space)">Hold: original</button>
+<button type="button" data-do="wipe" aria-pressed="false"
+title="Drag over the photo, or use the arrow keys (W)">Before / after</button>
+<button type="button" data-do="closer" aria-pressed="false"
+title="The filled area, close up (Z)">Close-up</button></div>
+"""
 
 MASK_TOOLS = """
-<div id="mask-tools" role="group" aria-label="Mask"><label>Brush <input type="range" id="brush-size" min="0" max="100"
-step="any" aria-label="Brush size"><output></output></label>
-<button type="button" data-do="select" aria-pressed="false" title="Select an object with a click (S)">Select</button>
+<div id="mask-tools"><div role="group" aria-label="Tool"><span>Tool</span>
+<button type="button" data-do="tool-brush" aria-pressed="true" title="Brush (B)">Brush</button>
+<button type="button" data-do="tool-rectangle" aria-pressed="false" title="Drag a rectangle (R)">Rectangle</button>
+<button type="button" data-do="tool-lasso" aria-pressed="false" title="Draw around it (L)">Outline</button>
+<button type="button" data-do="tool-select" aria-pressed="false"
+title="Select an object with a click (S)">Select</button>
+<button type="button" data-do="redo" title="Redo (Ctrl Shift Z)" disabled>Redo</button></div>
+<div role="group" aria-label="Mask"><span>Mask</span>
 <button type="button" data-do="grow" title="Grow the mask (+)">Grow</button>
 <button type="button" data-do="shrink" title="Shrink the mask (-)">Shrink</button>
 <button type="button" data-do="invert" title="Invert the mask (I)">Invert</button>
 <button type="button" data-do="clear" title="Clear the mask; the photo stays">Clear</button>
 <button type="button" data-do="hide" aria-pressed="false" title="Hide the mask (X)">Hide</button></div>
+<details class="about"><summary><u>Rectangle by numbers</u></summary><div id="numbers">
+<label>Left <input type="number" min="0" value="0"></label><label>Top <input type="number" min="0" value="0"></label>
+<label>Width <input type="number" min="1" value="100"></label>
+<label>Height <input type="number" min="1" value="100"></label>
+<button type="button" data-do="numbers">Add to the mask</button></div></details></div>
 """
 
 SELECTED = '<p id="select-said" class="about" role="status"></p>'
@@ -44,7 +75,7 @@ def select_line(why_not: str) -> str:
         size = file_size(catalog.SEGMENTER.download_bytes)
         return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(why_not))}.</b></p>"
     return (
-        "<p class='about'>Click an object to add it to the mask. With the eraser, or with Alt, a click removes it. "
+        "<p class='about' data-able='1'>Click an object to add it to the mask. With Alt, a click removes it. "
         f"Press Select again to paint. Objects are found by {by}.</p>"
     )
 
@@ -52,16 +83,18 @@ def select_line(why_not: str) -> str:
 KEYS = """
 <details class="about" id="keys"><summary><u>Keys</u></summary><dl>
 <dt><kbd>[</kbd> <kbd>]</kbd></dt><dd>brush smaller, larger</dd>
-<dt><kbd>B</kbd> <kbd>E</kbd></dt><dd>brush, eraser</dd>
-<dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
-<dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd></dt><dd>grow, shrink, invert the mask</dd>
+<dt><kbd>B</kbd> <kbd>E</kbd> <kbd>R</kbd> <kbd>L</kbd></dt>
+<dd>brush, eraser, rectangle, outline; with Alt they take paint away</dd>
 <dt><kbd>S</kbd></dt><dd>select objects with a click; with Alt, remove them from the mask</dd>
-<dt><kbd>X</kbd></dt><dd>hide the mask, show it</dd><dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
-<dt><kbd>Del</kbd></dt><dd>remove the chosen photo from the list</dd>
-<dt>hold <kbd>Space</kbd></dt><dd>see the original</dd></dl><p>Two fingers zoom and move the photo.</p></details>
+<dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
+<dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd> <kbd>X</kbd></dt><dd>grow, shrink, invert, hide the mask</dd>
+<dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
+<dt>hold <kbd>Space</kbd></dt><dd>see the original; drag to move the photo</dd>
+<dt><kbd>W</kbd> <kbd>\u2190</kbd> <kbd>\u2192</kbd></dt><dd>before and after, move the edge between them</dd>
+<dt>wheel, <kbd>Z</kbd>, <kbd>0</kbd></dt><dd>zoom, close-up, the whole photo</dd>
+<dt><kbd>Del</kbd></dt><dd>remove the chosen photo from the list</dd></dl>
+<p>Two fingers zoom and move the photo.</p></details>
 """
-
-ORIGINAL = '<button type="button" id="original">Hold to see the original</button>'
 
 
 def step(number: int, painted_on: bool) -> str:
@@ -69,14 +102,50 @@ def step(number: int, painted_on: bool) -> str:
     return ("Original" if number == 0 else f"Result {number}") + (" · here" if painted_on else "")
 
 
-def photo_credits(every: Iterable[Sample]) -> str:
-    """Title, author and licence of every sample, folded away."""
+def choose() -> str:
+    """What is seen before a photo is there: where to drop one, the samples, and what can be compared here."""
+    return (
+        '<div class="choose"><button type="button" class="drop" data-do="choose"><b>Choose a photo</b>'
+        "<span>or drop it anywhere, or paste it. Then paint over what should go, and press Fill.</span></button>"
+        '<input type="file" id="photo-file" accept="image/*,.heic,.heif,.hif" hidden>'
+        f"{_samples(samples.load())}{_sizes()}</div>"
+    )
+
+
+def _samples(every: Iterable[Sample]) -> str:
+    """A thumbnail of each sample to press; title, author and licence folded away."""
+    every = tuple(every)
+    buttons = "".join(
+        f'<button type="button" class="sample" data-sample="{index}" title="{escape(one.title)}">'
+        f'<img alt="{escape(one.title)}, with its mask" src="{data_url(samples.thumbnail(one))}"></button>'
+        for index, one in enumerate(every)
+    )
     items = "".join(
         f'<li>{escape(one.title)}: {escape(one.author)}, <a href="{escape(one.licence_url)}" target="_blank" '
         f'rel="noopener">{escape(one.licence)}</a></li>'
         for one in every
     )
-    return f"<details class='about'><summary>Or try one of these <u>(credits)</u></summary><ul>{items}</ul></details>"
+    head = "<summary>Or try one of these <u>(credits)</u></summary>"
+    return f'<details class="about">{head}<ul>{items}</ul></details><div class="samples">{buttons}</div>'
+
+
+def _sizes() -> str:
+    """The student beside its reference: discs whose areas are as the numbers of parameters."""
+    student, other = registry.reference(), registry.card("flux-fill")
+    radius = 40 * math.sqrt(student.parameters / other.parameters)
+    return (
+        '<div class="sizes"><svg viewBox="0 0 112 84" aria-hidden="true">'
+        f'<circle cx="66" cy="42" r="40"/><circle class="student" cx="{18 - radius:.1f}" cy="{82 - radius:.1f}" '
+        f'r="{radius:.1f}"/></svg><p><b>{escape(student.title)}</b> has {student.parameters / 1e9:.3f} billion '
+        f"parameters, <b>{escape(other.title)}</b> {other.parameters / 1e9:.1f}. "
+        "Press Compare to see what each makes of your photo.</p></div>"
+    )
+
+
+def data_url(picture: Image.Image) -> str:
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def result_line(

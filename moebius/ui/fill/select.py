@@ -12,7 +12,7 @@ import numpy as np
 from moebius import environment, segment
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files, queue, zerogpu
-from moebius.ui.components import BUSY, IDLE
+from moebius.ui.components import FETCHED, FETCHING
 from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
 from moebius.ui.gradio_internals import HIDE
@@ -47,7 +47,7 @@ class SelectActions(Handlers):
             y: 0 at the upper edge, 1 at the lower one.
 
         Returns:
-            A PNG of the editor's size, which is the photo's or a smaller one of its shape; white = object.
+            A PNG of the canvas's size, which is the photo's or a smaller one of its shape; white = object.
         """
         if not all(isinstance(one, int | float) and math.isfinite(one) and 0 <= one < 1 for one in (x, y)):
             raise ValueError("the place must be two numbers from 0 to below 1: shares of the photo's width and height")
@@ -95,7 +95,7 @@ class SelectActions(Handlers):
         except ValueError as error:
             named = locate.segmenter_folder(self.options.weights) is not None
             why = str(error) if named else "its weights are not here yet"
-            return html.select_line(why), gr.update(visible=not named)
+            return html.select_line(why), gr.update(visible=not named and not environment.SPACE_ID.read())
         return html.select_line(""), gr.update(visible=False)
 
     @plain_errors
@@ -105,6 +105,8 @@ class SelectActions(Handlers):
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ):
         """Download the weights into the Hugging Face cache; returns what `about` does."""
+        if environment.SPACE_ID.read():
+            raise ValueError("only the host of this Space can download weights")
         try:
             hub.fetch(progress=Stoppable(progress, self._session(request), "fetch"), network="select")
         except Cancelled:
@@ -122,7 +124,7 @@ def device() -> str | None:
 
 @dataclass(frozen=True)
 class SelectPanel:
-    """What is seen below the editor while clicks select: how, and the buttons that get the weights and stop that."""
+    """What is seen below the canvas while clicks select: how, and the buttons that get the weights and stop that."""
 
     line: gr.HTML
     get: gr.Button
@@ -150,17 +152,17 @@ def wire_select(page: gr.Blocks, actions: SelectActions, panel: SelectPanel) -> 
         actions.select,
         [x, y],
         found,
-        js="() => moebiusSelect.place()",
+        js="() => moebius.select.place()",
         api_name="select",
         concurrency_id="compute",
         concurrency_limit=1,
         show_progress_on=line,
     )
-    asking.success(None, found, None, js="(file) => { moebiusSelect.found(file); return []; }")
-    asking.failure(None, None, None, js="() => { moebiusSelect.failed(); return []; }")
+    asking.success(None, found, None, js="(file) => { moebius.select.found(file); return []; }")
+    asking.failure(None, None, None, js="() => { moebius.select.failed(); return []; }")
 
     page.load(actions.about, None, [line, get], api_visibility="private", show_progress="hidden", queue=False)
-    get.click(None, None, [get, stop], js=BUSY)
+    get.click(None, None, [get, stop], js=FETCHING)
     getting = get.click(
         actions.fetch,
         None,
@@ -171,5 +173,5 @@ def wire_select(page: gr.Blocks, actions: SelectActions, panel: SelectPanel) -> 
         show_progress_on=line,
     )
     getting.then(None, None, stop, js=f"() => [{HIDE}]")
-    getting.failure(None, None, [get, stop], js=IDLE)
+    getting.failure(None, None, [get, stop], js=FETCHED)
     stop.click(actions.stop_fetching, api_visibility="private", queue=False)

@@ -1,5 +1,6 @@
 """The handlers for many photos, called as Gradio calls them, without a browser."""
 
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -98,8 +99,8 @@ def message(action, *args, **kwargs) -> str:
 
 def test_painted_once_filled_all_and_gone_on_with(actions, tmp_path):
     paths = [photo(tmp_path / f"{index}.png", index) for index in range(3)]
-    upload, chooser, _, value, heading, *_ = drop(actions, *paths)
-    assert upload is None and chooser["visible"] is False and Image.open(value["background"]).size == SIZE
+    upload, scene, heading, *_ = drop(actions, *paths)
+    assert upload is None and scene["many"] and Image.open(scene["photo"]).size == SIZE
     assert "3 photos</b>, 0 with a mask" in heading and session(actions).batch_photo == "0.png"
 
     outputs = fill(actions, [layer(tmp_path / "layer.png")])
@@ -115,7 +116,12 @@ def test_painted_once_filled_all_and_gone_on_with(actions, tmp_path):
             changed = differs(path, results, f"{path.stem}_filled.png")
             assert changed[inside].mean() > 0.8 and not changed[~inside].any()
 
+    before, after = (np.asarray(Image.open(path)).astype(int) for path in actions.opened_result(VISITOR))
+    assert np.abs(before - after)[inside].mean() > 10 > np.abs(before - after)[:5].mean(), "seen filled"
     drop(actions, photo(tmp_path / "3.png", 9))
+    actions.open_photo("3.png", None, "all", VISITOR)
+    assert actions.opened_result(VISITOR) is None
+    actions.open_photo("0.png", None, "all", VISITOR)
     out = session(actions).batch.out
     stamps = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
@@ -130,9 +136,9 @@ def test_each_photo_remembers_its_mask(actions, tmp_path):
     drop(actions, a, b, mask_for="each")
     left, right = layer(tmp_path / "left.png", (2, 2, 8, 8)), layer(tmp_path / "right.png", (50, 30, 58, 38))
     *_, value, _, pictures, _, _ = actions.open_photo("b.png", [left], "each", VISITOR)
-    assert value["layers"] == [] and pictures["selected_index"] == 1
+    assert value["mask"] is None and pictures["selected_index"] == 1
     *_, value, _, pictures, _, _ = actions.open_photo("a.png", [right], "each", VISITOR)
-    alpha = np.asarray(Image.open(value["layers"][0]))[..., 3] > 0
+    alpha = np.asarray(Image.open(value["mask"]))[..., 3] > 0
     assert alpha[2:8, 2:8].all() and alpha.sum() == 36
     assert [caption for _, caption in pictures["value"]] == ["a.png\n✓ own mask", "b.png\n✓ own mask"]
     results = archive(fill(actions, [left], "each")[-1])
@@ -144,31 +150,57 @@ def test_each_photo_remembers_its_mask(actions, tmp_path):
 def test_the_mask_for_all_is_seen_on_every_photo_and_kept_where_nothing_is_painted_anew(actions, tmp_path):
     drop(actions, *(photo(tmp_path / f"{name}.png", seed) for seed, name in enumerate("abc")))
     *_, value, heading, _, _, _ = actions.open_photo("b.png", [layer(tmp_path / "layer.png")], "all", VISITOR)
-    assert len(value["layers"]) == 1 and "3 photos</b>, all with a mask" in heading
+    assert value["mask"] and "3 photos</b>, all with a mask" in heading
     shared = session(actions).batch.shared
+    sent = shutil.copy(value["mask"], tmp_path / "sent.png")
     for name in ("c.png", "a.png"):
-        actions.open_photo(name, [value["layers"][0]], "all", VISITOR)
+        actions.open_photo(name, [str(sent)], "all", VISITOR)
         assert session(actions).batch.shared == shared
     drop(actions, photo(tmp_path / "d.png", 8, (30, 30)))
     actions.open_photo("d.png", None, "all", VISITOR)
     blank = layer(tmp_path / "blank.png", (0, 0, 0, 0), (30, 30))
     actions.open_photo("a.png", [blank], "all", VISITOR)
-    assert session(actions).batch.shared == shared, "an empty editor over a photo that it does not fit changes nothing"
+    assert session(actions).batch.shared == shared, "an empty canvas over a photo that it does not fit changes nothing"
     *_, value, heading, _, _, _ = actions.choose_mask_for(None, "each", VISITOR)
-    assert value["layers"] == [] and "0 with a mask" in heading
+    assert value["mask"] is None and "0 with a mask" in heading
     *_, value, heading, _, _, _ = actions.choose_mask_for(None, "all", VISITOR)
-    assert len(value["layers"]) == 1 and "3 with a mask" in heading
+    assert value["mask"] and "3 with a mask" in heading
 
 
-def test_what_was_painted_on_the_photo_before_is_carried_over(actions, page, tmp_path):
-    path = photo(tmp_path / "one.png")
-    page.load_photo({"path": str(path), "orig_name": "one.png"}, VISITOR)
-    drop(actions, photo(tmp_path / "two.png", 2), layers=[layer(tmp_path / "layer.png")])
-    assert session(actions).batch_photo == "two.png" and session(actions).mask().sum() == 100
-    page.load_photo({"path": str(path), "orig_name": "one.png"}, VISITOR)  # another one in the editor
-    assert session(actions).batch_photo == ""
-    last = fill(actions, [layer(tmp_path / "other.png", (0, 0, 60, 20))])[-1]
-    assert differs(tmp_path / "two.png", archive(last), "two_filled.png").sum() <= 100, "its paint is no mask of theirs"
+def test_a_new_set_starts_without_the_mask_of_the_one_before(actions, page, tmp_path):
+    """Whether it was painted for all, given as a file, or painted on a photo of the other tab."""
+    first, second = photo(tmp_path / "one.png"), photo(tmp_path / "two.png", 2)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.eye(40, 60, dtype=bool)).save(mask)
+    drop(actions, first)
+    fill(actions, [layer(tmp_path / "layer.png")])
+    scene, *_ = actions.clear_photos(VISITOR)
+    assert scene is None and session(actions).photo is None
+    _, scene, heading, *_ = drop(actions, second, layers=[])
+    assert scene["mask"] is None and "0 with a mask" in heading
+    page.load_mask(str(mask), VISITOR)
+    actions.clear_photos(VISITOR)
+    assert "0 with a mask" in drop(actions, first, layers=[])[2]
+    actions.clear_photos(VISITOR)
+    page.load_photo({"path": str(first), "orig_name": "one.png"}, VISITOR)
+    _, scene, heading, *_ = drop(actions, second, layers=[layer(tmp_path / "layer.png")])
+    assert scene["mask"] is None and "0 with a mask" in heading
+
+
+def test_a_mask_file_counts_and_the_list_follows_the_brush(actions, page, tmp_path):
+    drop(actions, photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 2), mask_for="each")
+    mask = np.eye(40, 60, dtype=bool)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    value = page.load_mask(str(tmp_path / "mask.png"), VISITOR)
+    shown = actions.keep_painted([value["mask"]], "each", VISITOR)
+    assert captions(shown) == ["a.png: ✓ own mask", "b.png: no mask"]
+    as_handed_over = [{"path": value["mask"]}]  # without preprocessing
+    drop(actions, tmp_path / "a.png", layers=as_handed_over, mask_for="each")
+    _, *shown = actions.open_photo("b.png", [value["mask"]], "each", VISITOR)
+    shown = actions.keep_painted([layer(tmp_path / "layer.png")], "each", VISITOR)
+    assert captions(shown) == ["a.png: ✓ own mask", "b.png: ✓ own mask"]
+    changed = differs(tmp_path / "a.png", archive(fill(actions, None, "each")[-1]), "a_filled.png")
+    assert changed[mask].mean() > 0.5 and not changed[~mask].any()
 
 
 def test_metadata_and_the_mark(actions, tmp_path, monkeypatch):
@@ -369,10 +401,8 @@ def test_one_photo_is_taken_off_with_its_mask_and_result(actions, tmp_path):
     fill(actions, [layer(tmp_path / "layer.png")])
     batch = session(actions).batch
     before = batch._bytes
-    picked, chooser, _, value, *shown = take_off(actions, "b.png")
-    assert picked == "" and all("value" not in (update or {}) for update in (chooser, value)), (
-        "a.png stays in the editor"
-    )
+    picked, scene, *shown = take_off(actions, "b.png")
+    assert picked == "" and scene == gr.skip(), "a.png stays on the canvas"
     assert captions(shown) == ["a.png: ✓ filled", "c.png: ✓ filled"] and session(actions).batch_photo == "a.png"
     assert archive(shown).namelist() == ["a_filled.png", "c_filled.png"]
     left = {path.name for folder in (batch.photos, batch.out) for path in folder.iterdir()}
@@ -385,7 +415,7 @@ def test_one_photo_is_taken_off_with_its_mask_and_result(actions, tmp_path):
     assert inside[BOX[1] : BOX[3], BOX[0] : BOX[2]].mean() > 0.8
 
 
-def test_the_next_photo_comes_into_the_editor_and_the_mask_for_all_stays(actions, tmp_path):
+def test_the_next_photo_comes_onto_the_canvas_and_the_mask_for_all_stays(actions, tmp_path):
     paths = [photo(tmp_path / f"{index}.png", index) for index in range(3)]
     (tmp_path / "9.png").write_bytes(b"no photo")
     drop(actions, *paths, tmp_path / "9.png")
@@ -400,13 +430,8 @@ def test_the_next_photo_comes_into_the_editor_and_the_mask_for_all_stays(actions
     take_off(actions, "9.png")
     assert session(actions).batch_photo == "0.png", "what could not be taken is only struck off"
     folder = session(actions).batch.folder
-    picked, chooser, photo_, value, heading, gallery, zip_, off = take_off(actions)
-    assert (picked, chooser["visible"], value, off["visible"]) == (
-        "",
-        True,
-        None,
-        False,
-    ) and "Drop your photos" in heading
+    picked, scene, heading, gallery, zip_, off = take_off(actions)
+    assert (picked, scene, off["visible"]) == ("", None, False) and "Drop your photos" in heading
     assert session(actions).batch is None and not folder.exists()
 
 

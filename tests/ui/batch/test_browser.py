@@ -1,7 +1,6 @@
 """Many photos as people fill them: dropped, painted once or each, watched, stopped, taken home as a ZIP."""
 
 import io
-import re
 import zipfile
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from tests.helpers.browser import (
     paint,
     visit,
     wait_for_photo,
+    zoom,
 )
+from tests.helpers.canvas import toucher
 from tests.helpers.deterministic import picture
-from tests.helpers.editor import toucher
 
 SIZE = (900, 600)
 STROKE = ((-40, 0), (40, 20))
@@ -67,7 +67,7 @@ def paint_with_a_finger(page, canvas) -> None:
     for part in range(1, 9):
         touch("touchMove", (x + x0 + (x1 - x0) * part / 8, y + y0 + (y1 - y0) * part / 8))
     touch("touchEnd")
-    page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+    page.locator("[data-do=undo]:not([disabled])").wait_for()
 
 
 def captions(page) -> list[str]:
@@ -93,11 +93,6 @@ def changed(before: Image.Image, after: Image.Image) -> tuple[int, int, int, int
     return Image.fromarray(differs).getbbox()
 
 
-def zoomed(page) -> float:
-    """Pixels of the page for one of the photo in the editor."""
-    return int(page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text().rstrip("%")) / 100
-
-
 def check_filled_at_the_stroke(before: Image.Image, after: Image.Image, zoom: float) -> None:
     left, top, right, bottom = changed(before, after)
     (x0, y0), (x1, y1) = STROKE
@@ -115,7 +110,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
         canvas = wait_for_photo(page, SIZE[0])
         assert "d.jpg" in page.locator("#many-heading .failed").inner_text()
         paint(page, canvas, STROKE)
-        zoom = zoomed(page)
+        scale = zoom(page)
         page.click("#many-go")
         expect(page.locator("#many-heading")).to_contain_text("2 of 4 photos filled")
         page.locator("#many-go").wait_for()
@@ -132,7 +127,7 @@ def test_painted_once_and_filled_all(browser, server, photos, tmp_path):
     for name in ("a.jpg", "b.png"):
         before, after = Image.open(photos[0].parent / name), opened(results, name.replace(".", "_filled."))
         assert (after.format, after.size, after.mode) == (before.format, before.size, before.mode)
-        check_filled_at_the_stroke(before, after, zoom)
+        check_filled_at_the_stroke(before, after, scale)
         if name == "a.jpg":
             assert dict(after.getexif()) == dict(before.getexif())
             assert after.info["icc_profile"] == before.info["icc_profile"]
@@ -152,8 +147,8 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         drop(page, photos[:3], 3)
         wait_for_photo(page, SIZE[0])
         page.locator("#mask-for label", has_text="Each photo its own").click()
-        paint_with_a_finger(page, wait_for_photo(page, SIZE[0]))  # the choice lies below the editor
-        zoom = zoomed(page)
+        paint_with_a_finger(page, wait_for_photo(page, SIZE[0]))  # the choice lies below the canvas
+        scale = zoom(page)
         page.locator("#many-photos .thumbnail-item").nth(2).click()  # c.webp, while a.jpg's mask is kept
         expect(page.locator("#many-photos .caption-label").nth(0)).to_contain_text("✓ own mask")
         paint_with_a_finger(page, wait_for_photo(page, 400))
@@ -169,7 +164,7 @@ def test_each_photo_its_own_mask_on_a_phone(browser, server, photos):
         assert "b.png: nothing is painted on it" in page.locator("#many-heading").inner_text()
         results = archive(page)
         assert sorted(results.namelist()) == ["a_filled.jpg", "c_filled.webp", "not filled.txt"]
-        check_filled_at_the_stroke(Image.open(photos[0]), opened(results, "a_filled.jpg"), zoom)  # WebP is all new
+        check_filled_at_the_stroke(Image.open(photos[0]), opened(results, "a_filled.jpg"), scale)  # WebP is all new
 
         page.locator("#many-clear").tap()
         expect(page.locator("#many-photos .thumbnail-item")).to_have_count(0)
@@ -191,9 +186,9 @@ def test_photos_are_taken_off_and_the_keys_work_as_for_one_photo(browser, server
         assert before < int(size.inner_text().split()[0]) < SIZE[1]
         paint(page, canvas, STROKE)
         page.locator("body").press("Control+z")
-        page.locator("#brush button[aria-label=Undo][disabled]").wait_for()
+        page.locator("[data-do=undo][disabled]").wait_for()
         page.locator("body").press("Control+y")
-        page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+        page.locator("[data-do=undo]:not([disabled])").wait_for()
 
         page.click("#many-remove")  # a.jpg; what was painted on it is for all
         expect(listed).to_have_count(3)

@@ -94,11 +94,12 @@ def run(actions, layer, names, progress=lambda share, desc: None, **changes):
 
 def panel(view: list, name: str) -> SimpleNamespace:
     at = SHOWN_BEFORE_PANELS + PANEL_PARTS * list(registry.MODELS).index(name)
-    return SimpleNamespace(**dict(zip(("place", "text", "picture", "download", "get"), view[at:], strict=False)))
+    names = ("place", "text", "picture", "closeup", "keep", "download", "get")
+    return SimpleNamespace(**dict(zip(names, view[at:], strict=False)))
 
 
 def views(view: list) -> SimpleNamespace:
-    names = ("heading", "place", "views", "left", "right", "whole", "near", "table", "sheet")
+    names = ("heading", "photo", "closeup", "table", "sheet")
     return SimpleNamespace(**dict(zip(names, view, strict=False)))
 
 
@@ -113,7 +114,7 @@ def told(call) -> str:
 
 def test_each_result_is_shown_when_it_is_there_the_fastest_first(actions, layer, models):
     begun, first, second, third, last = run(actions, layer, ["flux-fill", "moebius", "classical"])
-    assert panel(begun, "pixelhacker").place["visible"] is False and not views(begun).views["visible"]
+    assert panel(begun, "pixelhacker").place["visible"] is False and Image.open(views(begun).photo).size == SIZE
     assert "Running" in panel(begun, "classical").text and "Waiting" in panel(begun, "flux-fill").text
     assert panel(first, "classical").download["visible"] and "Running" in panel(first, "moebius").text
     assert panel(second, "moebius").download["visible"] and "Running" in panel(second, "flux-fill").text
@@ -123,8 +124,8 @@ def test_each_result_is_shown_when_it_is_there_the_fastest_first(actions, layer,
         path = Path(panel(view, name).download["value"])
         assert path.name == f"IMG_1_{name}.png"
         assert (np.asarray(Image.open(path))[HOLE] == COLOURS[name]).all()
-    assert views(first).right["value"] == "classical" and views(second).right["value"] == "moebius"
-    assert views(third).whole == gr.skip(), "the student stays in view"
+        assert Image.open(panel(view, name).closeup["value"]).size == Image.open(views(begun).closeup).size
+        assert panel(view, name).keep["visible"]
     assert views(last).table.count("<tr>") == 4 and "Done: 3 results, seed 7." in views(last).heading
     assert not views(third).sheet["visible"] and views(last).sheet["visible"]
     sheet = Image.open(views(last).sheet["value"])
@@ -195,7 +196,7 @@ def test_a_teacher_whose_weights_are_damaged_leaves_the_others(actions, layer, m
 def test_nobody_can_run(actions, layer, models, monkeypatch):
     make_available(monkeypatch, "flux-fill", WHY)
     begun, last = run(actions, layer, ["flux-fill"])
-    assert not views(last).views["visible"] and not views(last).sheet["visible"]
+    assert not views(last).sheet["visible"]
     assert "no result" in views(last).heading
 
 
@@ -249,21 +250,20 @@ def test_old_comparisons_make_room(actions, layer, models):
     assert len(list(folder.glob("comparison-*"))) == 2
 
 
-# ---- looking ----
+# ---- keeping ----
 
 
-def test_any_two_can_be_looked_at_and_the_choice_stays(actions, layer, models):
-    assert "no comparison yet" in told(lambda: actions.look("photo", "moebius", VISITOR))
-    views_ = run(actions, layer, ["classical", "moebius", "flux-fill"])
-    next(views_), next(views_)
-    whole, near = actions.look("classical", "photo", VISITOR)
-    assert [Path(path).name for path in whole["value"]] == ["IMG_1_classical.png", "photo.png"]
-    assert [Path(path).name for path in near["value"]] == ["IMG_1_classical_closeup.png", "photo_closeup.png"]
-    view = next(views_)  # the student's
-    assert (views(view).left["value"], views(view).right["value"]) == ("classical", "photo")
-    assert views(view).whole == gr.skip()
-    for name in ("flux-fill", "../../etc/hostname", ""):
-        assert "There is no picture" in told(lambda name=name: actions.look(name, "photo", VISITOR))
+def test_one_is_kept_as_the_photos_result(actions, layer, models):
+    assert "press Compare again" in told(lambda: actions.keep("moebius", VISITOR))
+    list(run(actions, layer, ["classical", "moebius"]))
+    pictures, download, facts = actions.keep("moebius", VISITOR)
+    session = actions.sessions.get(VISITOR.session_hash)
+    assert [Path(one).name for one in pictures["value"]] == ["photo.png", "IMG_1_moebius.png"]
+    assert session.result == Path(download["value"]) and session.result.name == "IMG_1_filled.png"
+    assert session.result.read_bytes() == session.comparison.pictures["moebius"].file.read_bytes()
+    assert "Moebius" in facts and "seed 7" in facts and session.steps[-1].path == session.result
+    for name in ("flux-fill", "photo", "../../etc/hostname", ""):
+        assert "press Compare again" in told(lambda name=name: actions.keep(name, VISITOR))
 
 
 def test_the_piece_around_the_hole_is_the_largest_holes_and_pixel_by_pixel(tmp_path):

@@ -62,9 +62,9 @@ def result(outputs) -> Path:
 
 def test_a_photo_is_loaded_filled_and_used_again(actions, tmp_path):
     path = photo_file(tmp_path)
-    chooser, upload, value = load(actions, path)
-    assert chooser["visible"] is False and upload is None and value["layers"] == []
-    assert Image.open(value["background"]).size == (90, 60)
+    scene = load(actions, path)
+    assert scene["mask"] is None and scene["size"] == [90, 60] and scene["name"] == "IMG_1.png"
+    assert Image.open(scene["photo"]).size == (90, 60)
 
     (before, after), facts = (outputs := fill(actions, [layer_file(tmp_path)]))[0]["value"], outputs[2]
     assert result(outputs).name == "IMG_1_filled.png" and after == str(result(outputs))
@@ -76,7 +76,8 @@ def test_a_photo_is_loaded_filled_and_used_again(actions, tmp_path):
     assert differs[20:30, 40:55].mean() > 0.9 and not differs[~inside].any()
     assert registry.MODELS["classical"].title in facts and "seed" not in facts
 
-    actions.use_result(VISITOR)
+    kept = actions.use_result(VISITOR)
+    assert kept["kept"] and kept["picture"] > scene["picture"] and kept["serial"] > scene["serial"]
     again = fill(actions, [layer_file(tmp_path)])
     assert result(again).name == "IMG_1_filled.png"
 
@@ -87,8 +88,8 @@ def test_a_mask_file_is_used_at_full_size(actions, tmp_path):
     mask.putpixel((1000, 20), 255)  # less than a pixel of the preview
     mask.save(tmp_path / "mask.png")
     value = actions.load_mask(str(tmp_path / "mask.png"), VISITOR)
-    assert np.asarray(Image.open(value["layers"][0]))[..., 3].astype(bool).sum() == 1
-    outputs = fill(actions, value["layers"], feather_px=0)
+    assert np.asarray(Image.open(value["mask"]))[..., 3].astype(bool).sum() == 1
+    outputs = fill(actions, [value["mask"]], feather_px=0)
     assert "1 square" in outputs[2]
     old, new = (np.asarray(Image.open(path)).astype(int) for path in (outputs[0]["value"][0], result(outputs)))
     assert {tuple(at) for at in np.argwhere((old != new).any(axis=2))} == {(20, 1000)}
@@ -100,7 +101,7 @@ def test_a_mask_is_saved_at_full_size_and_comes_back_the_same(actions, tmp_path)
     wire[20] = True
     Image.fromarray(wire).save(tmp_path / "wire.png")
     value = actions.load_mask(str(tmp_path / "wire.png"), VISITOR)
-    saved = Path(actions.save_mask(value["layers"], VISITOR))
+    saved = Path(actions.save_mask([value["mask"]], VISITOR))
     assert saved.name == "IMG_1_mask.png"
     with Image.open(saved) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "L", (3200, 40))
@@ -124,8 +125,8 @@ def test_every_result_can_be_gone_back_to_and_so_can_the_original(actions, tmp_p
     assert [caption for _, caption in shown["value"]] == ["Original", "Result 1 · here", "Result 2"]
     assert all(max(Image.open(small).size) <= 240 for small, _ in shown["value"]) and shown["visible"]
 
-    chooser, _, value = actions.go_to(0, VISITOR)
-    assert chooser["visible"] is False and value["layers"] == []
+    scene = actions.go_to(0, VISITOR)
+    assert scene["mask"] is None and not scene["kept"]
     assert session.photo.read_bytes() == path.read_bytes() and session.name == "IMG_1.png"
     np.testing.assert_array_equal(np.asarray(Image.open(session.photo)), np.asarray(Image.open(path)))
     third = fill(actions, [layer_file(tmp_path)])
@@ -150,10 +151,9 @@ def test_steps_whose_files_are_deleted_meanwhile_are_left_out(actions, tmp_path,
 
 
 def test_samples_come_with_their_masks(actions):
-    _, _, value = actions.load_sample(0, VISITOR)
-    assert len(value["layers"]) == 1
-    alpha = np.asarray(Image.open(value["layers"][0]))[..., 3]
+    alpha = np.asarray(Image.open(actions.load_sample(0, VISITOR)["mask"]))[..., 3]
     assert 0 < (alpha > 0).mean() < 0.7
+    assert "samples 0 to" in told(actions.load_sample, 99, VISITOR)
 
 
 def test_names_of_results():
@@ -195,6 +195,9 @@ def test_each_mistake_has_its_message(actions, tmp_path):
     Image.new("L", (20, 10)).save(tmp_path / "small.png")
     message = told(actions.load_mask, str(tmp_path / "small.png"), VISITOR)
     assert "20×10" in message and "90×60" in message
+    assert told(actions.use_result, VISITOR).startswith("There is no result yet")
+    fill(actions, layers)
+    load(actions, photo_file(tmp_path))  # what was made of another photo is none of this one's
     assert told(actions.use_result, VISITOR).startswith("There is no result yet")
     assert "session" in told(actions.use_result, SimpleNamespace(session_hash=None))
 
@@ -397,6 +400,6 @@ def test_no_bytes_are_lost_between_photo_and_preview(actions, tmp_path):
     out = io.BytesIO()
     Image.new("RGB", (80, 40), "red").save(out, "JPEG", exif=exif)
     (tmp_path / "a.jpg").write_bytes(out.getvalue())
-    _, _, value = load(actions, tmp_path / "a.jpg")
-    assert Image.open(value["background"]).size == (40, 80)
+    scene = load(actions, tmp_path / "a.jpg")
+    assert Image.open(scene["photo"]).size == (40, 80) and scene["size"] == [40, 80]
     assert actions.sessions.get(VISITOR.session_hash).photo.read_bytes() == out.getvalue()

@@ -1,5 +1,9 @@
-"""The page as people use it: Chromium uploads, paints, presses, downloads."""
+"""One photo as people fill it: Chromium uploads, paints, presses, looks, downloads.
 
+With MOEBIUS_SCREENSHOTS=DIR each journey leaves its pictures there.
+"""
+
+import base64
 import io
 import json
 import re
@@ -9,83 +13,102 @@ from pathlib import Path
 import jpeglib
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageOps
+from playwright.sync_api import expect
+from scipy import ndimage
 
-from moebius.ui import samples
-from tests.helpers.browser import (
-    DESKTOP,
-    PHONE,
-    middle,
-    paint,
-    visit,
-    wait_for_photo,
-)
+from tests.helpers.browser import DESKTOP, PHONE, middle, paint, visit, wait_for_photo, wait_for_result, zoom
+from tests.helpers.canvas import HEIGHT, load, painted, photo_file, ready, snapshot, toucher, wait_for_mask
+from tests.helpers.walk import smallest_sample
 
-WIDTH, HEIGHT = 4000, 3000  # as stored; shown upright it is 3000×4000
+STORED = (4000, 3000)  # shown upright it is 3000×4000
 PREVIEW = 1536
 STROKE = ((-40, 0), (40, 30))
 """From and to, in pixels of the page from the middle of the photo."""
+HANDED = """([data, name, type]) => {
+    const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0)), files = new DataTransfer();
+    files.items.add(new File([bytes], name, {type}));
+    return files;
+}"""
+PASTE = "(files) => document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: files, bubbles: true}))"
 
 
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory) -> Path:
+def upright_photo(path: Path) -> Path:
     """12 megapixels, orientation 6, a profile, 4:2:0."""
-    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT // 20, WIDTH // 20, 3), np.uint8)
-    picture = Image.fromarray(noise).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).integers(0, 256, (STORED[1] // 20, STORED[0] // 20, 3), np.uint8)
+    picture = Image.fromarray(noise).resize(STORED, Image.Resampling.BICUBIC)
     exif = Image.Exif()
     exif[274], exif[271], exif[306] = 6, "A maker", "2024:05:06 07:08:09"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    path = tmp_path_factory.mktemp("photo") / "IMG_1234.jpg"
     picture.save(path, quality=90, subsampling=2, exif=exif, icc_profile=profile)
     return path
 
 
-def load(page, path: Path):
-    """Upload a photo; returns the canvas once the photo is in it."""
-    page.set_input_files("#photo input[type=file]", path)
-    return wait_for_photo(page, PREVIEW * HEIGHT // WIDTH)
+def heic() -> bytes:
+    """A phone's own format, which this browser does not know."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[271] = "A maker"
+    Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC).save(out, "HEIF", quality=90, exif=exif)
+    return out.getvalue()
 
 
-def zoom(page) -> float:
-    """Pixels of the page for one of the preview."""
-    text = page.locator("#brush").get_by_text(re.compile(r"^\d+%$")).inner_text()
-    return int(text.rstrip("%")) / 100
+def download(page, path: Path) -> str:
+    """Save the result; returns the name that it would have got."""
+    with page.expect_download() as started:
+        page.click("#download")
+    started.value.save_as(path)
+    return started.value.suggested_filename
 
 
-def wait_for_result(page) -> None:
-    page.locator("#slider img").first.wait_for()
-    page.locator("#go").wait_for()
+def stroke(page, canvas) -> np.ndarray:
+    x, y = middle(canvas)
+    page.mouse.move(x - 30, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y + 10, steps=6)
+    page.mouse.up()
+    return wait_for_mask(page, ">", 0)
 
 
-def coefficients(path: Path) -> list[np.ndarray]:
-    """Per component (rows, columns, 8, 8)."""
-    dct = jpeglib.read_dct(str(path))
-    return [dct.Y, dct.Cb, dct.Cr]
+def colour(page, x: float, y: float) -> list[int]:
+    """What is drawn at shares of the picture's width and height, RGB."""
+    return page.evaluate(
+        """([x, y]) => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+            const {view, width, height} = moebius.state, canvas = document.querySelector("#canvas");
+            const ratio = window.devicePixelRatio;
+            const at = [(view.x + x * width * view.scale) * ratio, (view.y + y * height * view.scale) * ratio];
+            const [x0, y0] = at.map(Math.round), {data} = canvas.getContext("2d").getImageData(x0, y0, 1, 1);
+            done([...data].slice(0, 3));
+        })))""",
+        [x, y],
+    )
 
 
-def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, photo, tmp_path):
+# ---- journeys ----
+
+
+def test_a_large_photo_comes_back_changed_only_where_it_was_painted(browser, server, tmp_path):
+    photo = upright_photo(tmp_path / "IMG_1234.jpg")
     with visit(browser, server, DESKTOP) as page:
-        canvas = load(page, photo)
+        page.set_input_files("#photo-file", photo)
+        canvas = wait_for_photo(page, PREVIEW * 3 // 4)
         paint(page, canvas, STROKE)
-        scale = WIDTH / PREVIEW / zoom(page)  # pixels of the photo for one of the page
+        scale = 4000 / PREVIEW / zoom(page)  # pixels of the photo for one of the page
         page.click("#go")
         wait_for_result(page)
         assert "PatchMatch" in page.locator("#facts").inner_text()
-        with page.expect_download() as download:
-            page.click("#download")
-        assert download.value.suggested_filename == "IMG_1234_filled.jpg"
-        download.value.save_as(tmp_path / "filled.jpg")
+        assert download(page, tmp_path / "filled.jpg") == "IMG_1234_filled.jpg"
 
     before, after = Image.open(photo), Image.open(tmp_path / "filled.jpg")
-    assert (after.format, after.size, after.mode) == ("JPEG", (WIDTH, HEIGHT), "RGB")
+    assert (after.format, after.size, after.mode) == ("JPEG", STORED, "RGB")
     assert after.info["icc_profile"] == before.info["icc_profile"]
     assert dict(after.getexif()) == dict(before.getexif()) and after.getexif()[274] == 6
     assert after.quantization == before.quantization
 
-    # where the stroke is in the upright photo: known from the page, to half a per cent of zoom and the brush's size
+    # where the stroke is in the upright photo: known from the page, to the brush's size
     slack = 120 + 16 * 2  # brush, blend and rounding; two blocks of 16
-    middle = np.array([WIDTH / 2, HEIGHT / 2])  # row and column, upright
-    corners = middle + np.array([[y, x] for x, y in STROKE]) * scale
+    center = np.array([STORED[0] / 2, STORED[1] / 2])  # row and column, upright
+    corners = center + np.array([[y, x] for x, y in STROKE]) * scale
     top, left = (corners.min(axis=0) - slack).astype(int)
     bottom, right = (corners.max(axis=0) + slack).astype(int)
     old, new = (np.asarray(ImageOps.exif_transpose(image)).astype(int) for image in (before, after))
@@ -95,100 +118,225 @@ def test_a_photo_comes_back_changed_only_where_it_was_painted(browser, server, p
     moved[top:bottom, left:right] = 0
     assert not moved.any(), "pixels are identical two blocks away"
 
-    for size, one, other in zip((8, 16, 16), coefficients(photo), coefficients(tmp_path / "filled.jpg"), strict=True):
+    for size, component in ((8, "Y"), (16, "Cb"), (16, "Cr")):
+        one, other = (getattr(jpeglib.read_dct(str(path)), component) for path in (photo, tmp_path / "filled.jpg"))
         touched = np.rot90((one != other).any(axis=(2, 3)), k=-1)  # upright
         rows, columns = (np.flatnonzero(touched.any(axis=axis)) * size for axis in (1, 0))
         assert touched.any() and rows.min() > top and rows.max() + size < bottom
         assert columns.min() > left and columns.max() + size < right
 
 
-def test_the_page_works_on_a_phone(browser, server, photo):
+def test_a_photographer_paints_fills_looks_goes_on_and_goes_back(browser, server, tmp_path):
+    photo = photo_file(tmp_path / "beach.png")
+    with visit(browser, server, DESKTOP) as page:
+        # tools
+        canvas = load(page, photo)
+        label = page.locator("#brush-size + output")
+        expect(label).to_have_text(f"{HEIGHT // 20} px")
+        mask = stroke(page, canvas)
+        page.locator("body").press("+")
+        grown = wait_for_mask(page, ">", mask.sum())
+        page.locator("body").press("Control+z")
+        np.testing.assert_array_equal(wait_for_mask(page, "==", mask.sum()), mask)
+        page.locator("body").press("Control+Shift+Z")
+        wait_for_mask(page, "==", grown.sum())
+        page.locator("body").press("e")
+        page.mouse.click(*middle(canvas))
+        wait_for_mask(page, "<", grown.sum())
+        page.locator("body").press("e")
+        page.click("[data-do=undo]")
+        wait_for_mask(page, "==", grown.sum())
+        page.click("[data-do=more]")
+        with page.expect_download() as started:
+            page.click("#save-mask")
+        assert started.value.suggested_filename == "beach_mask.png"
+        started.value.save_as(tmp_path / "mask.png")
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png")) > 0, grown)
+        seed = page.get_by_label("Seed").first
+        page.click("#settings > button")
+        seed.press_sequentially("xi+-[e 12")  # keys stay with what has the focus
+        expect(seed).to_have_value("xi+-[e 12")
+        np.testing.assert_array_equal(painted(page), grown)
+        seed.fill("")
+        page.click("[data-do=more]")
+        snapshot(page, "desktop-1-painted")
+
+        # the result in place, the original while a key is held, the wipe, the close-up
+        at = (0.5, 0.505)
+        page.locator("h1").click()  # the focus leaves the button
+        page.keyboard.press("Enter")
+        wait_for_result(page)
+        after = colour(page, *at)
+        assert page.evaluate("() => moebius.state.wipe") is None, "the result is what one sees first"
+        page.keyboard.down(" ")
+        before = colour(page, *at)
+        page.keyboard.up(" ")
+        original = np.asarray(Image.open(photo))[round(at[1] * HEIGHT), 450]
+        assert np.abs(np.array(before, int) - original).max() < 12 and colour(page, *at) == after != before
+        snapshot(page, "desktop-2-result")
+        page.click("[data-do=wipe]")
+        assert colour(page, *at) == after, "it starts on after"
+        x, y = middle(canvas)
+        page.mouse.move(x - 100, y)
+        page.mouse.down()
+        page.mouse.move(x + 100, y, steps=4)
+        page.mouse.up()
+        assert colour(page, *at) == before
+        canvas.press("ArrowRight")
+        snapshot(page, "desktop-3-wipe")
+        page.click("[data-do=wipe]")
+        whole = zoom(page)
+        page.click("[data-do=closer]")
+        assert zoom(page) > 2 * whole
+        page.click("[data-do=closer]")
+        assert zoom(page) == pytest.approx(whole)
+        page.mouse.move(x, y)
+        page.mouse.wheel(0, -200)
+        page.wait_for_function(f"() => moebius.state.view.scale > 1.5 * {whole}")
+        page.keyboard.press("0")
+        assert download(page, tmp_path / "one.png") == "beach_filled.png"
+
+        # undo shows the photo with its mask again, redo the result; painting on it goes on with it
+        page.locator("body").press("Control+z")
+        np.testing.assert_array_equal(painted(page), grown)
+        page.locator("body").press("Control+y")
+        page.wait_for_function("() => moebius.state.shown")
+        stroke(page, canvas)
+        expect(page.get_by_text("Result 1 · here")).to_be_attached()
+        page.click("#go")
+        page.locator("#steps .thumbnail-item >> nth=2").wait_for()
+        wait_for_result(page)
+        page.locator("#steps .thumbnail-item").nth(0).click()
+        expect(page.get_by_text("Original · here")).to_be_attached()
+        ready(page)
+        page.click("[data-do=more]")
+        with page.expect_file_chooser() as chooser:
+            page.click("#mask-file")
+        chooser.value.set_files(tmp_path / "mask.png")
+        np.testing.assert_array_equal(wait_for_mask(page, "==", grown.sum()), grown)
+        page.click("#go")
+        page.locator("#steps .thumbnail-item >> nth=3").wait_for()
+        wait_for_result(page)
+        download(page, tmp_path / "three.png")
+
+        # another photo, dropped anywhere: nothing of the old one can be pressed any more
+        handed = page.evaluate_handle(HANDED, [base64.b64encode(heic()).decode(), "IMG_2.HEIC", ""])
+        page.locator("h1").dispatch_event("drop", {"dataTransfer": handed})
+        wait_for_photo(page, PREVIEW)
+        for gone in ("#download", "[data-do=wipe]", "#facts", "#steps"):
+            expect(page.locator(gone)).to_be_hidden()
+
+    first, third = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "three.png"))
+    np.testing.assert_array_equal(first, third, "the same mask on the same photo")
+    near = ndimage.binary_dilation(grown, iterations=40)
+    differs = (first != np.asarray(Image.open(photo))).any(axis=2)
+    assert differs[grown].mean() > 0.8 and not differs[~near].any()
+
+
+def test_a_heic_is_pasted_filled_and_comes_back_as_one(browser, server, tmp_path):
+    data = heic()
+    (tmp_path / "bad.png").write_text("This is a letter and not a picture at all. " * 9)
+    with visit(browser, server, DESKTOP, scheme="dark") as page:
+        page.set_input_files("#photo-file", tmp_path / "bad.png")
+        page.locator(".toast-body").wait_for()
+        message = page.locator(".toast-body").inner_text()
+        assert "bad.png is" in message and "it must be a photo" in message and "Traceback" not in message
+        page.locator(f"[data-sample='{smallest_sample()}']").click()
+        page.wait_for_function("() => moebius.state.mask?.some(Boolean)")
+        page.evaluate(PASTE, page.evaluate_handle(HANDED, [base64.b64encode(data).decode(), "IMG_1234.HEIC", ""]))
+        paint(page, wait_for_photo(page, PREVIEW), STROKE)
+        page.click("#go")
+        wait_for_result(page)
+        shown = page.evaluate("() => Object.values(moebius.state.result).map((one) => one.naturalWidth ?? 9999)")
+        assert min(shown) > 1000, "both pictures are such that the browser shows them"
+        assert "compressed again" in page.locator("#facts").inner_text()
+        assert download(page, tmp_path / "filled.heic") == "IMG_1234_filled.HEIC"
+    before, after = Image.open(io.BytesIO(data)), Image.open(tmp_path / "filled.heic")
+    assert (after.format, after.size, after.getexif()[271]) == ("HEIF", (1600, 1200), "A maker")
+    moved = np.abs(np.asarray(before).astype(int) - np.asarray(after)).max(axis=2)
+    assert moved[540:700, 740:860].max() > 8
+    assert np.percentile(np.concatenate([moved[:300].ravel(), moved[-300:].ravel()]), 99) <= 4
+
+
+def test_somebody_tries_it_for_a_minute_on_a_phone(browser, server, tmp_path):
     def fits() -> bool:
         return page.evaluate("() => document.documentElement.scrollWidth <= 390")
 
     with visit(browser, server, PHONE) as page:
         assert fits()
-        canvas = load(page, photo)
+        snapshot(page, "phone-1-opened")
+        canvas = load(page, photo_file(tmp_path / "beach.png"))
         x, y = middle(canvas)
-        touch = page.context.new_cdp_session(page)
-        for kind, at in (
-            ("touchStart", -40),
-            *(("touchMove", step) for step in range(-40, 41, 10)),
-            ("touchEnd", None),
-        ):
-            points = [] if at is None else [{"x": x + at, "y": y}]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        page.locator("#brush button[aria-label=Undo]:not([disabled])").wait_for()
+        touch = toucher(page)
+        before = zoom(page)
+        touch("touchStart", (x - 20, y))
+        touch("touchMove", (x - 25, y))  # the first finger has begun to paint
+        touch("touchStart", (x - 25, y), (x + 25, y))
+        for apart in (35, 45, 55):
+            touch("touchMove", (x - apart, y), (x + apart, y))
+        touch("touchEnd")
+        page.wait_for_function(f"() => moebius.state.view.scale > 1.9 * {before}")
+        assert not painted(page).any()
+        expect(page.locator("[data-do=undo]")).to_be_disabled()
+
+        touch("touchStart", (x - 30, y))
+        for at in (-15, 0, 15, 30):
+            touch("touchMove", (x + at, y))
+        touch("touchEnd")
+        wait_for_mask(page, ">", 0)
+        box = canvas.bounding_box()
+        tools = page.locator("#tools button, #go, #compare-go").all()
+        assert len(tools) + page.get_by_role("tab").count() + 1 <= 10, "controls on the first screen, with the brush"
+        for button in tools:
+            place = button.bounding_box()
+            assert place["x"] >= 0 and place["x"] + place["width"] <= 390 and place["height"] >= 40
+            assert place["y"] >= box["y"] + box["height"], "never on the photo"
+            assert place["y"] + place["height"] <= 844, "on the first screen"
         assert fits()
-        page.locator("#go").click()  # Chromium may take a tap right after a stroke for a part of it
+        snapshot(page, "phone-2-painted")
+        page.locator("#go").tap()
         wait_for_result(page)
+        hold = page.locator("[data-do=hold]")
+        touch("touchStart", middle(hold))
+        page.wait_for_function("() => moebius.state.held")
+        touch("touchEnd")
+        page.wait_for_function("() => !moebius.state.held")
         assert fits()
-        for button in ("#go", "#download", "#again"):
-            box = page.locator(button).bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 36
-
-
-def test_a_sample_is_filled_where_its_mask_is_and_the_result_becomes_the_photo(browser, server, tmp_path):
-    sample = next(one for one in samples.load() if max(Image.open(one.image).size) < 800)  # smaller than most canvases
-    with visit(browser, server, DESKTOP, scheme="dark") as page:
-        page.locator("#samples .thumbnail-item").nth(samples.load().index(sample)).click()
-        page.locator("#paint").wait_for()
-        page.wait_for_function("() => window.editor?.width > 100")
-        page.click("#go")
-        wait_for_result(page)
-        with page.expect_download() as download:
-            page.click("#download")
-        download.value.save_as(tmp_path / "filled.jpg")
-        page.click("#again")
-        page.wait_for_function("() => moebius.mask().length && !moebius.mask().some(Boolean)")
-        page.click("#go")
-        page.get_by_text("nothing is painted yet").wait_for()
-        page.locator("#go").wait_for()
-
-    mask = np.asarray(Image.open(sample.mask).convert("RGBA"))[..., 3] > 0
-    near = (
-        np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(41))) > 0
-    )  # blend and 16×16 blocks
-    differs = (np.asarray(Image.open(sample.image)) != np.asarray(Image.open(tmp_path / "filled.jpg"))).any(axis=2)
-    assert differs[mask].mean() > 0.8 and not differs[~near].any()
-
-
-def test_a_bad_file_gets_one_plain_message_and_the_next_one_is_taken(browser, server, photo, tmp_path):
-    (tmp_path / "bad.png").write_text("This is a letter and not a picture at all. " * 9)
-    with visit(browser, server, DESKTOP) as page:
-        page.set_input_files("#photo input[type=file]", tmp_path / "bad.png")
-        page.locator(".toast-body").wait_for()
-        message = page.locator(".toast-body").inner_text()
-        assert "bad.png is" in message and "it must be a photo" in message and "Traceback" not in message
-        page.locator("#photo input[type=file]").wait_for(state="attached")
-        load(page, photo)
+        snapshot(page, "phone-3-result")
+        page.click("[data-do=more]")
+        assert fits()
+        expect(page.locator("#keys")).to_be_hidden()  # there are none to press
+        snapshot(page, "phone-4-more")
 
 
 def test_a_fill_is_stopped_and_the_next_one_runs(browser, server_with_models):
-    from playwright.sync_api import expect
-
-    with visit(browser, server_with_models, DESKTOP) as page:
-        page.click("#settings > button")  # first: what it holds gets its values only when it is opened
-        steps = page.get_by_label("number input for Steps")
+    with visit(browser, server_with_models, {"viewport": {"width": 1920, "height": 1080}}) as page:
+        page.locator(f"[data-sample='{smallest_sample()}']").click()
+        page.wait_for_function("() => moebius.state.mask?.some(Boolean)")
+        page.click("[data-do=more]")
+        page.click("#settings > button")
+        steps = page.get_by_label("number input for Steps").first
         expect(steps).to_have_value("20")
-        page.locator("#samples .thumbnail-item").nth(0).click()
-        page.locator("#paint").wait_for()
-        page.wait_for_function("() => window.editor?.width > 100")
         steps.fill("100")
         steps.press("Tab")
-        page.click("#go")
+        page.locator("h1").click()
+        page.keyboard.press("Enter")
         page.get_by_text(re.compile(r"Step \d+ of 100")).first.wait_for()
-        before = len(server_with_models.lines)
-        page.click("#stop")
+        page.mouse.click(*middle(page.locator("#canvas")))  # it is not painted on meanwhile
+        before, mask = len(server_with_models.lines), painted(page)
+        page.keyboard.press("Escape")
         page.locator("#go").wait_for()
         assert server_with_models.wait_for("a fill was stopped", since=before), "the computation went on"
-        assert not page.locator("#slider img").count()
+        assert not page.evaluate("() => moebius.state.shown")
+        np.testing.assert_array_equal(painted(page), mask)
         steps.fill("2")
         steps.press("Tab")
         page.click("#go")
         wait_for_result(page)
         facts = page.locator("#facts").inner_text()
         assert "Moebius (places2)" in facts and "seed" in facts
+        stage = page.locator("#stage").bounding_box()
+        assert stage["width"] >= 1100 and stage["height"] >= 733, "room for a photo 1,100 pixels wide"
 
 
 def test_a_path_that_was_not_uploaded_is_refused(server):

@@ -1,4 +1,4 @@
-"""What tests do in the page's editor: load a photo, look at what is painted, use fingers, take pictures."""
+"""What tests do on the page's canvas: load a photo, look at what is painted, use fingers, take pictures."""
 
 import os
 from collections.abc import Callable
@@ -21,21 +21,20 @@ def photo_file(path: Path) -> Path:
 
 
 def load(page, path: Path):
-    page.set_input_files("#photo input[type=file]", path)
+    page.set_input_files("#photo-file", path)
     return ready(page)
 
 
 def ready(page):
-    """The photo is in the editor, with nothing painted on it; returns the canvas."""
+    """The photo is on the canvas, with nothing painted on it; returns the canvas."""
     canvas = wait_for_photo(page, WIDTH)
-    expect(page.locator("#brush button[aria-label=Undo]")).to_be_disabled()
-    page.wait_for_function("() => window.editor.layer_manager.get_active_layer()")
+    expect(page.locator("[data-do=undo]")).to_be_disabled()
     assert painted(page).sum() == 0
     return canvas
 
 
 def painted(page) -> np.ndarray:
-    mask = page.evaluate("() => [window.editor.width, window.editor.height, moebius.mask().join('')]")
+    mask = page.evaluate("() => [moebius.state.width, moebius.state.height, moebius.mask().join('')]")
     return (np.frombuffer(mask[2].encode(), np.uint8) == ord("1")).reshape(mask[1], mask[0])
 
 
