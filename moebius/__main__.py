@@ -1,7 +1,8 @@
 """The command line, `python -m moebius COMMAND`; `COMMANDS` lists the commands.
 
-Exit status 0; 1 if a command did only part of its work; 2, with one line on stderr, for a user's mistake; 130 after
-Ctrl-C. Heavy packages are imported inside the commands, so that help is shown at once.
+Exit status 0; 1 if a command did only part of its work; 2, with one line on stderr, for a user's mistake; 3 if `edit`
+was closed without saving; 130 after Ctrl-C. Heavy packages are imported inside the commands, so that help is shown at
+once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from moebius.commands import (
     bench,
     compare,
     download,
+    edit,
     export,
     inpaint,
     make_fills,
@@ -34,6 +36,7 @@ from moebius.commands import (
 
 COMMANDS = {
     "serve": serve,
+    "edit": edit,
     "inpaint": inpaint,
     "batch": batch,
     "select": select,
@@ -75,6 +78,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return report.get("exit_status", 0)
+
+
+def edit_one() -> int:
+    """`moebius-edit PHOTO`, for programs that can only start a program with a file."""
+    return main(["edit", *sys.argv[1:]])
 
 
 def _fail(command: str, text: str) -> int:

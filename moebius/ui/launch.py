@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,45 @@ def serve(
         _app=gradio_internals.app_behind(front) if front else None,
         **launch_options(),
     )
+
+
+NOT_SAVED = 3
+"""Exit status of `edit` where nothing was saved."""
+
+
+def edit(photo: Path, address: Address, weights: Path | None = None, browser: bool = True) -> bool:
+    """Serve the page for one file until it is saved or closed; whether it was saved.
+
+    Args:
+        weights: as `registry.LoadOptions.weights`.
+        browser: open it in the browser; Gradio prints its address in any case.
+
+    Raises:
+        ValueError: as `serve`; the file is no photo.
+        OSError: the port is taken.
+    """
+    environment.check()
+    environment.GRADIO_ANALYTICS_ENABLED.set_default("False")
+    _keep_files_private()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(NOT_SAVED))  # not 0, which says that the file is ready
+
+    from moebius.patchmatch import compile as kernels
+    from moebius.ui import gradio_internals
+    from moebius.ui.edit import EditedFile
+    from moebius.ui.page import build_app, launch_options
+
+    file = EditedFile(photo)
+    kernels.start(apart=True)
+    gradio_internals.keep_no_analytics()
+    page = build_app(weights, file).queue(max_size=address.max_waiting)
+    page.launch(server_name=address.listens_on, server_port=address.port, prevent_thread_lock=True, **launch_options())
+    try:
+        if browser:
+            webbrowser.open(page.local_url)
+        file.wait()
+    finally:
+        page.close()
+    return file.saved
 
 
 def _fetch_weights() -> None:

@@ -15,6 +15,7 @@ from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.compare.page import comparison_panel, wire_compare
 from moebius.ui.components import page_script
+from moebius.ui.edit import EditActions, EditedFile, save_button, wire_edit
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
@@ -24,8 +25,13 @@ from moebius.ui.results import results_tab
 from moebius.ui.session import IDLE_S, MAX_SESSIONS
 
 
-def build_app(weights_folder: Path | None = None) -> gr.Blocks:
-    """The whole page, not yet served. `weights_folder`: as `registry.LoadOptions.weights`."""
+def build_app(weights_folder: Path | None = None, edited: EditedFile | None = None) -> gr.Blocks:
+    """The whole page, not yet served.
+
+    Args:
+        weights_folder: as `registry.LoadOptions.weights`.
+        edited: the photo that it opens with and writes over; None: there is none.
+    """
     actions = Actions(weights_folder)
     compare_actions = CompareActions(actions)
     atexit.register(actions.sessions.close_all)
@@ -34,6 +40,7 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         gr.HTML(html.HEADER, elem_id="header", padding=False)
         if environment.SPACE_ID.read():
             gr.DuplicateButton(elem_id="duplicate")
+        save = save_button() if edited else None
         with gr.Row(elem_id="work", equal_height=False):
             with gr.Tabs(elem_id="tabs"):
                 with gr.Tab("One photo", elem_id="fill-tab"):
@@ -52,7 +59,10 @@ def build_app(weights_folder: Path | None = None) -> gr.Blocks:
         wire_select(page, SelectActions(actions), photo.select)
         wire_compare(page, compare_actions, photo, result, comparison)
         page.load(None, js=page_script())
-        page.unload(actions.leave)
+        if edited and save:
+            wire_edit(page, EditActions(actions, edited), photo, save)
+        else:
+            page.unload(actions.leave)
         wire_tools(Tools(actions, compare_actions))
         document_only(page, ENDPOINTS)
     return page

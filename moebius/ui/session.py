@@ -62,6 +62,8 @@ class Session:
     result: Path | None = None
     steps: list[Step] = field(default_factory=list)
     """The photo as it was sent and its results, oldest first."""
+    shown: Step | None = None
+    """The one of them that the visitor sees."""
     comparison: Comparison | None = None
     batch: PhotoBatch | None = None
     """Many photos at once."""
@@ -105,7 +107,8 @@ class Session:
         self.result = folder / Path(name).name
         self.result.write_bytes(data)
         number = max((step.number for step in self.steps), default=0) + 1
-        self.steps.append(Step(self.result, self.result.name, self.size, number))
+        self.shown = Step(self.result, self.result.name, self.size, number)
+        self.steps.append(self.shown)
         while old := self._surplus():
             self.steps.remove(old)
             shutil.rmtree(old.path.parent, ignore_errors=True)
@@ -122,6 +125,7 @@ class Session:
     def go_to(self, step: Step) -> None:
         """Make a step the photo that is painted on."""
         self.forget_mask()
+        self.shown = step
         self.photo, self.name, self.size, self.batch_photo = step.path, step.name, step.size, ""
         self.picture += 1
 
