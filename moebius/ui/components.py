@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from moebius.files import packaged
@@ -57,7 +59,7 @@ FETCHING, FETCHED = f"() => [{HIDE}, {SHOW}]", f"() => [{SHOW}, {HIDE}]"
 """The same for a download, beside which one may paint."""
 
 
-def thumbnails(pictures: list | None = None, **options) -> gr.Gallery:
+def thumbnails(pictures: list | None = None, **options: Any) -> gr.Gallery:
     """Pictures of which a click chooses one."""
     fixed = {"show_label": False, "height": "auto", "allow_preview": False, "interactive": False, "buttons": []}
     return gr.Gallery(pictures, **fixed, **options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import gradio.mcp
@@ -56,7 +57,7 @@ def document_only(page: gr.Blocks, endpoints: Collection[str]) -> None:
 class Page(gr.Blocks):
     """Blocks that fetch nothing for their callers."""
 
-    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+    async def preprocess_data(self, block_fn: Any, inputs: list, state: Any, explicit_call: bool = False) -> list:
         """Every call comes through here, of the page, a script or an agent, before Gradio fetches what it names."""
         uploads.keep_local(inputs)
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
@@ -73,13 +74,13 @@ class AgentServer(gradio.mcp.GradioMCPServer):
     def get_tool_to_endpoint(self) -> dict[str, str]:
         return {tool: name for tool, name in super().get_tool_to_endpoint().items() if name in self.endpoints}
 
-    def simplify_filedata_schema(self, schema):
+    def simplify_filedata_schema(self, schema: dict) -> tuple[dict, list]:
         simple, positions = super().simplify_filedata_schema(schema)
         for name, *_ in positions:
             simple["properties"][name]["format"] = self.file_format
         return simple, positions
 
-    def convert_strings_to_filedata(self, value, filedata_positions):
+    def convert_strings_to_filedata(self, value: Any, filedata_positions: list) -> Any:
         uploads.check_data(value)
         for name, *_ in filedata_positions:  # Gradio's message would ask for an address of the web
             given = value.get(name)

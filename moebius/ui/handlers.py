@@ -16,9 +16,10 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from moebius import registry
-from moebius.photo import photo_file
+from moebius.photo import images, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files
 from moebius.ui.html import without_folders
@@ -66,7 +67,8 @@ class Handlers:
             raise ValueError(f"the mask has {len(layers)} layers; at most {MAX_LAYERS} are taken")
         # Gradio hands records over where an event is not preprocessed; it has checked their paths as well
         paths = [Path(layer["path"] if isinstance(layer, dict) else layer) for layer in layers]
-        return editor.strokes([photo_files.open_photo(path).raster for path in paths])
+        rasters = [photo_files.open_photo(path).raster for path in paths]
+        return editor.strokes([one if isinstance(one, Image.Image) else images.to_8bit(one) for one in rasters])
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)

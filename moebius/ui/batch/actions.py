@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -16,6 +17,7 @@ from moebius.batch import run
 from moebius.batch.plan import BatchItem
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
+from moebius.inpainters.base import Inpainter
 from moebius.photo import ai_mark
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files, queue
@@ -199,7 +201,7 @@ class BatchActions(Handlers):
         model: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
-        **settings,
+        **settings: Any,
     ) -> Iterator[list]:
         """Fill all photos; what there is to show comes after each. Finished ones are left alone, errors stop nothing.
 
@@ -220,7 +222,7 @@ class BatchActions(Handlers):
             batch.seed = chosen.chosen_seed()
         mark = ai_mark.chosen(card.learned)
 
-        def load():
+        def load() -> Inpainter:
             report.start()  # the time limit is one photo's
             return model_cache.acquire(card.name, options, report)
 
@@ -338,7 +340,9 @@ class BatchActions(Handlers):
         ]
 
 
-def _outcomes(batch: PhotoBatch, items: list[BatchItem], task: Task, report_photo: run.ReportItem) -> Iterator[Outcome]:
+def _outcomes(
+    batch: PhotoBatch, items: list[BatchItem], task: Task, report_photo: run.ReportItem
+) -> Generator[Outcome, None, None]:
     with RecordsFile(batch.out) as records:
         # one square a call: visitors take turns, and stop, photo by photo
         yield from run.run(items, task, batch.out, records, AHEAD, report_photo)

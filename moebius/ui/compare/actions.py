@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -44,7 +45,7 @@ class CompareActions(Handlers):
         names: list[str],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
-        **settings,
+        **settings: Any,
     ) -> Iterator[list]:
         """Run the chosen models on the same photo, hole and seed; what there is to show comes after each of them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -133,7 +134,7 @@ def wire_compare(
         getting.failure(None, None, panel.get, js=f"() => [{SHOW}]")
 
 
-def _picture(alt_text: str, elem_id: str, **options) -> gr.Image:
+def _picture(alt_text: str, elem_id: str, **options: Any) -> gr.Image:
     fixed = {"type": "filepath", "show_label": False, "interactive": False, "buttons": ["fullscreen"]}
     return gr.Image(alt_text=alt_text, elem_id=elem_id, **fixed, **options)
 

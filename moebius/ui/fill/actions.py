@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -150,8 +151,8 @@ class Actions(Handlers):
         model: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
-        **settings,
-    ):
+        **settings: Any,
+    ) -> tuple:
         """Fill what is painted; returns the pictures before and after, the file to download, and what was done.
 
         Args:
@@ -244,7 +245,7 @@ class Actions(Handlers):
         variant: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ):
+    ) -> Any:
         """Download the weights of a model's variant into the Hugging Face cache; returns what `about` does."""
         card = self._fetchable(model, self._options(variant))
         if card is not None:

@@ -103,7 +103,7 @@ class SelectActions(Handlers):
         self,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
-    ):
+    ) -> tuple:
         """Download the weights into the Hugging Face cache; returns what `about` does."""
         if environment.SPACE_ID.read():
             raise ValueError("only the host of this Space can download weights")
