@@ -193,7 +193,7 @@ def visit_more(page, state: str, not_a_photo: Path) -> None:
         two_frames(page)
         page.click("[data-do=wipe]")
         page.evaluate("() => document.body.classList.add('dropping')")
-        two_frames(page)
+        page.wait_for_function("() => !window.missing.has('body.dropping #stage')")
         page.evaluate("() => document.body.classList.remove('dropping')")
     if state == "compared":
         page.click("#compare-settings > button")
