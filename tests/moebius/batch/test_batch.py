@@ -29,6 +29,7 @@ from moebius.inpainters.diffusion import DenoiserInpainter
 from moebius.photo import worker
 from moebius.progress import Cancelled
 from tests.helpers.deterministic import picture
+from tests.helpers.forked import Command
 from tests.helpers.one_by_one import OneByOne
 from tests.helpers.standin_weights import write_published
 
@@ -570,13 +571,7 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path, mask):
     expected, draw = results(whole), random.Random(5)
     finished: dict[str, int] = {}
     for lines in (draw.randrange(1, 6), draw.randrange(1, 6), draw.randrange(1, 6), None):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moebius", *command(photos, "--masks", mask, "-o", out)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = Command("moebius", *command(photos, "--masks", mask, "-o", out), environment=os.environ)
         seen = 0
         for line in process.stderr:
             seen += " filled" in line
