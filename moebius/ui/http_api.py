@@ -34,6 +34,8 @@ FILE_FORMAT = (
     "the picture itself as a data URL, data:image/png;base64,…, or the address of a picture that was uploaded to this "
     "page or made by it, …/gradio_api/file=…; no other addresses"
 )
+SCRIPTED = ("/add_photos", "/fill_photos")
+"""Many photos from a script (examples/client.py): a visitor's own, so no tools for agents."""
 ENDPOINTS = ("/inpaint", "/compare_models", "/select_object", "/models")
 
 

@@ -20,7 +20,7 @@ from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import photo_panel, result_panel, wire_fill
 from moebius.ui.fill.select import SelectActions, wire_select
 from moebius.ui.gradio_internals import Page, document_only
-from moebius.ui.http_api import ENDPOINTS, Tools, forget_sent, wire_tools
+from moebius.ui.http_api import ENDPOINTS, SCRIPTED, Tools, forget_sent, wire_tools
 from moebius.ui.results import results_tab
 from moebius.ui.session import IDLE_S, MAX_SESSIONS
 
@@ -64,7 +64,7 @@ def build_app(weights_folder: Path | None = None, edited: EditedFile | None = No
         else:
             page.unload(actions.leave)
         wire_tools(Tools(actions, compare_actions))
-        document_only(page, ENDPOINTS)
+        document_only(page, (*ENDPOINTS, *SCRIPTED))
     return page
 
 

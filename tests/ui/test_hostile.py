@@ -211,5 +211,5 @@ def test_a_file_that_halts_and_kills_its_decoder_keeps_no_other_visitor_waiting(
         assert [one.result()[0] for one in served] == ["complete"] and len(stuck) == 1
         os.kill(next_one, signal.SIGKILL)
         outcome, told = stuck.pop().result()
-    assert outcome == "error" and "crashed the decoder; save it anew" in told
+    assert outcome == "error" and "crashed the decoder; save it again" in told
     assert fill()[0] == "complete" and next_one not in workers(server.process.pid)

@@ -169,7 +169,8 @@ def test_a_script_needs_one_call(server, photo, mask, tmp_path):
         client.predict(**files, model="nonesuch", api_name="/inpaint")
     assert any(one["name"] == "classical" and one["can_run"] for one in client.predict(api_name="/models"))
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/inpaint", "/models", "/compare_models", "/select_object"}, "those that need no session"
+    without_session = {"/inpaint", "/models", "/compare_models", "/select_object"}
+    assert set(named) == without_session | {"/add_photos", "/fill_photos"}, "and those of examples/client.py"
 
 
 @pytest.mark.parametrize(

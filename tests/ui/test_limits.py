@@ -125,12 +125,18 @@ def test_who_waits_sees_the_place_more_are_turned_away_and_who_leaves_makes_room
 
 
 def test_one_model_runs_at_a_time():
-    """Every event that fills waits in one queue, whichever tab, script or agent asks for it."""
+    """Every event that fills waits in one queue, whichever tab or script asks for it; tools, which open their files
+    before their turn, wait for a model as the page's do (`Tools`)."""
+    from moebius.photo.worker import MAX_PROCESSES
     from moebius.ui.page import build_app
 
     events = {event.api_name: event for event in build_app().fns.values()}
-    filling = [events[name] for name in ("fill", "compare", "inpaint", "compare_models")]
-    assert {(event.concurrency_id, event.concurrency_limit) for event in filling} == {("compute", 1)}
+
+    def turns(*names: str) -> set:
+        return {(events[name].concurrency_id, events[name].concurrency_limit) for name in names}
+
+    assert turns("fill", "compare") == {("compute", 1)}
+    assert turns("inpaint", "compare_models") == {("tools", MAX_PROCESSES)}
 
 
 def test_weights_are_fetched_at_the_start_where_that_is_asked_for(tmp_path):

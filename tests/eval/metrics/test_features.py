@@ -36,7 +36,7 @@ def random_inception(tmp_path_factory):
 def test_fid_and_kid_equal_torch_fidelitys_on_the_same_inception(random_inception, tmp_path):
     import torch_fidelity
 
-    real_pictures = [picture(index, 48) for index in range(72)]
+    real_pictures = [picture(index, 48) for index in range(36)]
     sets = {"real": real_pictures, "fake": [rgb // 2 for rgb in real_pictures]}
     for name, members in sets.items():
         (tmp_path / name).mkdir()
@@ -52,10 +52,10 @@ def test_fid_and_kid_equal_torch_fidelitys_on_the_same_inception(random_inceptio
         feature_extractor_weights_path=str(random_inception),
         feature_layer_fid="64",
         feature_layer_kid="64",
-        kid_subset_size=72,
+        kid_subset_size=36,
         kid_subsets=1,
         cache=False,
-        batch_size=24,
+        batch_size=36,
         save_cpu_ram=True,
     )
     extractor = InceptionFeatures(antialias=False, weights=random_inception, layer=64)

@@ -52,10 +52,9 @@ def test_every_way_of_the_student_is_timed_against_a_large_product(capfd):
 
 @pytest.mark.slow
 def test_a_whole_fill_has_a_process_of_its_own():
-    one, two = (student.whole_fill("fused", "bfloat16", batch, "cpu", tiny=True) for batch in (1, 2))
-    for found in (one, two):
-        assert 0 < 18 * found["step_s"] < found["total_s"] and found["decode_s"] > 0
-        assert found["encode_s"] + found["decode_s"] < found["total_s"] and found["peak_gib"] > 0.2
+    found = student.whole_fill("fused", "bfloat16", 2, "cpu", tiny=True)
+    assert 0 < 18 * found["step_s"] < found["total_s"] and found["decode_s"] > 0
+    assert found["encode_s"] + found["decode_s"] < found["total_s"] and found["peak_gib"] > 0.2
 
 
 def test_a_fill_whose_steps_were_not_all_run_is_computed_and_said_to_be(monkeypatch):

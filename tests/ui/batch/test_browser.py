@@ -221,10 +221,10 @@ def test_stopped_in_the_middle_and_gone_on_with(browser, server_with_models, tmp
         mask.save(tmp_path / f"{index}_mask.png")
     with visit(browser, server_with_models, DESKTOP) as page:
         open_tab(page)
-        page.click("#settings > button")
         drop(page, sorted(tmp_path.iterdir()), 4)  # the masks are no photos
         expect(page.locator("#many-heading")).to_contain_text("4 photos, all with a mask")
-        page.locator("#paint").wait_for()
+        page.click("[data-do=more]")
+        page.click("#settings > button")
         steps = page.get_by_label("number input for Steps")
         steps.fill("8")
         steps.press("Tab")

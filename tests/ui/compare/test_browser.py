@@ -56,7 +56,7 @@ def test_three_models_side_by_side(browser, server_with_models, tmp_path):
             panel = page.locator(f"#panel-{name}")
             assert panel.locator("h3").inner_text() == registry.MODELS[name].title
             results[name] = download(page, panel.get_by_text("Download"), tmp_path)
-        assert page.locator("#panels h3:visible").count() == 3
+        assert page.locator("#panels h3:visible").count() == 1 + 3  # the photo beside them
         assert "AI-generated" in page.locator("#panel-flux-fill").inner_text()
 
         rows = page.locator("#measured tbody tr").all_inner_texts()

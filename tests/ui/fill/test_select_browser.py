@@ -66,7 +66,8 @@ def test_clicks_add_objects_and_take_them_away(browser, server_with_models, tmp_
         page.locator("body").press("s")
         page.locator("[data-do=clear]").click()
         wait_for_mask(page, "==", 0)
-        page.mouse.click(x, y)  # paints again
+        canvas.scroll_into_view_if_needed()
+        page.mouse.click(*middle(canvas))  # paints again
         assert 0 < wait_for_mask(page, ">", 0).mean() < 0.01
 
 
