@@ -8,17 +8,12 @@ vectors.
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numba import njit
-
-LARGE = 1_000_000
-"""Numbers from which it pays to compile."""
 
 
 def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -29,7 +24,7 @@ def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.ones(shape, np.int64)
     if leaf == "running_var":
         return (0.75 + 0.5 * stream.random_sample(shape)).astype(np.float32)
-    noise = _standard_normal(zlib.crc32(key.encode()), shape)
+    noise = stream.standard_normal(shape).astype(np.float32)
     if leaf in ("running_mean", "rel_pos_emb"):
         return 0.1 * noise
     if key.endswith("embedding_layer.weight"):
@@ -39,32 +34,6 @@ def values(key: str, shape: tuple[int, ...]) -> np.ndarray:
     if leaf == "weight":  # scales of normalisations
         return 1 + 0.1 * noise
     return 0.05 * noise  # biases
-
-
-def _standard_normal(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 of `RandomState(seed).standard_normal(shape)`, the same bits in half of the time for large networks."""
-    if np.prod(shape, dtype=int) < LARGE:
-        return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
-    out = np.empty(shape, np.float32)
-    _polar(seed, out.reshape(-1))
-    return out
-
-
-@njit(cache=True)
-def _polar(seed: int, out: np.ndarray) -> None:
-    """Marsaglia's polar method as numpy's frozen stream has it; numba's generator is the same Mersenne Twister."""
-    np.random.seed(seed)  # noqa: NPY002 - numba's own, not numpy's
-    done = 0
-    while done < out.size:
-        x, y = 2.0 * np.random.random() - 1.0, 2.0 * np.random.random() - 1.0  # noqa: NPY002
-        square = x * x + y * y
-        if square >= 1.0 or square == 0.0:
-            continue
-        factor = math.sqrt(-2.0 * math.log(square) / square)
-        out[done] = factor * y
-        if done + 1 < out.size:
-            out[done + 1] = factor * x
-        done += 2
 
 
 @contextmanager
