@@ -116,10 +116,11 @@ def in_thread(call) -> tuple[threading.Thread, list]:
     return thread, results
 
 
-def under_way(call) -> tuple[threading.Thread, list]:
+def under_way(workers: PhotoWorkers, pid: int, call) -> tuple[threading.Thread, list]:
+    """In a thread, once it has the process `pid`, which was idle."""
     thread, results = in_thread(call)
-    while not any(isinstance(one, threading.Timer) for one in threading.enumerate()):
-        pass  # from then on it has a process
+    while any(one.pid == pid for one in list(workers._idle)):
+        pass
     return thread, results
 
 
@@ -133,7 +134,7 @@ def test_a_death_is_an_error_in_words_and_keeps_nobody_waiting(workers, moment):
     call = (lambda: workers.encode_photo(photo, photo.raster, CHANGED)) if "encoded" in moment else None
     pid = workers._idle[-1].pid
     os.kill(pid, signal.SIGSTOP)
-    thread, results = under_way(call or (lambda: workers.open_photo(data, "bad.jpg")))
+    thread, results = under_way(workers, pid, call or (lambda: workers.open_photo(data, "bad.jpg")))
     assert workers.open_photo(encoded("PNG"), "good.png").size == (64, 64)
     assert thread.is_alive()
     os.kill(pid, signal.SIGKILL)
@@ -148,7 +149,7 @@ def test_where_all_processes_are_busy_a_call_waits_and_one_that_died_is_started_
     one.start()
     pid = one.pids[0]
     os.kill(pid, signal.SIGSTOP)
-    first, refused = under_way(lambda: one.open_photo(encoded("PNG")))
+    first, refused = under_way(one, pid, lambda: one.open_photo(encoded("PNG")))
     second, opened = in_thread(lambda: one.open_photo(encoded("PNG")))
     os.kill(pid, signal.SIGKILL)
     first.join(), second.join()
