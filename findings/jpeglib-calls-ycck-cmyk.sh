@@ -3,8 +3,8 @@
 #
 # Guess: `read_dct(path).jpeg_color_space` is libjpeg's jpeg_color_space: JCS_YCCK for a file whose Adobe segment says
 # transform 2, JCS_CMYK for transform 0.
-# Seen: both give the same name, although the library's list of names has JCS_YCCK. The coefficients are those that are stored, so the first channel of the one file is
-# luma and that of the other is ink, and nothing in the answer says which.
+# Seen: both give the same name, although the library's list of names has JCS_YCCK. The coefficients are those that are
+# stored, so the first channel of the one file is luma and that of the other is ink, and nothing in the answer says which.
 # Why it matters: who edits blocks of coefficients (to keep all others as they are) has to convert the new pixels as the
 # file stores them. With the reported name a YCCK file, Photoshop's usual kind, gets ink where luma belongs.
 # What helps: read the transform byte of the Adobe segment (APP14) oneself.
