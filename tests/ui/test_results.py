@@ -97,7 +97,7 @@ def test_the_page_has_a_tab_with_the_shipped_results(server, browser):
         page.get_by_role("tab", name="Results").click()
         table = page.get_by_role("table", name="Results")
         table.wait_for()
-        assert "The classical filler" in table.inner_text() and not page.locator("#photo").is_visible()
+        assert "PatchMatch" in table.inner_text() and not page.locator("#photo").is_visible()
 
 
 def test_the_table_of_files_stands_below_the_newest_or_the_shipped_one(tmp_path, monkeypatch):
