@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from moebius import devices
 
 CONTEXT = 1.75
 MODEL_SIDE = 512
@@ -95,7 +96,7 @@ def case(photo: np.ndarray | None, megapixels: float) -> tuple[np.ndarray, np.nd
 
 
 def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return 1024 * (devices.peak_gib()["memory"] or 0)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -208,6 +208,8 @@ def _malloc(mmap_bytes: int, trim_bytes: int) -> Iterator[None]:
 
 def peak_gib() -> dict[str, float | None]:
     """Peak memory of this process so far (`memory`), and of torch on the GPU (`gpu`), in GiB; None if unknown."""
+    if own := _kernel_peak_bytes():  # Linux's ru_maxrss is at least the memory of the process that started this one
+        return {"memory": _gib(own), "gpu": _gpu_peak_gib()}
     try:
         import resource
 
@@ -267,10 +269,11 @@ def _reset_kernel_peak() -> bool:
 
 def _kernel_peak_bytes() -> int:
     """0 if the kernel keeps no record."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 2**10  # "kB" there means KiB
-    return 0
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # not Linux
+        return 0
+    return next((int(line.split()[1]) * 2**10 for line in lines if line.startswith("VmHWM:")), 0)  # "kB" means KiB
 
 
 def _gpu_peak_gib() -> float | None:

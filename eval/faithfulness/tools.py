@@ -109,20 +109,16 @@ def _iopaint(path: Path, filled: np.ndarray, hole: np.ndarray, out: Path) -> Non
     out.write_bytes(pil_to_bytes(result, ext=ext, quality=100, infos=infos))
 
 
-def _magick_version() -> str:
+def _program_version(program: str, before: str) -> str:
+    """What `program --version` says behind the word `before`. Raises NotHere: it is not installed, or says nothing."""
     try:
-        text = subprocess.run(["convert", "--version"], capture_output=True, text=True).stdout
+        text = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     except OSError as error:
-        raise NotHere("ImageMagick's convert is not installed") from error
-    return re.search(r"ImageMagick (\S+)", text)[1]
-
-
-def _gimp_version() -> str:
-    try:
-        text = subprocess.run(["gimp-console", "--version"], capture_output=True, text=True).stdout
-    except OSError as error:
-        raise NotHere("GIMP's gimp-console is not installed") from error
-    return re.search(r"version (\S+)", text)[1]
+        raise NotHere(f"the program {program} is not installed") from error
+    found = re.search(rf"{before} (\S+)", text)
+    if found is None:
+        raise NotHere(f"{program} --version names no version: {text[:200]!r}")
+    return found[1]
 
 
 def _iopaint_version() -> str:
@@ -145,7 +141,12 @@ def tools(iopaint: Path | None = None) -> tuple[Tool, ...]:
         Tool("ours", "This project", lambda: "", _ours),
         Tool("opencv", "OpenCV script (imread, imwrite)", package("opencv-python-headless"), _opencv),
         Tool("pillow", "Pillow script (open, convert, save)", package("pillow"), _pillow),
-        Tool("imagemagick", "ImageMagick (convert -composite)", _magick_version, _magick),
-        Tool("gimp", "GIMP in batch mode (gimp-file-save)", _gimp_version, _gimp),
+        Tool(
+            "imagemagick",
+            "ImageMagick (convert -composite)",
+            lambda: _program_version("convert", "ImageMagick"),
+            _magick,
+        ),
+        Tool("gimp", "GIMP in batch mode (gimp-file-save)", lambda: _program_version("gimp-console", "version"), _gimp),
         Tool("iopaint", "IOPaint's server", _iopaint_version, _iopaint),
     )

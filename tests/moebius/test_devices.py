@@ -101,6 +101,14 @@ def test_the_peak_of_the_whole_process_is_at_least_what_it_holds_now():
     assert peak["memory"] > 0.9 * held and (peak["gpu"] is None) == (not torch.cuda.is_initialized())
 
 
+def test_the_peak_of_a_process_is_not_that_of_the_one_that_started_it():
+    """Linux's ru_maxrss of a new process is at least what the process held that started it (seen with 6.18)."""
+    held = np.ones(2**26)  # 0.5 GiB, all of it touched
+    code = "from moebius import devices; print(devices.peak_gib()['memory'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert held[-1] == 1 and 0.005 < float(done.stdout) < 0.3
+
+
 def test_asking_imports_no_torch_before_it_is_needed():
     code = "import sys, moebius.devices as d; d.release_memory(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from moebius.patchmatch import structure
+from moebius.patchmatch.blend import BlendConfig
 from moebius.patchmatch.meter import Meter, silent
 from moebius.patchmatch.search import Workers
 from moebius.patchmatch.structure import StructureConfig, fill_structure
@@ -24,6 +25,21 @@ def test_stripes_go_on(exact_work):
     filled = run(known, hole, exact_work=exact_work)
     assert np.abs(filled.astype(int) - image)[hole].mean() < 8
     np.testing.assert_array_equal(filled[~hole], image[~hole])
+
+
+def test_copied_areas_meet_without_a_step():
+    """A saddle of brightness, of which no place is a copy of another one."""
+    y, x = np.indices((96, 96)) - 48
+    image = np.repeat((128 + (x**2 - y**2) / 22)[..., None], 3, axis=2).round().astype(np.uint8)
+    hole = np.zeros((96, 96), bool)
+    hole[30:66, 30:66] = True
+    known = image.copy()
+    known[hole] = 128
+    steps = {}
+    for name, blend in (("joined", BlendConfig()), ("as voted", BlendConfig(sweeps=0))):
+        filled = run(known, hole, blend=blend).astype(int)
+        steps[name] = max(np.abs(np.diff(filled[28:68, 28:68, 0], axis=axis)).max() for axis in (0, 1))
+    assert 2 * steps["joined"] <= steps["as voted"], steps
 
 
 def test_number_of_stages_is_the_number_of_costs():
