@@ -170,8 +170,13 @@ def to_mask(message: Message, max_pixels: int) -> np.ndarray:
 
 def from_photo(photo: Photo) -> Message:
     """All but the file, which the other side has, and its name."""
-    raster = from_raster(photo.raster)
-    return {"format": photo.format, "orientation": photo.orientation, "notes": photo.notes, "raster": raster}
+    return {
+        "format": photo.format,
+        "orientation": photo.orientation,
+        "profile": photo.profile,
+        "notes": photo.notes,
+        "raster": from_raster(photo.raster),
+    }
 
 
 def to_photo(message: Message, data: bytes, name: str, max_pixels: int) -> Photo:
@@ -179,10 +184,13 @@ def to_photo(message: Message, data: bytes, name: str, max_pixels: int) -> Photo
     try:
         raster, notes = to_raster(message["raster"], max_pixels), _sentences(message["notes"])
         kind, orientation = message["format"], message["orientation"]
+        profile = None if message["profile"] is None else bytes(memoryview(message["profile"]))
         _check(kind in photo_file.SUFFIXES and type(orientation) is int and orientation in range(1, 9))
     except (ValueError, TypeError, KeyError) as error:
         raise BadMessage(f"no photo: {type(error).__name__}: {error}") from error
-    return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
+    return Photo(
+        raster=raster, format=kind, data=data, orientation=orientation, name=name, profile=profile, notes=notes
+    )
 
 
 def from_encoded(encoded: Encoded) -> Message:

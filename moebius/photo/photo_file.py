@@ -73,6 +73,8 @@ class Photo:
     orientation: int
     """EXIF orientation of the stored picture, 1 (upright) to 8."""
     name: str
+    profile: bytes | None = None
+    """The ICC profile of the colours of an array in `raster`; a Pillow image has its own, in `info`."""
     notes: tuple[str, ...] = ()
     """Sentences for the user on what is unusual about the file."""
 
@@ -131,7 +133,10 @@ def open_photo(source: Path | str | bytes, name: str | None = None) -> Photo:
     if kind == "TIFF" and image.mode.startswith("I;16") and (bits := tiff.grey_scale(data)[1]) != 16:
         notes += (f"The photo has {bits} bits a sample; it is edited and written with 16.",)
     raster = _raster(image, data, name, orientation)
-    return Photo(raster=raster, format=kind, data=data, orientation=orientation, name=name, notes=notes)
+    profile = image.info.get("icc_profile") if isinstance(raster, np.ndarray) else None
+    return Photo(
+        raster=raster, format=kind, data=data, orientation=orientation, name=name, profile=profile, notes=notes
+    )
 
 
 def open_mask(source: Path | str | bytes, size: tuple[int, int] | None = None, name: str | None = None) -> np.ndarray:
@@ -369,11 +374,7 @@ def encode_photo(
 
 
 def format_of(suffix: str) -> str:
-    """The format that a file name's suffix stands for.
-
-    Raises:
-        PhotoError: the suffix is unknown.
-    """
+    """The format that a file name's suffix stands for. Raises PhotoError for an unknown one."""
     for kind, known in SUFFIXES.items():
         if suffix.lower() in known:
             return kind

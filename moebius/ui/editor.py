@@ -30,23 +30,26 @@ def bounded(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def preview(raster: Raster, side: int = PREVIEW_SIDE) -> Image.Image:
+def preview(raster: Raster, side: int = PREVIEW_SIDE, profile: bytes | None = None) -> Image.Image:
     """A picture as a browser can show it: RGB, or RGBA where it has transparency, 8 bits, at most `side` long.
 
     An embedded ICC profile stays (`info["icc_profile"]`) where the colours still are those that it describes.
+
+    Args:
+        profile: `Photo.profile`, of an array.
     """
     rgb = images.to_rgb(raster)
     if rgb.dtype == np.uint16:
         rgb = (rgb >> 8).astype(np.uint8)
-    alpha, profile = None, None
+    alpha = None
     if isinstance(raster, np.ndarray):
+        profile = profile if raster.shape[2] > 2 else None
         if raster.shape[2] in (2, 4):
             alpha = Image.fromarray((raster[..., -1] >> 8).astype(np.uint8))
     else:
         if raster.has_transparency_data:
             alpha = raster.convert("RGBA").getchannel("A")
-        if raster.mode in ("RGB", "RGBA", "P"):
-            profile = raster.info.get("icc_profile")
+        profile = raster.info.get("icc_profile") if raster.mode in ("RGB", "RGBA", "P") else None
     out = Image.fromarray(rgb)
     size = bounded(out.size, side)
     if size != out.size:

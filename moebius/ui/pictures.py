@@ -26,14 +26,17 @@ def shown(path: Path, photo: photo_file.Photo, raster: Raster) -> str:
     plain = isinstance(raster, Image.Image) and raster.mode in ("RGB", "RGBA", "L", "LA", "P", "1")
     if photo.format in BROWSER_FORMATS and plain and max(photo.size) <= editor.SHOWN_SIDE:
         return str(path)
-    return save(editor.preview(raster, editor.SHOWN_SIDE), path.with_name(f"{path.stem}_shown"))
+    return save(editor.preview(raster, editor.SHOWN_SIDE, photo.profile), path.with_name(f"{path.stem}_shown"))
 
 
 def thumbnail(path: Path) -> str:
     """A small picture of a photo's file, made once beside it; returns its path."""
     stem = path.with_name(f"{path.stem}_small")
     made = next((one for one in path.parent.glob("*_small.*") if one.stem == stem.name), None)
-    return str(made) if made else save(editor.preview(photo_files.open_photo(path).raster, THUMBNAIL_SIDE), stem)
+    if made:
+        return str(made)
+    photo = photo_files.open_photo(path)
+    return save(editor.preview(photo.raster, THUMBNAIL_SIDE, photo.profile), stem)
 
 
 def save(picture: Image.Image, stem: Path) -> str:

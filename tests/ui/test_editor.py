@@ -132,3 +132,9 @@ def test_a_stroke_beside_a_given_mask_leaves_no_unpainted_line_between_the_two()
     expected[90:120, 200:400] = True
     expected[100:110, 190:200] = expected[100:110, 400:410] = True  # touched
     np.testing.assert_array_equal(editor.full_mask(painted, given, (600, 300)), expected)
+
+
+def test_preview_of_16_bits_has_the_photos_profile_unless_it_is_grey():
+    colour, grey = np.zeros((4, 5, 3), np.uint16), np.zeros((4, 5, 2), np.uint16)
+    assert editor.preview(colour, profile=b"a profile").info["icc_profile"] == b"a profile"
+    assert "icc_profile" not in editor.preview(grey, profile=b"a grey profile").info

@@ -120,8 +120,8 @@ class BatchActions(Handlers):
             return None
         shown = []
         for name, path in (("before", session.photo), ("after", session.batch.out / entry.output)):
-            raster = photo_files.open_photo(path).raster
-            shown.append(save(editor.preview(raster, editor.SHOWN_SIDE), session.folder / name))
+            photo = photo_files.open_photo(path)
+            shown.append(save(editor.preview(photo.raster, editor.SHOWN_SIDE, photo.profile), session.folder / name))
         return shown
 
     @plain_errors

@@ -127,11 +127,11 @@ class Comparison:
             whole = shown(file, photo, raster)
         else:  # the published recipe keeps its results small
             raster = Image.fromarray(images.to_rgb8(raster)).resize(photo.size, Image.Resampling.BICUBIC)
-            whole = save(preview(raster, SHOWN_SIDE), Path(f"{stem}_shown"))
+            whole = save(preview(raster, SHOWN_SIDE, photo.profile), Path(f"{stem}_shown"))
         return Picture(
             whole=whole,
             closeup=save_closeup(raster, self.box, Path(f"{stem}_closeup.png")),
-            small=save(preview(raster, PANEL_SIDE), Path(f"{stem}_small")),
+            small=save(preview(raster, PANEL_SIDE, photo.profile), Path(f"{stem}_small")),
             file=file,
             notes=notes,
         )
