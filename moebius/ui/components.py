@@ -18,6 +18,9 @@ OPEN = "(scene) => { moebius.open(scene); return []; }"
 RESULT = "(files) => { moebius.result(files); return []; }"
 """JavaScript: show a result in place; the value of a `gr.File` of two, before and after."""
 
+KNOWN = "(files) => { moebius.known(files); return []; }"
+"""JavaScript: as `RESULT`, of a sample that was filled before; not over what the visitor has begun."""
+
 STATIC = packaged("ui", "static")
 SCRIPTS = (
     "mask.js",

@@ -75,6 +75,8 @@ class Session:
     """Counts what the page was told to show."""
     batch_photo: str = ""
     """The name of the one that is on the canvas; empty: it is another photo."""
+    sample: int | None = None
+    """Which of the samples the photo is; None: it is the visitor's."""
     embedding: tuple[tuple, ImageEmbedding] | None = None
     """Of a photo, by the network that selects objects; and which photo that is. See `fill.select`."""
     gone: bool = False
@@ -100,6 +102,7 @@ class Session:
             path.unlink()
         self.forget_mask()
         self.steps, self.photo, self.result, self.comparison, self.batch_photo = [], None, None, None, ""
+        self.sample = None
 
     def keep_result(self, data: bytes, name: str) -> Path:
         """Write a result, of the photo's size, under the name that it is downloaded as; it becomes the newest step."""

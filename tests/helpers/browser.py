@@ -47,6 +47,14 @@ def wait_for_result(page) -> None:
     page.locator("#go").wait_for()
 
 
+def fill(page) -> None:
+    """Press Fill, and wait for a result that was not there before: a sample may come filled."""
+    page.evaluate("() => { window.resultBefore = moebius.state.result; }")
+    page.click("#go")
+    page.wait_for_function("() => moebius.state.shown && moebius.state.result !== window.resultBefore")
+    page.locator("#go").wait_for()
+
+
 def zoom(page) -> float:
     """Pixels of the page for one of the picture on the canvas."""
     return page.evaluate("() => moebius.state.view.scale")

@@ -6,7 +6,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from moebius.ui import samples
-from tests.helpers.browser import wait_for_result
+from tests.helpers.browser import fill
 
 
 def smallest_sample() -> int:
@@ -27,8 +27,7 @@ def states(page) -> Iterator[str]:
     page.click("[data-do=more]")
     page.click("#settings > button")
     yield "more"
-    page.click("#go")
-    wait_for_result(page)
+    fill(page)
     yield "filled"
     page.click("#compare-go")
     page.locator("#compare-sheet").wait_for()

@@ -19,6 +19,7 @@ from moebius.photo import ai_mark, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files, queue, samples
 from moebius.ui.fill import html
+from moebius.ui.fill.sample_results import NOTE, Kept, SampleResults, is_default, is_untouched
 from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors, session_key
 from moebius.ui.html import can_fetch_weights
@@ -59,6 +60,7 @@ class Actions(Handlers):
 
     def __init__(self, weights_folder: Path | None = None) -> None:
         super().__init__(registry.LoadOptions(weights=weights_folder), Sessions())
+        self._samples = SampleResults()
 
     # ---- photo and mask in ----
 
@@ -85,7 +87,20 @@ class Actions(Handlers):
         session = self._session(request)
         session.keep_photo(photo.data, photo.name, photo.size)
         session.keep_mask(mask)
+        session.sample = int(index)
         return self._scene(session, photo)
+
+    @plain_errors
+    def sample_result(self, request: gr.Request) -> tuple:
+        """The chosen sample as it was filled before, as `fill` returns it; no pictures where it was not."""
+        session = self._session(request)
+        kept = self._samples.find(session, registry.resolve(registry.AUTO, self.options)[0])
+        if kept is None or session.photo is None:
+            return None, gr.skip(), gr.skip()
+        path = session.keep_result(kept.data, kept.name)
+        pictures = [(one, photo_files.open_photo(one)) for one in (session.photo, path)]
+        before, after = (shown(one, photo, photo.raster) for one, photo in pictures)
+        return FillResult(path=path, before=before, after=after, label=kept.label, facts=kept.facts).shown()
 
     @plain_errors
     def load_mask(self, path: str | None, request: gr.Request) -> dict:
@@ -95,6 +110,7 @@ class Actions(Handlers):
             raise ValueError("no mask came; choose a file")
         mask = photo_files.open_mask(Path(path), photo.size)
         session.keep_mask(mask)
+        session.sample = None  # its own mask is gone
         if session.batch and session.batch_photo:
             session.batch.keep_mask(session.batch.entries[session.batch_photo], mask)
         return self._scene(session, photo)
@@ -208,6 +224,14 @@ class Actions(Handlers):
             notes=(*photo.notes, *filled.notes, *encoded.notes),
         )
         label = f"Download {encoded.format} · {file_size(len(encoded.data))}"
+        if (
+            model == registry.AUTO
+            and not chosen.names_a_seed
+            and is_default(config, card)
+            and is_untouched(session, mask)
+        ):
+            kept = facts + f"<p class='about'>{NOTE}</p>"
+            self._samples.keep(session, card, Kept(data=encoded.data, name=path.name, label=label, facts=kept))
         return FillResult(path=path, before=before, after=after, label=label, facts=facts)
 
     def stop(self, request: gr.Request) -> None:
@@ -285,7 +309,7 @@ class Actions(Handlers):
         """
         session.serial += 1
         folder = session.public_folder(upload_folder())
-        small = editor.preview(photo.raster)
+        small = editor.preview(photo.raster, profile=photo.profile)
         shown = save(small, folder / f"{session.serial}")
         given, layer = session.mask(), None
         if given is not None:

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 import gradio as gr
 
 from moebius import registry
-from moebius.ui.components import BUSY, DOWNLOAD, FETCHED, FETCHING, IDLE, LAYERS, OPEN, RESULT, STOPPED, thumbnails
+from moebius.ui.components import (
+    BUSY,
+    DOWNLOAD,
+    FETCHED,
+    FETCHING,
+    IDLE,
+    KNOWN,
+    LAYERS,
+    OPEN,
+    RESULT,
+    STOPPED,
+    thumbnails,
+)
 from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.select import SelectPanel, select_panel
@@ -166,6 +178,8 @@ def _wire_pictures(actions: Actions, photo: PhotoPanel, result: ResultPanel) -> 
         api_visibility="private",
         show_progress="hidden",
     )
+    known = sampled.success(actions.sample_result, None, [photo.pictures, photo.download, result.facts], **SHOWS)
+    known.success(None, photo.pictures, None, js=KNOWN)
     for event in (loading, sampled):
         event.failure(None, None, None, js="() => { moebius.say(''); return []; }")
     saving = photo.save_mask.click(None, None, photo.layers, js=LAYERS)
@@ -183,7 +197,7 @@ def _wire_pictures(actions: Actions, photo: PhotoPanel, result: ResultPanel) -> 
     using.failure(None, None, None, js="() => { moebius.settled(); return []; }")
     for event in (loading, sampled, masked, using, going_back):
         opens(event, photo)
-    return [loading, sampled, using, going_back]
+    return [loading, known, using, going_back]
 
 
 def _wire_go(actions: Actions, photo: PhotoPanel, result: ResultPanel) -> gr.events.Dependency:

@@ -67,12 +67,19 @@
 
     /** A result over the photo that it was made of. */
     async function result(files) {
+        await opening;
         if (stopped || files?.length !== 2) return;
         const {scene} = state, [before, after] = await Promise.all(files.map(picture));
         if (scene !== state.scene) return; // another photo came meanwhile
         canvas.showResult(before, after);
         canvas.stage().scrollIntoView({block: "nearest"});
         canvas.element().focus({preventScroll: true});
+    }
+
+    /** What was made before, unless the visitor has begun meanwhile. */
+    async function known(files) {
+        await opening;
+        if (!state.busy && !state.history?.past.length) await result(files);
     }
 
     /** Painting on a result takes it as the photo; the server is told, and nothing is sent before it has answered. */
@@ -142,5 +149,5 @@
         idle();
     }
 
-    Object.assign(page, {open, result, keepResult, settled, trigger, edited, upload, layers, busy, idle, stop, compare, say, pixels, kept: null});
+    Object.assign(page, {open, result, known, keepResult, settled, trigger, edited, upload, layers, busy, idle, stop, compare, say, pixels, kept: null});
 }
