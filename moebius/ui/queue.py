@@ -1,7 +1,8 @@
 """Who computes: one fill at a time in the whole process, in the order of asking.
 
-Gradio's queue does so for whole actions. A batch would keep everybody waiting for hours, so it queues anew for each
-photo, and whoever came meanwhile is served before its next one.
+Only a model's work needs the turn: photos are opened before it, and written after it, while the next visitor has it. A
+batch would keep everybody waiting for hours, so it queues anew for each photo, and whoever came meanwhile is served
+before its next one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from contextlib import contextmanager
 
 from moebius.ui.handlers import Stoppable
 
+IN_TURN = {"concurrency_id": "compute", "concurrency_limit": 2}
+"""For the page's events that take the turn: how many may run. While one has the turn, the other one opens its photo or
+writes its result; more would only wait with their photos in memory."""
 POLL_S = 0.25
 """How often a waiting caller looks whether the visitor has stopped it."""
 

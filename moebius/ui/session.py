@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,8 @@ class Session:
     gone: bool = False
     """The visitor has left: whoever is still at work deletes what they write."""
     used: float = field(default_factory=time.monotonic)
-    _tasks: dict[str, threading.Event] = field(default_factory=dict)
+    _tasks: list[tuple[str, weakref.ref[threading.Event]]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     # ---- files ----
 
@@ -106,16 +108,17 @@ class Session:
 
     def keep_result(self, data: bytes, name: str) -> Path:
         """Write a result, of the photo's size, under the name that it is downloaded as; it becomes the newest step."""
-        folder = Path(tempfile.mkdtemp(prefix="result-", dir=self.folder))
-        self.result = folder / Path(name).name
-        self.result.write_bytes(data)
-        number = max((step.number for step in self.steps), default=0) + 1
-        self.shown = Step(self.result, self.result.name, self.size, number)
-        self.steps.append(self.shown)
-        while old := self._surplus():
-            self.steps.remove(old)
-            shutil.rmtree(old.path.parent, ignore_errors=True)
-        return self.result
+        path = Path(tempfile.mkdtemp(prefix="result-", dir=self.folder)) / Path(name).name
+        path.write_bytes(data)
+        with self._lock:  # a script may fill twice at a time
+            self.result = path
+            number = max((step.number for step in self.steps), default=0) + 1
+            self.shown = Step(path, path.name, self.size, number)
+            self.steps.append(self.shown)
+            while old := self._surplus():
+                self.steps.remove(old)
+                shutil.rmtree(old.path.parent, ignore_errors=True)
+        return path
 
     def _surplus(self) -> Step | None:
         """The oldest result that may go, where there are too many."""
@@ -174,14 +177,18 @@ class Session:
 
     def begin(self, task: str) -> threading.Event:
         """An event of its own for each run: one that is told to stop stays stopped when the next begins."""
-        self._tasks[task] = threading.Event()
-        return self._tasks[task]
+        event = threading.Event()
+        with self._lock:
+            self._tasks = [one for one in self._tasks if one[1]()] + [(task, weakref.ref(event))]
+        return event
 
     def stop(self, *tasks: str) -> None:
-        """Tell tasks to stop, all of them without a name."""
-        for task in tasks or tuple(self._tasks):
-            if task in self._tasks:
-                self._tasks[task].set()
+        """Tell all runs of these tasks to stop, of all tasks without a name."""
+        with self._lock:
+            events = [event() for task, event in self._tasks if not tasks or task in tasks]
+        for one in events:
+            if one:
+                one.set()
 
 
 class Sessions:

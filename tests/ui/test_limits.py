@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ import httpx
 import pytest
 from PIL import Image
 
+from moebius import registry
 from moebius.__main__ import main
-from moebius.ui import launch
+from moebius.photo import photo_file
+from moebius.ui import launch, photo_files
 from moebius.ui.session import MAX_SESSIONS
+from tests.helpers import mean_model
 from tests.helpers.browser import DESKTOP, visit
+from tests.helpers.mean_model import MeanColour
 from tests.helpers.page_server import MAX_BYTES, MAX_PIXELS, PATIENCE_S, serve
 
 
@@ -48,8 +53,8 @@ class Visitor:
         path = self.upload(content, "mask.png").json()[0]
         return self.last("load_mask", self.call("load_mask", [{"path": path, "meta": {"_type": "gradio.FileData"}}]))
 
-    def fill(self, steps: int) -> httpx.Response:
-        wanted = self.settings | {"layers": None, "model": "moebius", "steps": steps, "seed": "1"}
+    def fill(self, steps: int = 2, model: str = "moebius") -> httpx.Response:
+        wanted = self.settings | {"layers": None, "model": model, "steps": steps, "seed": "1"}
         return self.call("fill", list(wanted.values()))
 
     @contextmanager
@@ -98,35 +103,67 @@ def until(tried, seconds: float = 30):
 
 
 def test_who_waits_sees_the_place_more_are_turned_away_and_who_leaves_makes_room(browser, small_server):
-    one, two, three = (Visitor(small_server.url) for _ in range(3))
-    for visitor in (two, three):
+    one, two, three, four = (Visitor(small_server.url) for _ in range(4))
+    for visitor in (two, three, four):
         assert "complete" in visitor.load(picture()) and "complete" in visitor.mask(hole())
     size, before = (640, 300), len(small_server.lines)
     assert "complete" in one.load(encoded(Image.new("RGB", size, "teal"))) and "complete" in one.mask(holes(size))
     with one.http.stream("GET", f"/gradio_api/heartbeat/{one.session}"):
         one.fill(100)
-        with one.messages() as for_one:
+        with one.messages() as for_one, two.messages() as for_two:
             await_message(for_one, "process_starts")
-            two.fill(100)
-            with two.messages() as for_two:
-                place = await_message(for_two, "estimation")
+            two.fill()
+            while "Waiting for another visitor" not in str(await_message(for_two, "progress")):
+                pass  # its photo is read, and it has the next turn
+            three.fill()
+            with three.messages() as for_three:
+                place = await_message(for_three, "estimation")
                 assert (place["rank"], place["queue_size"]) == (0, 1)
-                refused = three.fill(2)
+                refused = four.fill()
                 assert refused.status_code == 503 and "Queue is full" in refused.text
                 with visit(browser, small_server, DESKTOP):
                     pass  # somebody who opens the page now gets it, and no error
-                assert three.fill(2).status_code == 503, "the test was slower than a fill; it showed nothing"
-        # The second has left while waiting: the third may wait. The first runs on, who only looked away.
-        waits = until(lambda: (asked := three.fill(2)).status_code == 200 and asked)
+                assert four.fill().status_code == 503, "the test was slower than a fill; it showed nothing"
+        # The third has left while waiting: the fourth may wait. The first runs on, who only looked away.
+        waits = until(lambda: (asked := four.fill()).status_code == 200 and asked)
         assert not any("a fill was stopped" in line for line in small_server.lines[before:])
-    # The first has closed the page: the fill is stopped, and it is the third's turn.
+    # The first has closed the page: the fill is stopped, and it is the others' turn.
     assert small_server.wait_for("a fill was stopped", since=before), "the computation went on"
-    assert "complete" in three.last("fill", waits)
+    assert "complete" in four.last("fill", waits)
+
+
+def test_another_visitors_photo_is_filled_while_a_result_is_written(monkeypatch):
+    from moebius.ui.page import build_app, launch_options
+
+    writing, may_end, size = threading.Event(), threading.Event(), (80, 48)
+
+    def encode(photo, *rest, **named):
+        if photo.size == size:
+            writing.set()
+            assert may_end.wait(PATIENCE_S)
+        return photo_file.encode_photo(photo, *rest, **named)
+
+    monkeypatch.setattr(photo_files, "encode_photo", encode)
+    monkeypatch.setitem(registry.MODELS, MeanColour.name, mean_model.card())
+    page = build_app()
+    page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        one, two = Visitor(page.local_url), Visitor(page.local_url)
+        assert "complete" in one.load(picture(size)) and "complete" in one.mask(hole(size))
+        assert "complete" in two.load(picture()) and "complete" in two.mask(hole())
+        asked = one.fill(model=MeanColour.name)
+        assert writing.wait(PATIENCE_S)
+        assert "complete" in two.last("fill", two.fill(model=MeanColour.name))
+        may_end.set()
+        assert "complete" in one.last("fill", asked)
+    finally:
+        may_end.set()
+        page.close()
 
 
 def test_one_model_runs_at_a_time():
-    """Every event that fills waits in one queue, whichever tab or script asks for it; tools, which open their files
-    before their turn, wait for a model as the page's do (`Tools`)."""
+    """Every event that fills waits in one queue, whichever tab or script asks for it, for the turn that one has at a
+    time (`queue.take`); before and after it they open and write their files."""
     from moebius.photo.worker import MAX_PROCESSES
     from moebius.ui.page import build_app
 
@@ -135,7 +172,7 @@ def test_one_model_runs_at_a_time():
     def turns(*names: str) -> set:
         return {(events[name].concurrency_id, events[name].concurrency_limit) for name in names}
 
-    assert turns("fill", "compare") == {("compute", 1)}
+    assert turns("fill", "compare", "select") == {("compute", 2)}
     assert turns("inpaint", "compare_models") == {("tools", MAX_PROCESSES)}
 
 

@@ -86,6 +86,9 @@ def test_a_task_that_was_stopped_stays_stopped_when_the_next_begins():
     second = session.begin("fill")
     assert first.is_set() and not second.is_set() and not fetching.is_set()
     session.stop("never begun")
+    third = session.begin("fill")  # while the second runs
+    session.stop("fill")
+    assert second.is_set() and third.is_set() and not fetching.is_set()
     sessions.close_all()
 
 

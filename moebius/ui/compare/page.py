@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from moebius import registry
-from moebius.ui import settings
+from moebius.ui import queue, settings
 from moebius.ui.compare import html
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.components import BUSY, IDLE, LAYERS, RESULT, STOPPED
@@ -93,8 +93,7 @@ def wire_compare(
         comparison.shown,
         inputs_kwargs=comparison.settings.inputs(),
         api_name="compare",
-        concurrency_id="compute",
-        concurrency_limit=1,
+        **queue.IN_TURN,
         show_progress_on=comparison.heading,
     )
     for ended in (comparing.then, comparing.failure):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from moebius import registry
+from moebius.ui import queue
 from moebius.ui.components import (
     BUSY,
     DOWNLOAD,
@@ -210,8 +211,7 @@ def _wire_go(actions: Actions, photo: PhotoPanel, result: ResultPanel) -> gr.eve
         [photo.pictures, photo.download, result.facts],
         inputs_kwargs=photo.models.settings.inputs(),
         api_name="fill",
-        concurrency_id="compute",
-        concurrency_limit=1,
+        **queue.IN_TURN,
         show_progress_on=photo.progress,
     )
     filling.success(None, photo.pictures, None, js=RESULT)

@@ -154,8 +154,7 @@ def wire_select(page: gr.Blocks, actions: SelectActions, panel: SelectPanel) -> 
         found,
         js="() => moebius.select.place()",
         api_name="select",
-        concurrency_id="compute",
-        concurrency_limit=1,
+        **queue.IN_TURN,
         show_progress_on=line,
     )
     asking.success(None, found, None, js="(file) => { moebius.select.found(file); return []; }")
