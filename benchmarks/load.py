@@ -145,11 +145,11 @@ class Crowd:
             if kind == "not a photo":
                 client.predict(handle_file(ROOT / "requirements.txt"), api_name="/load_photo")
             elif kind == "bad steps":
-                client.predict(None, model="classical", seed="", steps=-5, api_name="/fill")
+                client.predict(*_fill(steps=-5), api_name="/fill")
             elif kind == "wrong type":
-                client.predict({"a": 1}, model=["classical"], seed="", api_name="/fill")
+                client.predict(*_fill(layers={"a": 1}, model=["classical"]), api_name="/fill")
             else:
-                client.submit(None, model="classical", seed="", api_name="/fill")
+                client.submit(*_fill(), api_name="/fill")
                 time.sleep(draw.uniform(0, 0.5))
                 client.close()  # gone while the fill waits or runs
                 self.count("left in the middle")
@@ -157,7 +157,7 @@ class Crowd:
             self.count(f"WRONG: {kind} was taken")
             return
         started = time.monotonic()
-        job = client.submit(None, model="classical", seed="", api_name="/fill")
+        job = client.submit(*_fill(), api_name="/fill")
         while not job.done():
             rank = job.status().rank
             if rank is not None:
@@ -241,6 +241,11 @@ class Crowd:
     def _is_mine(result: Image.Image, photo: Path) -> bool:
         ours, theirs = np.asarray(Image.open(photo).convert("RGB")), np.asarray(result.convert("RGB"))
         return ours.shape == theirs.shape and bool((ours[:80] == theirs[:80]).all())
+
+
+def _fill(layers: Any = None, model: Any = "classical", steps: int = 20) -> list[Any]:
+    """What `/fill` takes, by position: the page does not document it."""
+    return [layers, model, "", "photo", steps, 2, "", "ddim", 4, "", ""]
 
 
 def _base64(path: Path) -> str:
