@@ -34,6 +34,8 @@ class BatchItem:
     """Whether the mask, which serves all photos, is turned for photos with another orientation."""
     fitting: tuple[Path, ...] = ()
     """The masks with this photo's name, if masks are paired by names; there should be one."""
+    seed: int | None = None
+    """In place of the task's, where the model is seeded; None: the task's."""
 
 
 def plan(photos: Path, masks: Path | None, out: Path) -> list[BatchItem]:

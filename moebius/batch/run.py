@@ -72,8 +72,12 @@ class Task:
     overwrite: bool = False
     """Whether existing files that no batch has written may be replaced."""
 
-    def key(self, photo: bytes, mask: bytes) -> str:
-        settings = {**self.identity, "config": vars(self.config), "seed": self.seed}
+    def seed_of(self, item: BatchItem) -> int | None:
+        """The seed of a photo's fill; None: the model uses none."""
+        return self.seed if self.seed is None or item.seed is None else item.seed
+
+    def key(self, item: BatchItem, photo: bytes, mask: bytes) -> str:
+        settings = {**self.identity, "config": vars(self.config), "seed": self.seed_of(item)}
         return key_of(photo, mask, settings)
 
 
@@ -158,7 +162,7 @@ def run(
                 name, report = (item, ready), partial(report_item, item)
                 photo, mask, rgb, ready.rgb = ready.photo.raster, ready.mask, ready.rgb, None
                 del ready
-                yield from written(scheduler.add(name, photo, mask, seeds.generator(task.seed), report, rgb))
+                yield from written(scheduler.add(name, photo, mask, seeds.generator(task.seed_of(item)), report, rgb))
                 del name, photo, mask, rgb
             yield from written(scheduler.flush())
             while writing:
@@ -173,7 +177,7 @@ def finished_before(item: BatchItem, task: Task, before: Records) -> bool:
     """Whether a photo's result exists and is current. Raises ValueError or OSError if its files cannot be read."""
     if item.problem or not item.output.exists():
         return False
-    key = task.key(photo_file.read_file(item.photo), photo_file.read_file(item.mask))
+    key = task.key(item, photo_file.read_file(item.photo), photo_file.read_file(item.mask))
     return before.state(item.name, key, item.output) == "finished"
 
 
@@ -188,7 +192,7 @@ def _read_unless_finished(
         if not stays_inside(item.output, out):
             raise ValueError(f"{item.output} is a link that leads out of {out}; remove it")
         data, (mask_data, mask) = photo_file.read_file(item.photo), open_mask(item.mask)
-        key = task.key(data, mask_data)
+        key = task.key(item, data, mask_data)
         state = before.state(item.name, key, item.output)
         if state == "finished":
             return Outcome(item=item, state="finished")
@@ -221,7 +225,7 @@ def _write(item: BatchItem, ready: _Ready, fill: Fill, task: Task, records: Reco
             "photo": item.name,
             "key": ready.key,
             "sha256": sha256(encoded.data),
-            "seed": task.seed,
+            "seed": task.seed_of(item),
             "changed_pixels": int(fill.changed.sum()),
             "squares": len(fill.squares),
             "model_s": round(fill.seconds["model"], 3),

@@ -10,7 +10,7 @@ import gradio as gr
 from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui import html, theme
-from moebius.ui.batch.actions import BatchActions
+from moebius.ui.batch.filling import FillActions
 from moebius.ui.batch.page import batch_files, batch_panel, wire_batch
 from moebius.ui.compare.actions import CompareActions
 from moebius.ui.compare.page import comparison_panel, wire_compare
@@ -55,7 +55,7 @@ def build_app(weights_folder: Path | None = None, edited: EditedFile | None = No
             comparison = comparison_panel()
 
         wire_fill(page, actions, photo, result)
-        wire_batch(BatchActions(actions), files, batch, photo)
+        wire_batch(FillActions(actions), files, batch, photo)
         wire_select(page, SelectActions(actions), photo.select)
         wire_compare(page, compare_actions, photo, result, comparison)
         page.load(None, js=page_script())

@@ -1,26 +1,15 @@
-"""What happens behind the buttons for many photos: take them in, open one to paint on it, fill all, stop."""
+"""What happens behind the list of many photos: take them in, open one to paint on it, take them off."""
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from moebius import environment, model_cache, registry
-from moebius.batch import run
-from moebius.batch.plan import BatchItem
-from moebius.batch.records import RecordsFile
-from moebius.batch.run import Outcome, Task
-from moebius.inpainters.base import Inpainter
-from moebius.photo import ai_mark
-from moebius.progress import Cancelled
-from moebius.ui import editor, photo_files, queue
+from moebius.ui import editor, photo_files
 from moebius.ui.batch import html
 from moebius.ui.batch.entry import Entry
 from moebius.ui.batch.photo_batch import MASKS_FOR, MaskFor, PhotoBatch
@@ -29,13 +18,7 @@ from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.pictures import save
 from moebius.ui.session import Session
-from moebius.ui.settings import FillSettings
 from moebius.units import file_size
-
-AHEAD = 1
-"""Photos that are read while the model works; several visitors may do this at once."""
-FINAL_UPDATE_S = 5
-"""The longest that Stop waits for an update of a run that is under way; coming later, it would hide the archive."""
 
 
 class BatchActions(Handlers):
@@ -72,7 +55,7 @@ class BatchActions(Handlers):
         if not files:
             return (gr.skip(),) * 6
         batch = self._batch(session, mask_for)
-        _not_while_running(batch)
+        not_while_running(batch)
         self._keep(session, layers)
         report = Stoppable(progress, session, "add")
         named = [(Path(file["path"]), file.get("orig_name")) for file in files]
@@ -85,7 +68,7 @@ class BatchActions(Handlers):
             gr.Warning(escape("; ".join(passed_over[:3]) + more), title="Not taken")
         first = next((entry for entry in batch.listed() if not entry.refused), None)
         scene = gr.skip()
-        if first and not session.batch_photo:
+        if first and session.batch_photo not in batch.entries:
             scene = self._opened(session, batch, first)
         return None, scene, *self._shown(session)
 
@@ -138,6 +121,21 @@ class BatchActions(Handlers):
         return scene, *self._shown(session)
 
     @plain_errors
+    def share_mask(self, path: str | None, layers: list[str] | None, request: gr.Request) -> tuple:
+        """Take a mask file for all photos of its size that have none of their own."""
+        session = self._session(request)
+        batch = self._batch(session)
+        if path is None or not batch.listed():
+            raise ValueError("drop some photos first, then choose a mask file for them")
+        not_while_running(batch)
+        self._keep(session, layers)
+        name = Path(path).name
+        batch.share_file(photo_files.open_mask(Path(path), name=name), name)
+        batch.mask_for = "all"
+        entry = batch.entries.get(session.batch_photo)
+        return "all", self._opened(session, batch, entry) if entry else gr.skip(), *self._shown(session)
+
+    @plain_errors
     def keep_painted(self, layers: list[str] | None, mask_for: MaskFor, request: gr.Request) -> list:
         """Take what is painted on the photo on the canvas, while nothing is filled; the list shows whose mask it is."""
         session = self._session(request)
@@ -160,7 +158,7 @@ class BatchActions(Handlers):
             raise ValueError("none of your photos is chosen; click one first")
         if name not in batch.entries:
             raise ValueError(f"there is no photo {name[:80]!r} among yours")
-        _not_while_running(batch)
+        not_while_running(batch)
         self._keep(session, layers)
         names = [entry.name for entry in batch.listed()]
         place = names.index(name) if name in names else 0
@@ -190,99 +188,6 @@ class BatchActions(Handlers):
             session.forget_photo()
             scene = None
         return scene, *self._shown(session)
-
-    # ---- the run ----
-
-    @plain_errors
-    def fill_photos(
-        self,
-        layers: list[str] | None,
-        mask_for: MaskFor,
-        model: str,
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008
-        **settings: Any,
-    ) -> Iterator[list]:
-        """Fill all photos; what there is to show comes after each. Finished ones are left alone, errors stop nothing.
-
-        `layers`: as for `add_photos`; the rest as for `Actions.fill`. The time limit holds for each photo.
-        """
-        chosen = FillSettings(**settings)
-        session = self._session(request)
-        report = Stoppable(progress, session, "batch", environment.MAX_SECONDS.read())
-        batch = self._batch(session, mask_for)
-        if not batch.listed():
-            raise ValueError("drop some photos first")
-        _not_while_running(batch)
-        config = chosen.sampling_config()
-        self._keep(session, layers)
-        options = self._options(chosen.variant, chosen.plan)
-        card, _ = registry.resolve(model, options)
-        if batch.seed is None or chosen.names_a_seed:
-            batch.seed = chosen.chosen_seed()
-        mark = ai_mark.chosen(card.learned)
-
-        def load() -> Inpainter:
-            report.start()  # the time limit is one photo's
-            return model_cache.acquire(card.name, options, report)
-
-        def report_photo(item: BatchItem, share: float, text: str) -> None:
-            tally = batch.tally
-            tally.filling(item.name, share)
-            session.used = time.monotonic()  # a long batch is no idle visitor
-            done = f"{tally.place} of {tally.total} done, {tally.left()}"
-            report(tally.share, f"{done}. {item.name}: {text}")
-
-        task = Task(
-            load=load,
-            config=config.with_defaults(card.defaults),
-            seed=batch.seed if card.seeded else None,
-            identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
-            mark=mark,
-            files=photo_files.WORKERS,
-        )
-        items = batch.items()
-        if not any(item.mask for item in items):
-            raise ValueError("nothing is painted yet; click a photo, paint over what should go, then try again")
-        batch.begin(_outcomes(batch, items, task, report_photo), len(items))
-        batch.shown.clear()
-        model_line = html.model_line(card.title, task.seed)
-        try:
-            yield self._shown(session, model_line)
-            while self._next(session, batch, report):
-                yield self._shown(session, model_line)
-        except Cancelled:
-            pass
-        except Exception:
-            if not session.gone:  # else it is only that the files have been deleted
-                raise
-        finally:
-            self._end(session, batch)
-            batch.shown.set()
-        if not session.gone:
-            yield self._shown(session, model_line)
-
-    @plain_errors
-    def stop_filling(self, request: gr.Request) -> list:
-        """Make a running batch stop at its next step; what is finished stays and is put into the archive."""
-        session = self._session(request)
-        session.stop("batch")
-        if session.batch:
-            session.batch.end()
-            session.batch.shown.wait(FINAL_UPDATE_S)
-        return self._shown(session)
-
-    def _next(self, session: Session, batch: PhotoBatch, report: Stoppable) -> Outcome | None:
-        with batch.lock, queue.take(report):
-            return batch.take()
-
-    def _end(self, session: Session, batch: PhotoBatch) -> None:
-        try:
-            if not session.gone:
-                batch.end()
-        finally:
-            if session.gone:  # and what was being written came after the files had been deleted
-                session.delete()
 
     # ---- what is kept and shown ----
 
@@ -340,14 +245,7 @@ class BatchActions(Handlers):
         ]
 
 
-def _outcomes(
-    batch: PhotoBatch, items: list[BatchItem], task: Task, report_photo: run.ReportItem
-) -> Generator[Outcome, None, None]:
-    with RecordsFile(batch.out) as records:
-        # one square a call: visitors take turns, and stop, photo by photo
-        yield from run.run(items, task, batch.out, records, AHEAD, report_photo)
-
-
-def _not_while_running(batch: PhotoBatch) -> None:
+def not_while_running(batch: PhotoBatch) -> None:
+    """Raise ValueError while its photos are filled."""
     if batch.running:
         raise ValueError("the photos are being filled; wait, or press Stop first")

@@ -34,6 +34,10 @@ class Entry:
     """A small picture of the photo."""
     given: str = ""
     """What the visitor calls it, made safe, without suffix."""
+    aside: bool = False
+    """A mask for a photo that is not here: neither a photo nor in use."""
+    seed: int | None = None
+    """Its own, where it was filled alone; None: that of all."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Shared:
     size: tuple[int, int]
     orientation: int
     """Of the photo that it was painted on."""
+    name: str = ""
+    """Of the file that it comes from; empty: it was painted."""
 
 
 def is_mask(name: str) -> bool:
@@ -56,3 +62,8 @@ def short_name(given: str) -> str:
     stem = filenames.safe_stem(given)
     suffix = Path(given.replace("\\", "/")).suffix
     return f"{stem}{suffix if suffix.isascii() and suffix.isprintable() and len(suffix) < 9 else ''}"
+
+
+def dimensions(size: tuple[int, int]) -> str:
+    """Width and height, as messages have them."""
+    return f"{size[0]}×{size[1]}"

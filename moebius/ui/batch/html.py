@@ -7,7 +7,7 @@ from html import escape
 from moebius import environment
 from moebius.photo import photo_file
 from moebius.ui.batch.entry import Entry
-from moebius.ui.batch.photo_batch import PhotoBatch, why_missing
+from moebius.ui.batch.photo_batch import UNPAINTED, PhotoBatch
 from moebius.ui.html import without_folders
 from moebius.units import counted, memory_size
 
@@ -46,19 +46,25 @@ def heading(batch: PhotoBatch, model_line: str = "") -> str:
         text = f"<b>{counted(len(listed), 'photo')}</b>, {'all' if ready == len(listed) else ready} with a mask."
         if ready < len(listed):
             text += " Click one to paint on it."
-        missing = [entry for entry in listed if entry.refused]
+        missing = [entry for entry in listed if entry.refused or _has_wrong_mask(batch, entry)]
     elif batch.running:
         text = f"<b>{tally.place} of {tally.total} done</b>, {tally.left()}."
         missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
     else:
         filled = len(batch.results())
-        text = f"<b>{filled} of {counted(len(listed), 'photo')} filled.</b>"
+        skipped = [entry for entry in listed if entry.outcome is None and batch.why_skipped(entry)]
+        text = f"<b>{filled} of {counted(len(listed) - len(skipped), 'photo')} filled.</b>"
         if tally.place < tally.total:
             text += " Stopped; Fill all resumes with the rest."
         elif tally.finished:
             text += f" {tally.finished} were finished before and left as they are."
+        if skipped:
+            text += f" {len(skipped)} skipped: no mask."
         missing = [entry for entry in listed if entry.outcome and entry.outcome.state == "failed"]
-    reasons = "".join(f"<li>{escape(_reason(entry))}</li>" for entry in missing)
+        missing += [entry for entry in skipped if batch.why_skipped(entry) not in UNPAINTED]
+    if batch.shared and batch.shared.name and batch.mask_for == "all":
+        text += f" Mask for all: {escape(batch.shared.name)}."
+    reasons = "".join(f"<li>{escape(_reason(batch, entry))}</li>" for entry in missing)
     failed = f"<ul class='failed'>{reasons}</ul>" if reasons else ""
     return f"<div class='facts' role='status'><p>{text} {model_line}</p>{failed}</div>"
 
@@ -69,17 +75,34 @@ def model_line(title: str, seed: int | None) -> str:
 
 
 def _state(batch: PhotoBatch, entry: Entry) -> str:
+    mask, why = batch.mask_of(entry)
+    skipped = batch.why_skipped(entry)
     if entry.refused or entry.outcome and entry.outcome.state == "failed":
         return "✗ failed"
     if entry.outcome:
-        return "✓ filled"
+        return "✓ filled" if entry.outcome.item.mask == mask else "✓ filled · mask changed"
+    if skipped and (batch.running or batch.results()):
+        return "skipped: no mask" if why in UNPAINTED else "skipped: another size"
     if batch.running:
         return "waiting"
-    if batch.mask_of(entry)[0] is None:
-        return "no mask" if batch.shared is None or batch.mask_for == "each" else "another size"
+    if _has_wrong_mask(batch, entry):
+        return "✗ mask does not fit"
+    if mask is None:
+        return "no mask" if why in UNPAINTED else "another size"
+    if entry.painted:
+        return "✓ painted"
     return "✓ own mask" if batch.has_own(entry) else "✓ mask"
 
 
-def _reason(entry: Entry) -> str:
-    text = without_folders(entry.refused or why_missing(entry))
+def _has_wrong_mask(batch: PhotoBatch, entry: Entry) -> bool:
+    """Whether a mask file came for it that cannot be used."""
+    return batch.mask_of(entry)[0] is None and not batch.why_skipped(entry)
+
+
+def _reason(batch: PhotoBatch, entry: Entry) -> str:
+    if _has_wrong_mask(batch, entry) and entry.outcome is None:
+        text = batch.mask_of(entry)[1]
+    else:
+        text = entry.refused or batch.why_missing(entry)
+    text = without_folders(text)
     return text if text.startswith(entry.name) else f"{entry.name}: {text}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gradio as gr
 
 from moebius.photo.photo_file import suffixes
 from moebius.ui.batch import html
-from moebius.ui.batch.actions import BatchActions
+from moebius.ui.batch.filling import FillActions
 from moebius.ui.components import BUSY, IDLE, LAYERS, RESULT, STOPPED, thumbnails
 from moebius.ui.fill.page import SHOWS, PhotoPanel, opens
 
@@ -24,6 +25,8 @@ class BatchPanel:
     remove: gr.Button
     clear: gr.Button
     mask_for: gr.Radio
+    mask_file: gr.UploadButton
+    again: gr.Button
     picked: gr.Textbox
     go: gr.Button
     stop: gr.Button
@@ -51,6 +54,7 @@ def batch_files() -> gr.File:
 def batch_panel() -> BatchPanel:
     heading = gr.HTML(html.STEPS, elem_id="many-heading", padding=False)
     mask_for = gr.Radio(html.MASK_FOR, value="all", label="Mask", info=html.MASK_FOR_INFO, elem_id="mask-for")
+    mask_file = gr.UploadButton("Use a mask file for all", file_types=["image"], size="sm", elem_id="many-mask-file")
     pictures = thumbnails(
         label="Your photos",
         columns=4,
@@ -62,13 +66,14 @@ def batch_panel() -> BatchPanel:
     stop = gr.Button("Stop", visible=False, elem_id="many-stop")
     archive = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="many-zip")
     with gr.Row(visible=False, elem_id="many-off") as off:
+        again = gr.Button("Fill this photo", size="sm", min_width=120, elem_id="many-again")
         remove = gr.Button("Remove this photo", size="sm", min_width=120, elem_id="many-remove")
         clear = gr.Button("Remove all photos", size="sm", min_width=120, elem_id="many-clear")
     picked = gr.Textbox(visible="hidden", label="Name")
-    return BatchPanel(heading, pictures, archive, off, remove, clear, mask_for, picked, go, stop)
+    return BatchPanel(heading, pictures, archive, off, remove, clear, mask_for, mask_file, again, picked, go, stop)
 
 
-def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel) -> None:
+def wire_batch(actions: FillActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel) -> None:
     layers, buttons, mask_for = photo.layers, [panel.go, panel.stop], panel.mask_for
     opened = [photo.scene, *panel.shown]
 
@@ -101,6 +106,13 @@ def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: 
         show_progress="hidden",
         show_progress_on=panel.heading,
     )
+    shared = panel.mask_file.upload(None, None, layers, js=LAYERS).then(
+        actions.share_mask,
+        [panel.mask_file, layers],
+        [mask_for, *opened],
+        api_name="share_mask",
+        show_progress_on=panel.mask_file,
+    )
     removed = panel.remove.click(None, None, layers, js=LAYERS).then(
         actions.remove_photo,
         [panel.picked, layers],
@@ -111,33 +123,43 @@ def wire_batch(actions: BatchActions, files: gr.File, panel: BatchPanel, photo: 
     cleared = panel.clear.click(
         actions.clear_photos, None, opened, api_name="clear_photos", show_progress="hidden", show_progress_on=files
     )
-    for event in (added, picked_one, chosen, removed, cleared):
+    for event in (added, picked_one, chosen, shared, removed, cleared):
         opens(event, photo)
 
-    panel.go.click(None, None, buttons, js=BUSY)
-    filling = panel.go.click(None, None, layers, js=LAYERS).then(
-        actions.fill_photos,
-        [layers, mask_for, photo.models.model],
-        panel.shown,
-        inputs_kwargs=photo.models.settings.inputs(),
-        api_name="fill_photos",
-        concurrency_id="batch",
-        concurrency_limit=2,
-        show_progress_on=panel.heading,
-    )
+    runs = [
+        _wire_run(panel, photo, button, action)
+        for button, action in ((panel.go, actions.fill_photos), (panel.again, actions.fill_again))
+    ]
     # a photo that is filled is seen filled
-    for event in (picked_one, filling):
+    for event in (picked_one, *runs):
         looking = event.success(actions.opened_result, None, photo.pictures, **SHOWS)
         looking.success(None, photo.pictures, None, js=RESULT)
-    for ended in (filling.then, filling.failure):
-        ended(None, None, buttons, js=IDLE)
     panel.stop.click(
         actions.stop_filling,
         None,
         panel.shown,
         api_name="stop_filling",
         queue=False,
-        cancels=[filling],
+        cancels=runs,
         show_progress_on=panel.heading,
     )
     panel.stop.click(None, None, buttons, js=STOPPED)
+
+
+def _wire_run(panel: BatchPanel, photo: PhotoPanel, button: gr.Button, action: Callable) -> gr.events.Dependency:
+    """A button that fills photos: what is painted goes out first, and Stop stands there until the run has ended."""
+    buttons = [panel.go, panel.stop]
+    button.click(None, None, buttons, js=BUSY)
+    filling = button.click(None, None, photo.layers, js=LAYERS).then(
+        action,
+        [photo.layers, panel.mask_for, photo.models.model],
+        panel.shown,
+        inputs_kwargs=photo.models.settings.inputs(),
+        api_name=action.__name__,
+        concurrency_id="batch",
+        concurrency_limit=2,
+        show_progress_on=panel.heading,
+    )
+    for ended in (filling.then, filling.failure):
+        ended(None, None, buttons, js=IDLE)
+    return filling

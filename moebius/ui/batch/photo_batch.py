@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import threading
-import zipfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,19 +22,18 @@ from moebius.photo import filenames, mask_file, photo_file
 from moebius.photo.orientation import as_shown, as_stored
 from moebius.progress import Cancelled
 from moebius.ui import photo_files
-from moebius.ui.batch import pairing
-from moebius.ui.batch.entry import Entry, Shared, is_mask, short_name
+from moebius.ui.batch import archive as results_archive
+from moebius.ui.batch import mask_for_all, pairing
+from moebius.ui.batch.entry import Entry, Shared, dimensions, is_mask, short_name
 from moebius.ui.batch.thumbnails import Thumbnails, small_picture
 from moebius.units import memory_size
 
 log = logging.getLogger(__name__)
 
-ARCHIVE = "photos_filled.zip"
-NOT_FILLED = "not filled.txt"
-"""In the archive: which photos are not in it, and why."""
-
 MaskFor = Literal["all", "each"]
 MASKS_FOR: tuple[MaskFor, ...] = get_args(MaskFor)
+UNPAINTED = ("nothing is painted on it", "nothing is painted yet")
+"""Why a photo has no mask, where each has its own and where one is for all."""
 
 
 class _PassedOver(Exception):
@@ -89,7 +87,8 @@ class PhotoBatch:
 
     def listed(self) -> list[Entry]:
         """The photos, and what could not be taken, by name; without the files that are masks of others."""
-        return [entry for name, entry in sorted(self.entries.items()) if entry.refused or name in self._items]
+        named = sorted(self.entries.items())
+        return [entry for name, entry in named if entry.refused or name in self._items and not entry.aside]
 
     def delete(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -122,7 +121,7 @@ class PhotoBatch:
             except (_PassedOver, pairing.Ambiguous) as why:
                 passed_over.append(f"{short_name(given)}: {why}")
         self.pair()
-        return passed_over
+        return passed_over + mask_for_all.take(self)
 
     def _add_photo(self, path: Path, given: str, before: list[Entry]) -> Entry | None:
         photo = self._read(path, given)
@@ -154,11 +153,11 @@ class PhotoBatch:
         if stem in masks:
             for one in masks[stem]:
                 if one and one.name in self.entries:
-                    self._forget(one)
+                    self.forget_file(one)
             masks[stem] = [None]
             raise pairing.Ambiguous(f"several masks are called so, for {stem}; drop the right one alone")
         if old and not old.refused:
-            self._forget(old)
+            self.forget_file(old)
         masks[stem] = [self._keep_file(path, name, given_stem, photo)]
 
     def _read(self, path: Path, given: str) -> photo_file.Photo | None:
@@ -205,7 +204,7 @@ class PhotoBatch:
             if one and one.refused:
                 del self.entries[one.name]
             elif one:
-                self._forget(one)
+                self.forget_file(one)
         for path in (entry.painted, self.out / entry.output):
             if path:
                 path.unlink(missing_ok=True)
@@ -218,7 +217,8 @@ class PhotoBatch:
     def _is_same(self, entry: Entry, data: bytes) -> bool:
         return not entry.refused and (self.photos / entry.name).read_bytes() == data
 
-    def _forget(self, entry: Entry) -> None:
+    def forget_file(self, entry: Entry) -> None:
+        """Delete the file of a photo or mask; call `pair` when all are deleted."""
         path = self.photos / entry.name
         self._bytes -= path.stat().st_size
         path.unlink()
@@ -231,19 +231,28 @@ class PhotoBatch:
     # ---- masks ----
 
     def mask_of(self, entry: Entry) -> tuple[Path | None, str]:
-        """The mask that a photo is filled with, or None and why there is none."""
+        """The mask that a photo is filled with, or None and why there is none that fits."""
         if entry.refused:
             return None, entry.refused
         if entry.painted:
             return entry.painted, ""
         item = self._items[entry.name]
+        given = self.entries.get(item.mask.name) if item.mask else None
+        if given and given.size != entry.size:
+            sizes = dimensions(given.size), dimensions(entry.size)
+            return None, "its mask has {} pixels, the photo {}".format(*sizes)
         if item.mask or item.fitting:
             return item.mask, item.problem
         if self.mask_for == "each":
-            return None, "nothing is painted on it"
+            return None, UNPAINTED[0]
         if self.shared is None:
-            return None, "nothing is painted yet"
+            return None, UNPAINTED[1]
         return self._fitted(entry, self.shared)
+
+    def why_skipped(self, entry: Entry) -> str:
+        """Why a photo is left out of a run: no mask is meant for it. Empty: it is filled, or fails for a reason."""
+        mask, why = self.mask_of(entry)
+        return "" if mask or entry.refused or self._items[entry.name].fitting else why
 
     def has_own(self, entry: Entry) -> bool:
         """Whether its mask is not the one for all."""
@@ -260,9 +269,19 @@ class PhotoBatch:
             return
         entry.painted = self._save(mask) if mask is not None and mask.any() else None
 
-    def share(self, mask: np.ndarray | None, size: tuple[int, int], orientation: int) -> None:
-        """Take a mask, (H, W) bool, for all photos; None or empty: there is none any more."""
-        self.shared = Shared(self._save(mask), size, orientation) if mask is not None and mask.any() else None
+    def share(self, mask: np.ndarray | None, size: tuple[int, int], orientation: int, name: str = "") -> None:
+        """Take a mask, (H, W) bool, for all photos; None or empty: there is none any more. `name`: of its file."""
+        self.shared = Shared(self._save(mask), size, orientation, name) if mask is not None and mask.any() else None
+
+    def share_file(self, mask: np.ndarray, name: str) -> None:
+        """Take a mask file, (H, W) bool, for all photos. Raises ValueError where it fits none of them."""
+        size = (mask.shape[1], mask.shape[0])
+        fits = next((one for one in self.listed() if one.size == size and not is_mask(one.name)), None)
+        if fits is None:
+            raise ValueError(
+                f"{name} has {dimensions(size)} pixels, and none of the photos has; give a mask of their size"
+            )
+        self.share(mask, size, fits.orientation, name)
 
     def _save(self, mask: np.ndarray) -> Path:
         path = self._next_file(self.masks, ".png")  # a new name for what is new: see `Thumbnails`
@@ -274,9 +293,8 @@ class PhotoBatch:
         if entry.size == shared.size:
             return shared.path, ""
         if _stored(entry.size, entry.orientation) != _stored(shared.size, shared.orientation):
-            width, height = shared.size
             return None, (
-                f"the mask is for {width}×{height} pixels, this photo has {entry.size[0]}×{entry.size[1]}; "
+                f"the mask is for {dimensions(shared.size)} pixels, this photo has {dimensions(entry.size)}; "
                 "paint a mask of its own"
             )
         turned = shared.path.with_stem(f"{shared.path.stem}-{entry.orientation}")
@@ -287,23 +305,24 @@ class PhotoBatch:
 
     # ---- the run ----
 
-    def items(self) -> list[BatchItem]:
-        """What `batch_run.run` is to do, in the order of the list."""
-        items = []
-        for entry in self.listed():
-            mask, problem = self.mask_of(entry)
-            photo, output = self.photos / entry.name, self.out / entry.output
-            items.append(BatchItem(name=entry.name, photo=photo, mask=mask, output=output, problem=problem))
-        return items
+    def items(self, alone: Entry | None = None) -> list[BatchItem]:
+        """What a run is to do, in the order of the list; `alone`: with this photo only."""
+        entries = [alone] if alone else self.listed()
+        return [self._item(entry) for entry in entries if not self.why_skipped(entry)]
 
-    def begin(self, work: Generator[Outcome, None, None], total: int) -> None:
-        """A run starts; one that still goes on ends first."""
+    def _item(self, entry: Entry) -> BatchItem:
+        mask, problem = self.mask_of(entry)
+        photo, output = self.photos / entry.name, self.out / entry.output
+        return BatchItem(name=entry.name, photo=photo, mask=mask, output=output, problem=problem, seed=entry.seed)
+
+    def begin(self, work: Generator[Outcome, None, None], items: list[BatchItem]) -> None:
+        """A run of these items starts; one that still goes on ends first."""
         self.end()
         with self.lock:
             self._forget_archive()
-            for entry in self.entries.values():
-                entry.outcome = None
-            self._work, self.tally, self.running = work, Tally(total), True
+            for item in items:
+                self.entries[item.name].outcome = None
+            self._work, self.tally, self.running = work, Tally(len(items)), True
 
     def take(self) -> Outcome | None:
         """The next outcome, which takes as long as a photo does; None: there is none left. `lock` must be held."""
@@ -337,18 +356,20 @@ class PhotoBatch:
         self.tally.add(outcome)
 
     def _write_archive(self) -> None:
-        """All results as they are, which are compressed already, and a list of what is missing."""
         path = self._next_file(self.public, "")
         path.mkdir()
-        path /= ARCHIVE
-        filled = {entry.name for entry in self.results()}
-        missing = [entry for entry in self.listed() if entry.name not in filled]
-        with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
-            for entry in self.results():
-                archive.write(self.out / entry.output, entry.output)
-            if missing:
-                archive.writestr(NOT_FILLED, "".join(f"{one.name}: {why_missing(one)}\n" for one in missing))
-        self.archive = path
+        filled = self.results()
+        missing = [(one.name, self.why_missing(one)) for one in self.listed() if one not in filled]
+        results_archive.write(
+            path / results_archive.NAME, [(self.out / one.output, one.output) for one in filled], missing
+        )
+        self.archive = path / results_archive.NAME
+
+    def why_missing(self, entry: Entry) -> str:
+        """Why a photo has no result, in one line."""
+        if entry.outcome is None:
+            return self.why_skipped(entry) or entry.refused or "stopped before its turn"
+        return entry.outcome.error
 
     def _forget_archive(self) -> None:
         if self.archive:
@@ -365,13 +386,6 @@ class PhotoBatch:
         if entry.outcome is not None and entry.outcome.state != "failed":
             return self._thumbnails.result(entry.name, self.out / entry.output)
         return self._thumbnails.photo(entry.name, entry.plain, self.mask_of(entry)[0] if entry.plain else None)
-
-
-def why_missing(entry: Entry) -> str:
-    """Why a photo has no result, in one line."""
-    if entry.outcome is None:
-        return "stopped before its turn"
-    return entry.outcome.error
 
 
 def _stored(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from PIL import Image
 from moebius import model_cache
 from moebius.inpainters.classical import ClassicalInpainter
 from moebius.ui import editor, queue
-from moebius.ui.batch import actions as batch_actions
-from moebius.ui.batch.actions import BatchActions
+from moebius.ui.batch import filling
+from moebius.ui.batch.filling import FillActions
 from moebius.ui.fill.actions import Actions
 from moebius.ui.handlers import Stoppable
 from moebius.ui.session import Session
@@ -43,10 +43,10 @@ def page(monkeypatch, tmp_path):
 
 @pytest.fixture
 def actions(page):
-    return BatchActions(page)
+    return FillActions(page)
 
 
-def session(actions: BatchActions) -> Session:
+def session(actions: FillActions) -> Session:
     return actions.sessions.get(VISITOR.session_hash)
 
 
@@ -141,7 +141,7 @@ def test_each_photo_remembers_its_mask(actions, tmp_path):
     *_, value, _, pictures, _, _ = actions.open_photo("a.png", [right], "each", VISITOR)
     alpha = np.asarray(Image.open(value["mask"]))[..., 3] > 0
     assert alpha[2:8, 2:8].all() and alpha.sum() == 36
-    assert [caption for _, caption in pictures["value"]] == ["a.png\n✓ own mask", "b.png\n✓ own mask"]
+    assert [caption for _, caption in pictures["value"]] == ["a.png\n✓ painted", "b.png\n✓ painted"]
     results = archive(fill(actions, [left], "each")[-1])
     for path, box in ((a, (2, 2, 8, 8)), (b, (50, 30, 58, 38))):
         where = Image.fromarray(differs(path, results, f"{path.stem}_filled.png")).getbbox()
@@ -194,12 +194,12 @@ def test_a_mask_file_counts_and_the_list_follows_the_brush(actions, page, tmp_pa
     Image.fromarray(mask).save(tmp_path / "mask.png")
     value = page.load_mask(str(tmp_path / "mask.png"), VISITOR)
     shown = actions.keep_painted([value["mask"]], "each", VISITOR)
-    assert captions(shown) == ["a.png: ✓ own mask", "b.png: no mask"]
+    assert captions(shown) == ["a.png: ✓ painted", "b.png: no mask"]
     as_handed_over = [{"path": value["mask"]}]  # without preprocessing
     drop(actions, tmp_path / "a.png", layers=as_handed_over, mask_for="each")
     _, *shown = actions.open_photo("b.png", [value["mask"]], "each", VISITOR)
     shown = actions.keep_painted([layer(tmp_path / "layer.png")], "each", VISITOR)
-    assert captions(shown) == ["a.png: ✓ own mask", "b.png: ✓ own mask"]
+    assert captions(shown) == ["a.png: ✓ painted", "b.png: ✓ painted"]
     changed = differs(tmp_path / "a.png", archive(fill(actions, None, "each")[-1]), "a_filled.png")
     assert changed[mask].mean() > 0.5 and not changed[~mask].any()
 
@@ -237,7 +237,11 @@ def test_a_photo_that_fails_stops_nothing_and_names_are_text(actions, tmp_path):
     drop(actions, good, small, tmp_path / "torn.png", names=names)
     actions.open_photo("good.png", None, "all", VISITOR)
     last = fill(actions, [layer(tmp_path / "layer.png")])[-1]
-    assert "1 of 3 photos filled" in last[0] and "<img" not in last[0] and "_img src=x onerror=alert(1)_.png" in last[0]
+    assert (
+        "1 of 2 photos filled.</b> 1 skipped: no mask" in last[0]
+        and "<img" not in last[0]
+        and "_img src=x onerror=alert(1)_.png" in last[0]
+    )
     with archive(last) as results:
         assert results.namelist() == ["good_filled.png", "not filled.txt"]
         told = results.read("not filled.txt").decode().splitlines()
@@ -324,7 +328,7 @@ def test_stop_answers_after_what_a_run_was_about_to_show(actions, tmp_path):
 
 
 def test_an_abandoned_run_is_ended_by_stop_and_by_the_next_one(actions, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_actions, "FINAL_UPDATE_S", 0.05)
+    monkeypatch.setattr(filling, "FINAL_UPDATE_S", 0.05)
     drop(actions, *(photo(tmp_path / f"{index}.png", index) for index in range(3)))
     layers = [layer(tmp_path / "layer.png")]
     dropped = [actions.fill_photos(layers, "all", "classical", **SETTINGS, request=VISITOR, progress=quiet)]

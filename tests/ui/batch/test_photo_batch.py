@@ -9,7 +9,8 @@ from PIL import Image
 
 from moebius.batch.run import Outcome
 from moebius.photo.orientation import as_shown
-from moebius.ui.batch.photo_batch import NOT_FILLED, PhotoBatch
+from moebius.ui.batch.archive import NOT_FILLED
+from moebius.ui.batch.photo_batch import PhotoBatch
 from tests.helpers.deterministic import picture
 
 SIZE = (60, 40)
@@ -64,10 +65,8 @@ def test_photos_and_their_masks_by_name(batch, tmp_path):
     np.testing.assert_array_equal(mask_of(batch, "a.jpg"), hole())
     assert mask_of(batch, "b.png") == "nothing is painted yet"
     items = batch.items()
-    assert [(item.name, item.output.name, bool(item.mask)) for item in items] == [
-        ("a.jpg", "a_filled.jpg", True),
-        ("b.png", "b_filled.png", False),
-    ]
+    assert [(item.name, item.output.name, bool(item.mask)) for item in items] == [("a.jpg", "a_filled.jpg", True)]
+    assert batch.why_skipped(batch.entries["b.png"]) == "nothing is painted yet"
     assert (batch.photos / "a.jpg").read_bytes() == a.read_bytes()
 
     save_mask(tmp_path / "a_mask.png", box=(1, 1, 3, 3))
@@ -208,7 +207,7 @@ def test_the_list_shows_the_mask_and_then_the_result(batch, tmp_path):
     assert batch.pictures()[0][1] == path, "drawn once"
     batch.keep_mask(entry, hole())
     assert reddish() > plain + 30 and batch.pictures()[0][1] != path
-    batch.begin(iter(()), 1)
+    batch.begin(iter(()), batch.items())
     Image.new("RGB", SIZE, "blue").save(batch.out / "a_filled.png")
     entry.outcome = Outcome(item=batch.items()[0], state="done")
     assert reddish() < -150
@@ -229,7 +228,7 @@ def test_the_archive_holds_results_as_they_are_and_says_what_is_missing(batch, t
         yield Outcome(item=items[1], state="failed", error="it is green")
         yield Outcome(item=items[2], state="done")
 
-    batch.begin(work(), 3)
+    batch.begin(work(), items)
     assert batch.take().item.name == "a.jpg" and batch.take().state == "failed"
     batch.end()
     batch.end()

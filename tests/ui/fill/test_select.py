@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from moebius import segment
-from moebius.ui.batch.actions import BatchActions
+from moebius.ui.batch.filling import FillActions
 from moebius.ui.fill import select
 from moebius.ui.fill.actions import Actions
 from moebius.weights import locate
@@ -160,7 +160,7 @@ def test_a_wrong_folder_is_named_and_nothing_is_offered_in_its_place(actions, tm
 
 
 def test_a_photo_of_many_is_selected_in_as_well(actions, discs, tmp_path):
-    many, clicks = BatchActions(actions), select.SelectActions(actions)
+    many, clicks = FillActions(actions), select.SelectActions(actions)
     paths = [photo(tmp_path, 0), photo(tmp_path, 1, (60, 40))]
     files = [{"path": str(path), "orig_name": path.name} for path in paths]
     many.add_photos(files, None, "each", visitor(), quiet)
