@@ -1,10 +1,10 @@
 """Distillation is worth its cost: a tiny teacher learns from a few photos, a tinier student from it, or alone.
 
-The weights of the terms are the published ones, without the perceptual term. Each student has a twin whose teacher
-knows nothing: feature loss and adaptive weights alone steady a short training, and that must not pass for knowledge.
+Output and feature term count as much as the task: with the published weights, 0.01, a training of so few steps shows
+more of the adaptive weights than of the teacher. Each student has a twin whose teacher knows nothing, so that what
+the terms do by themselves does not pass for knowledge.
 """
 
-import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -12,11 +12,11 @@ import pytest
 
 from tests.helpers.tiny_training import STUDENT, table, trained
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 STEPS = 60
 NARROW, WIDE = STUDENT | {"block_out_channels": [32]}, STUDENT | {"block_out_channels": [64]}
 ALONE = {"perceptual": 0, "output": 0, "feature": 0, "adaptive": False}
-DISTILLED = {"perceptual": 0, "output": 0.01, "feature": 0.01}
+DISTILLED = {"perceptual": 0, "output": 1.0, "feature": 1.0}
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_a_distilled_student_beats_the_same_student_alone(tmp_path, capsys):
             changes = {"student": NARROW, "loss": loss}
             if teacher:
                 changes["teacher"] = {"kind": "moebius", "weights": str(tmp_path / teacher / "pipeline")}
-            return [pool.submit(trained, tmp_path, f"{name}{s}", s, STEPS, 4, 5e-3, **changes) for s in SEEDS]
+            return [pool.submit(trained, tmp_path, f"{name}{s}", s, STEPS, 4, 1e-2, **changes) for s in SEEDS]
 
         running = {"alone": students("alone", ALONE)}
         taught, untaught = knows.result(), blank.result()
@@ -41,8 +41,7 @@ def test_a_distilled_student_beats_the_same_student_alone(tmp_path, capsys):
         print(f"\nheld-out task loss after {STEPS} steps; teacher {taught:.3f}, knowing nothing {untaught:.3f}")  # noqa: T201
         for name, found in losses.items():
             each = ", ".join(f"{value:.3f}" for value in found)
-            print(f"  {name}: {statistics.mean(found):.3f} ± {statistics.stdev(found):.3f} ({each})")  # noqa: T201
+            print(f"  {name}: {each}")  # noqa: T201
     alone, distilled, control = losses.values()
     assert taught < min(distilled)
-    assert all(ours < theirs for ours, theirs in zip(distilled, alone, strict=True))
-    assert statistics.mean(distilled) < statistics.mean(control)
+    assert max(distilled) < min(alone + control)
