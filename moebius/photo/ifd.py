@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,6 +68,21 @@ def read_directory(data: bytes | bytearray, layout: Layout, at: int) -> tuple[di
     except struct.error as error:
         raise ValueError("the TIFF directory is damaged: it does not lie within the data") from error
     return entries, following
+
+
+def repeated_tags(data: bytes | bytearray, layout: Layout, at: int) -> set[int]:
+    """Tags that stand more than once in the directory at `at`: some decoders take the first one, others the last.
+
+    Raises:
+        ValueError: as `read_directory`.
+    """
+    read_directory(data, layout, at)
+    count_format, width = ("Q", 20) if layout.big else ("H", 12)
+    (count,) = struct.unpack_from(layout.order + count_format, data, at)
+    start = at + struct.calcsize(layout.order + count_format)
+    places = range(start, start + width * min(count, 65536), width)
+    times = Counter(struct.unpack_from(layout.order + "H", data, place)[0] for place in places)
+    return {tag for tag in times if times[tag] > 1}
 
 
 def read_values(data: bytes | bytearray, layout: Layout, entry: Entry) -> tuple:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from moebius.photo import ai_mark, cicp, gif, images, iptc, png, tiff_tags, trailer
+from moebius.photo import ai_mark, cicp, gif, images, iptc, png, tiff, tiff_tags, trailer
 from moebius.photo.embedded_thumbnails import hide_pictures
 from moebius.photo.ifd import read_directory, read_layout, write_values
 from moebius.photo.jpeg_segments import Segment, join_segments, read_segments, with_clean_end
@@ -47,6 +47,8 @@ _MODES = {
 """What each format can hold."""
 _PROFILE_SPACE = {"1": b"GRAY", "L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "I;16B": b"GRAY", "CMYK": b"CMYK"}
 _MAX_EXIF_BYTES = 65533
+_BYTE_TYPES = (1, 7)
+"""A TIFF's types for XMP and Photoshop's resources."""
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "group3", "group4", "zstd", "lzma")
 """Those that Pillow writes and that lose nothing."""
 
@@ -106,7 +108,11 @@ def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[byt
     tags, notes = tiff_tags.read_tags(data, layout, layout.first)
     preview = images.preview(raster)
     for tag in {tiff_tags.XMP, tiff_tags.PHOTOSHOP} & tags.keys():
-        tags[tag] = replace(tags[tag], values=hide_pictures(tags[tag].values, preview))
+        hidden = hide_pictures(tags[tag].values, preview)
+        kind = tags[tag].kind if tags[tag].kind in _BYTE_TYPES else _BYTE_TYPES[0]  # else Pillow cannot read the file
+        tags[tag] = replace(tags[tag], kind=kind, values=hidden)
+    if tiff.count_samples(data) > len(raster.getbands()):
+        notes.append(tiff.FURTHER_LEFT_OUT)
     if compression not in _TIFF_COMPRESSIONS:
         notes.append(f"The TIFF's compression ({compression}) was replaced by a lossless one.")
         compression = "tiff_lzw"  # the one in TIFF 6.0 itself

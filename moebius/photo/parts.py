@@ -67,9 +67,16 @@ PARTS = (
         action="left out",
         remark="signatures do not hold",
     ),
+    Part(
+        formats=("TIFF",),
+        name="further channels (infrared, spot colours, selections)",
+        action="filled",
+        remark="smoothly; left out with a compression that is rewritten",
+    ),
     Part(formats=("TIFF",), name=" and ".join(LAYERS.values()), action="left out"),
     Part(formats=("TIFF",), name="smaller copies (thumbnails, pyramids, SubIFDs)", action="left out"),
     Part(formats=("TIFF",), name="private tags of more than 4 KiB that are not known", action="left out"),
+    Part(formats=("TIFF",), name="more than 4 KiB to which no tag refers", action="left out"),
     Part(formats=("HEIF",), name="thumbnails, depth and gain maps, further pictures", action="left out"),
 )
 

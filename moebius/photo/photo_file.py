@@ -210,6 +210,8 @@ def _decode(data: bytes, name: str) -> Image.Image:
                 "file of its own"
             )
         image.load()
+        if image.format == "TIFF":
+            tiff.grey_scale(data)  # a directory that Pillow alone can read is damaged
         if complete:
             _check_whole(image, complete)
     except PhotoError:
@@ -256,10 +258,7 @@ def _check_pixels(pixels: int, name: str, size: str) -> None:
 
 
 def _is_raw(image: Image.Image, data: bytes) -> bool:
-    """Whether a TIFF is a camera's raw file (DNG, NEF, ARW, CR2), of which Pillow would read a small preview.
-
-    That is so where its first picture says that it is a smaller copy of another one (TIFF 6.0, NewSubfileType).
-    """
+    """Whether a TIFF is a camera's raw file (DNG, NEF, ARW, CR2): its first picture is a smaller copy of another."""
     tags = getattr(image, "tag_v2", {})
     return data[8:10] == b"CR" or 50706 in tags or bool(tags.get(254, 0) & 1)  # 50706: DNGVersion
 

@@ -18,14 +18,20 @@ from moebius.photo.ifd import (
     read_directory,
     read_layout,
     read_values,
+    repeated_tags,
     write_values,
 )
-from moebius.photo.tiff_parts import without_other_pictures
+from moebius.photo.tiff_parts import without_other_pictures, zero
+from moebius.photo.tiff_tags import STRUCTURE
 
 _WHITE_IS_ZERO, _COLOURS = 0, {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}  # photometric interpretation -> colour samples
 _PREMULTIPLIED = 1
 _PICTURES_IN = {700, 34377}
 """Tags of XMP and of Photoshop's resources, both bytes."""
+
+
+FURTHER_FILLED = "The TIFF's further channels (infrared, spot colours or selections) were smoothed over in the hole."
+FURTHER_LEFT_OUT = "The TIFF's further channels (infrared, spot colours or selections) were left out."
 
 
 class UnsupportedTiff(ValueError):
@@ -45,6 +51,8 @@ class Strips:
     photometric: int
     extra: int | None
     """Meaning of the first extra sample: 1 premultiplied alpha, 2 alpha, 0 unspecified; None: there is none."""
+    further: tuple[int, ...]
+    """Samples that are neither colours nor that alpha: infrared, spot colours, selections."""
     planar: bool
     """Whether every sample has strips of its own."""
     compression: int
@@ -82,10 +90,22 @@ def grey_scale(data: bytes) -> tuple[bool, int]:
     return meaning == _WHITE_IS_ZERO, bits
 
 
+def count_samples(data: bytes) -> int:
+    """Samples a pixel; 0 where that cannot be read."""
+    try:
+        layout = read_layout(data)
+        entries, _ = read_directory(data, layout, layout.first)
+        return read_values(data, layout, entries[277])[0] if 277 in entries else 1
+    except (ValueError, IndexError):
+        return 0
+
+
 def read_strips(data: bytes) -> Strips:
     """Raises UnsupportedTiff for all but 8 or 16 bits a sample, unsigned, in a compression of `_codec`."""
     layout = read_layout(data)
     entries, _ = read_directory(data, layout, layout.first)
+    if repeated := STRUCTURE & repeated_tags(data, layout, layout.first):
+        raise UnsupportedTiff(f"the TIFF has tag {min(repeated)} twice")
 
     def get(tag: int, default: tuple) -> tuple:
         return read_values(data, layout, entries[tag]) if tag in entries else default
@@ -103,6 +123,8 @@ def read_strips(data: bytes) -> Strips:
         raise UnsupportedTiff(f"TIFF colours {photometric} with {samples} samples, predictor {predictor}")
     _codec(compression)
     missing = 2 if photometric == 2 and samples == 4 else None  # RGBA of writers that forget to say so
+    colours = _COLOURS[photometric]
+    extra = get(338, (missing,))[0] if samples > colours else None
     return Strips(
         layout=layout,
         width=width,
@@ -110,7 +132,8 @@ def read_strips(data: bytes) -> Strips:
         samples=samples,
         dtype=np.dtype(np.uint8 if bits == {8} else np.uint16),
         photometric=photometric,
-        extra=get(338, (missing,))[0] if samples > _COLOURS[photometric] else None,
+        extra=extra,
+        further=tuple(range(colours + (extra in (1, 2)), samples)),
         planar=get(284, (1,)) == (2,) and samples > 1,
         compression=compression,
         predictor=predictor == 2,
@@ -138,7 +161,7 @@ def read_16bit(data: bytes) -> np.ndarray:
 
 
 def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarray) -> tuple[bytes, tuple[str, ...]]:
-    """The TIFF `data` with the colours of `raster` where `changed`, and notes; alpha and extra samples stay.
+    """The TIFF `data` with the colours of `raster` where `changed`, and notes; alpha stays, see `_further` for others.
 
     A changed strip is written over the old one where it fits, else behind the file's end. No old pixels remain:
     what is left of the old strip is zeroed.
@@ -156,7 +179,9 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
     _hide_pictures(out, strips.layout, images.preview(raster))
     pixels = np.asarray(raster)
     offsets, counts = _places(data, strips)
-    shared = len(set(offsets)) < len(offsets)  # several strips with the same bytes
+    further, is_smoothed = _further(data, strips, changed)
+    notes += (FURTHER_FILLED,) if is_smoothed else ()
+    shared, gone = _overlap(offsets, counts), []
     for index, (_, samples, top, left, rows) in enumerate(strips.boxes()):
         window = slice(top, top + rows), slice(left, left + strips.tile[1])
         if not changed[window].any():
@@ -164,16 +189,22 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
         where, length = offsets[index], counts[index]
         stored = _decode(data[where : where + length], strips, rows, samples)
         _put(stored, strips, pixels, changed, window, samples)
+        for sample in set(strips.further).intersection(range(samples.start, samples.stop)):
+            mask = changed[window]
+            here = stored[: mask.shape[0], : mask.shape[1], sample - samples.start]
+            here[mask] = further[sample][window][mask]
         new = _encode(stored, strips)
         if len(new) <= length and not shared:
             out[where : where + length] = new.ljust(length, b"\0")
         else:
-            if not shared:
-                out[where : where + length] = bytes(length)
+            gone.append((where, where + length))
             out += b"\0" * (len(out) % 2)
             offsets[index] = len(out)
             out += new
         counts[index] = len(new)
+    kept = [(where, where + count) for where, count in zip(offsets, counts, strict=True)] if gone else []
+    for start, end in gone:
+        zero(out, start, end, kept)
     try:
         write_values(out, strips.layout, strips.offsets, tuple(offsets))
         write_values(out, strips.layout, strips.counts, tuple(counts))
@@ -200,6 +231,40 @@ def _places(data: bytes, strips: Strips) -> tuple[list[int], list[int]]:
     if max(offsets) >= len(data):
         raise UnsupportedTiff("a strip of the TIFF lies outside the file")
     return list(offsets), [min(c, len(data) - o) for o, c in zip(offsets, counts, strict=True)]
+
+
+def _overlap(offsets: list[int], counts: list[int]) -> bool:
+    """Whether strips have bytes in common: of strips that are alike some writers store one."""
+    end = 0
+    for where, count in sorted(zip(offsets, counts, strict=True)):
+        if where < end:
+            return True
+        end = max(end, where + count)
+    return False
+
+
+def _further(data: bytes, strips: Strips, changed: np.ndarray) -> tuple[dict[int, np.ndarray], bool]:
+    """The samples `strips.further`, (H, W) each, without what is under the hole, and whether anything was there.
+
+    In every row the values where `changed` go straight from those on the left to those on the right. Rows without
+    changed pixels are not read.
+    """
+    planes = {sample: np.zeros((strips.height, strips.width), strips.dtype) for sample in strips.further}
+    for (_, samples, top, left, count), where, length in zip(strips.boxes(), *_places(data, strips), strict=False):
+        inside = planes.keys() & range(samples.start, samples.stop)
+        if inside and changed[top : top + count].any():
+            stored = _decode(data[where : where + length], strips, count, samples)
+            for sample in inside:
+                here = planes[sample][top : top + count, left : left + strips.tile[1]]
+                here[:] = stored[: here.shape[0], : here.shape[1], sample - samples.start]
+    is_smoothed = False
+    for plane in planes.values():
+        for row in np.flatnonzero(changed.any(axis=1)):
+            hole, known = np.flatnonzero(changed[row]), np.flatnonzero(~changed[row])
+            new = np.rint(np.interp(hole, known, plane[row, known])) if known.size else np.zeros(hole.size)
+            is_smoothed |= not np.array_equal(new, plane[row, hole])
+            plane[row, hole] = new
+    return planes, is_smoothed
 
 
 def _put(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from moebius.photo.ifd import Entry, Layout, read_directory, read_layout, read_values, value_size
-from moebius.photo.tiff_tags import holds_pictures, picture_note
+from moebius.photo.tiff_tags import MAX_UNKNOWN_BYTES, holds_pictures, picture_note
 
 _KIND, _REDUCED = 254, 1  # NewSubfileType and its bit for a smaller copy of another picture
 _SUBDIRECTORIES = 330
@@ -25,7 +25,8 @@ def count_pages(data: bytes) -> int:
 
 
 def without_other_pictures(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The TIFF without private tags that hold pictures and without smaller copies, and notes on what went.
+    """The TIFF without private tags that hold pictures, without smaller copies and without long stretches that no tag
+    refers to, and notes on what went. Programs that edit a TIFF in place leave the old pixels in such stretches.
 
     Nothing moves: what is taken out becomes zeros, and is cut off where it ends the file.
 
@@ -39,8 +40,6 @@ def without_other_pictures(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if _SUBDIRECTORIES in entries:
         gone[_SUBDIRECTORIES] = entries[_SUBDIRECTORIES]
         copies += read_values(data, layout, entries[_SUBDIRECTORIES])
-    if not gone and not copies:
-        return data, ()
     notes = [picture_note(tag) for tag in gone if tag != _SUBDIRECTORIES]
     if copies:
         notes.append("The TIFF's smaller copies of the picture were left out: they would still show what was removed.")
@@ -54,7 +53,14 @@ def without_other_pictures(data: bytes) -> tuple[bytes, tuple[str, ...]]:
         blank += _places(data, layout, inner)
         blank.append((at, at + _directory_size(layout, len(inner))))
     for start, end in blank:
-        _zero(out, start, min(end, len(out)), kept)
+        zero(out, start, min(end, len(out)), kept)
+    unused = [(start, end) for start, end in _gaps(kept, len(out)) if out.count(0, start, end) < end - start]
+    for start, end in unused:
+        out[start:end] = bytes(end - start)
+    if unused:
+        notes.append("Data that no tag of the TIFF refers to were left out: they may show what was removed.")
+    if not gone and not copies and not unused:
+        return data, ()
     _write_directory(out, layout, {tag for tag in entries if tag not in gone}, 0 if copies else following)
     end = max(end for _, end in kept)
     return bytes(out[: max(end, len(out.rstrip(b"\0")))]), tuple(notes)
@@ -79,8 +85,14 @@ def _span(entry: Entry) -> tuple[int, int]:
     return entry.offset, entry.offset + entry.count * value_size(entry.kind)
 
 
-def _places(data: bytes, layout: Layout, entries: dict[int, Entry]) -> list[tuple[int, int]]:
-    """(start, end) of all values and pixels of a directory, and of the directories below it."""
+def _places(
+    data: bytes, layout: Layout, entries: dict[int, Entry], above: tuple[int, ...] = ()
+) -> list[tuple[int, int]]:
+    """(start, end) of all values and pixels of a directory, and of the directories below it.
+
+    Args:
+        above: offsets of the directories that this one lies in.
+    """
     spans = [_span(entry) for entry in entries.values()]
     for where, lengths in _WHERE:
         if where in entries and lengths in entries:
@@ -95,17 +107,29 @@ def _places(data: bytes, layout: Layout, entries: dict[int, Entry]) -> list[tupl
                 inner = read_directory(data, layout, at)[0]
             except ValueError:
                 continue
-            spans += [(at, at + _directory_size(layout, len(inner))), *(_span(entry) for entry in inner.values())]
+            spans.append((at, at + _directory_size(layout, len(inner))))
+            if at not in above:
+                spans += _places(data, layout, inner, (*above, at))
     return spans
 
 
-def _zero(out: bytearray, start: int, end: int, kept: list[tuple[int, int]]) -> None:
-    """Zero [start, end) but for the spans in `kept`."""
+def zero(out: bytearray, start: int, end: int, kept: list[tuple[int, int]]) -> None:
+    """Zero [start, end) of `out`, but for the spans in `kept`."""
     for left, right in sorted(kept):
         if left < end and right > start:
             out[start : max(start, left)] = bytes(max(0, left - start))
             start = max(start, right)
     out[start:end] = bytes(max(0, end - start))
+
+
+def _gaps(kept: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """What lies between the spans in `kept`, where it is long enough to be a picture."""
+    gaps, at = [], 0
+    for start, end in (*sorted(kept), (length, length)):
+        if min(start, length) - at > MAX_UNKNOWN_BYTES:
+            gaps.append((at, min(start, length)))
+        at = max(at, end)
+    return gaps
 
 
 def _formats(layout: Layout) -> tuple[str, int, str]:

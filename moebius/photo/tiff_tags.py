@@ -25,7 +25,7 @@ _METADATA = frozenset(
     + (37500, 37510, 40091, 40092, 40093, 40094, 40095, 42112, 42113, 50838, 50839)
 )
 """Private tags (from 32768 on) that hold no picture: rights, geography, microscopes' and operating systems' data."""
-_MAX_UNKNOWN_BYTES = 4096
+MAX_UNKNOWN_BYTES = 4096
 """A private tag of unknown meaning with more bytes than that may hold a picture."""
 _ASCII = 2
 _RESOLUTION = {282: 5, 283: 5, 296: 3}
@@ -55,7 +55,7 @@ def holds_pictures(tag: int, entry: Entry) -> bool:
     if tag in LAYERS:
         return True
     unknown = tag >= 32768 and tag not in _METADATA and entry.kind != _ASCII
-    return unknown and entry.count * value_size(entry.kind) > _MAX_UNKNOWN_BYTES
+    return unknown and entry.count * value_size(entry.kind) > MAX_UNKNOWN_BYTES
 
 
 def picture_note(tag: int) -> str:

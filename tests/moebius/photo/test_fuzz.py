@@ -24,6 +24,13 @@ def test_undamaged_files_are_filled():
             assert photo_file.open_photo(data).format == kind
 
 
+@pytest.mark.parametrize("number", [5016141, 5023869, 5050279, 5052855, 5053412])
+def test_files_that_were_faults(workers, number, monkeypatch):
+    """A tag that stands twice, XMP of a wrong type, a directory that lies outside the file."""
+    monkeypatch.setenv("MOEBIUS_MAX_PIXELS", "1000000")
+    assert fuzz.fault(workers, number)[0] in ("refused", "filled")
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_damaged_files_are_refused_in_words_or_filled(workers, part, monkeypatch):
     monkeypatch.setenv("MOEBIUS_MAX_PIXELS", "1000000")

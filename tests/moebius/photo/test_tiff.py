@@ -161,6 +161,65 @@ def test_shared_strips_are_parted():
     np.testing.assert_array_equal(read(encoded.data), np.where(changed, 9, 0))
 
 
+def test_where_all_that_share_a_strip_are_changed_its_old_bytes_go():
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((H, W), 77, np.uint8), photometric="minisblack", rowsperstrip=1, metadata=None)
+    data = bytearray(out.getvalue())
+    strips = tiff.read_strips(bytes(data))
+    offsets = list(struct.unpack_from(f"<{H}I", data, strips.offsets.offset))
+    offsets[20:31] = offsets[20:21] * 11
+    struct.pack_into(f"<{H}I", data, strips.offsets.offset, *offsets)
+    data[offsets[20] : offsets[20] + W] = bytes([251]) * W  # the object
+    photo, changed = open_photo(bytes(data)), np.zeros((H, W), bool)
+    changed[20:31] = True
+    encoded = encode_photo(photo, Image.new("L", (W, H), 77), changed)
+    assert bytes([251]) * 8 not in encoded.data and (read(encoded.data) == 77).all()
+
+
+FURTHER = {
+    "infrared": ((H, W, 4), np.uint8, {"photometric": "rgb", "extrasamples": [0], "rowsperstrip": 8}),
+    "infrared, 16 bits": ((H, W, 4), np.uint16, {"photometric": "rgb", "extrasamples": [0], "compression": "zlib"}),
+    "alpha and a selection": ((H, W, 5), np.uint8, {"photometric": "rgb", "extrasamples": [2, 0], "tile": (16, 16)}),
+    "two spot colours": ((H, W, 6), np.uint8, {"photometric": "separated", "extrasamples": [0, 0]}),
+}
+
+
+@pytest.mark.parametrize("kind", FURTHER)
+def test_further_channels_do_not_show_what_was_removed(kind):
+    """An infrared channel is a picture of the scene, and a selection is the outline of the object."""
+    shape, dtype, options = FURTHER[kind]
+    pixels = np.full(shape, 40, dtype)
+    pixels[20:31, 17:60, 3:] = 200  # the object
+    pixels[:, 60:, -1] = 83
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, metadata=None, **options)
+    _, changed, encoded, _ = edit(out.getvalue())
+    after, colours = read(encoded.data), 4 if "spot" in kind else 3
+    assert "infrared, spot colours or selections) were smoothed over" in encoded.notes[0]
+    np.testing.assert_array_equal(after[~changed], pixels[~changed])
+    if "alpha" in kind:
+        np.testing.assert_array_equal(after[..., 3], pixels[..., 3])
+    else:
+        assert after[20:31, 17:60, colours:-1].size == 0 or (after[20:31, 17:60, colours:-1] == 40).all()
+    line = np.rint(np.interp(np.arange(17, 60), [16, 60], [40, 83]))  # from the left edge to the right one
+    assert (after[20:31, 17:60, -1] == line).all()
+    again = encode_photo(*_unchanged_further(encoded.data))
+    assert again.notes == ()  # nothing is there any more, so nothing is told
+
+
+def _unchanged_further(data: bytes):
+    photo, changed = open_photo(data), np.zeros((H, W), bool)
+    changed[20:31, 17:60] = True
+    return photo, photo.raster, changed
+
+
+def test_further_channels_are_left_out_with_the_compression_and_that_is_told():
+    data = make((H, W, 4), photometric="rgb", extrasamples=[0], compression="zstd")
+    encoded = edit(data)[2]
+    assert read(encoded.data).shape == (H, W, 3)
+    assert encoded.notes == ("The TIFF's further channels (infrared, spot colours or selections) were left out.",)
+
+
 def test_unsupported_16_bit_forms_say_what_they_are():
     data = make((H, W, 3), np.uint16, photometric="rgb", compression="zstd")
     with pytest.raises(PhotoError, match="16 bits.*compression 50000"):

@@ -113,3 +113,22 @@ def test_a_strip_that_a_copy_shares_with_the_picture_stays():
     struct.pack_into("<I", data, second.valueoffset, start)
     new, picture = filled(bytes(data))
     np.testing.assert_array_equal(tifffile.imread(io.BytesIO(new.data), key=0), picture)
+
+
+def test_pixels_of_an_earlier_version_that_no_tag_refers_to_go():
+    """Programs that edit a TIFF in place write new strips behind the old ones, which stay in the file."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, scene(), photometric="rgb", metadata=None, rowsperstrip=H, software="kept")
+    data = bytearray(out.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[0].tags[273]
+        where, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    struct.pack_into("<I", data, tag.valueoffset, len(data))
+    data += bytes(data[where : where + length])
+    assert data.count(OBJECT) == 40
+    new, picture = filled(bytes(data))
+    assert OBJECT not in new.data and new.data[where : where + length] == bytes(length)
+    assert new.notes == ("Data that no tag of the TIFF refers to were left out: they may show what was removed.",)
+    with tifffile.TiffFile(io.BytesIO(new.data)) as file:
+        assert file.pages[0].tags[305].value == "kept"
+        np.testing.assert_array_equal(file.pages[0].asarray(), picture)
