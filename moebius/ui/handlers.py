@@ -18,7 +18,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from moebius import registry
+from moebius import devices, registry
 from moebius.photo import images, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files
@@ -181,6 +181,8 @@ def _reported(name: str) -> Iterator[None]:
     except Exception as error:
         log.exception("%s failed", name)
         raise _error_message("Something went wrong on the server. Please try again.") from error
+    finally:
+        devices.trim()  # photos were freed: in a server with threads glibc would keep hundreds of megabytes
 
 
 def _error_message(message: str) -> gr.Error:

@@ -1,6 +1,7 @@
 import pytest
 
-from moebius.ui.handlers import time_left
+from moebius import devices
+from moebius.ui.handlers import plain_errors, time_left
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,19 @@ from moebius.ui.handlers import time_left
 )
 def test_how_long_it_will_take_is_said_where_it_can_be_guessed(passed_s, share, words):
     assert time_left(passed_s, share) == words
+
+
+def test_memory_is_given_back_after_every_action_also_after_an_error(monkeypatch):
+    trimmed = []
+    monkeypatch.setattr(devices, "trim", lambda: trimmed.append(1))
+
+    @plain_errors
+    def act(works: bool) -> str:
+        if not works:
+            raise ValueError("it does not")
+        return "done"
+
+    assert act(True) == "done" and trimmed == [1]
+    with pytest.raises(Exception, match="It does not"):
+        act(False)
+    assert trimmed == [1, 1]
