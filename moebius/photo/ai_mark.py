@@ -43,6 +43,8 @@ def add(data: bytes, kind: str, mark: str) -> tuple[bytes, tuple[str, ...]]:
     """
     try:
         return _ADD[kind](data, mark), ()
+    except IndexError:
+        return data, (_unmarked(XmpError("its XMP data break off")),)
     except (ValueError, struct.error, zlib.error) as error:
         return data, (_unmarked(error),)
 

@@ -40,10 +40,13 @@ class Header:
 
 
 def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """(name, content) of every chunk up to IEND, or to where the file breaks off. CRCs are left to the decoder."""
+    """(name, content) of every chunk up to IEND, or to where the file breaks off or has a chunk without a name, behind
+    which no decoder reads on. CRCs are left to the decoder."""
     chunks, at = [], len(SIGNATURE)
     while at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
+        if not name.isalpha():
+            break
         chunks.append((name, data[at + 8 : at + 8 + length]))
         at += 12 + length
         if name == b"IEND":

@@ -146,8 +146,8 @@ def _without_bars(picture: Image.Image, aspect: float) -> Image.Image:
     if abs(width / height / aspect - 1) < 0.03:
         return picture
     new_width, new_height = (height * aspect, height) if width / height > aspect else (width, width / aspect)
-    left, top = (width - new_width) / 2, (height - new_height) / 2
-    return picture.crop((round(left), round(top), max(1, round(left + new_width)), max(1, round(top + new_height))))
+    left, top = round((width - new_width) / 2), round((height - new_height) / 2)
+    return picture.crop((left, top, left + max(1, round(new_width)), top + max(1, round(new_height))))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
