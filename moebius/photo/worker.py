@@ -148,7 +148,10 @@ class PhotoWorkers:
                 raise PhotoError(f"{call['name']} {why}; save it again with another program, or as PNG") from None
             finally:
                 deadline.cancel()
-        raise error
+        try:
+            raise error
+        finally:
+            del error, call, answer  # in its frame they would keep each other, and the pictures, in memory
 
     def _seconds(self, pixels: int) -> float:
         return min(_SECONDS + _SECONDS_PER_MEGAPIXEL * pixels / 1e6, self._max_seconds)

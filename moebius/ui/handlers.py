@@ -7,6 +7,7 @@ import inspect
 import logging
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -175,14 +176,24 @@ def _reported(name: str) -> Iterator[None]:
     except gr.Error:
         raise
     except ValueError as error:
-        raise _error_message(str(error)) from error
+        raise _without_locals(_error_message(str(error)), error) from error
     except MemoryError as error:
-        raise _error_message(str(error) or "There is not enough memory for this photo. Try a smaller one.") from error
+        message = str(error) or "There is not enough memory for this photo. Try a smaller one."
+        raise _without_locals(_error_message(message), error) from error
     except Exception as error:
         log.exception("%s failed", name)
-        raise _error_message("Something went wrong on the server. Please try again.") from error
+        message = "Something went wrong on the server. Please try again."
+        raise _without_locals(_error_message(message), error) from error
     finally:
         devices.trim()  # photos were freed: in a server with threads glibc would keep hundreds of megabytes
+
+
+def _without_locals(message: gr.Error, error: BaseException | None) -> gr.Error:
+    """`message`, after the functions in which `error` was raised have let go of their photos: Gradio keeps errors."""
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    return message
 
 
 def _error_message(message: str) -> gr.Error:

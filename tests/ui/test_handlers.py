@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 
 from moebius import devices
@@ -20,17 +23,36 @@ def test_how_long_it_will_take_is_said_where_it_can_be_guessed(passed_s, share, 
     assert time_left(passed_s, share) == words
 
 
+class Large:
+    """Something that would be missed."""
+
+
 def test_memory_is_given_back_after_every_action_also_after_an_error(monkeypatch):
-    trimmed = []
-    monkeypatch.setattr(devices, "trim", lambda: trimmed.append(1))
+    """An error keeps the functions that it came through, and Gradio keeps errors; the photos in there must go."""
+    trimmed, photos = [], []
+    monkeypatch.setattr(devices, "trim", lambda: trimmed.append([photo() for photo in photos]))
+
+    def opened() -> Large:
+        photo = Large()
+        photos.append(weakref.ref(photo))
+        raise ValueError("it breaks off")
 
     @plain_errors
     def act(works: bool) -> str:
+        another = Large()
+        photos.append(weakref.ref(another))
         if not works:
-            raise ValueError("it does not")
+            try:
+                opened()
+            except ValueError as error:
+                raise ValueError("it does not open") from error
         return "done"
 
-    assert act(True) == "done" and trimmed == [1]
-    with pytest.raises(Exception, match="It does not"):
-        act(False)
-    assert trimmed == [1, 1]
+    gc.disable()
+    try:
+        assert act(True) == "done" and trimmed == [[None]]
+        with pytest.raises(Exception, match="It does not open") as kept:
+            act(False)
+        assert trimmed[1] == [None, None, None] and kept.value.__cause__ is not None
+    finally:
+        gc.enable()
