@@ -72,11 +72,13 @@ def run(options: argparse.Namespace) -> dict:
         from moebius.photo import photo_file
 
         progress(0.0, "Reading")
+        card, reason = registry.resolve(options.model, load_options)
+        mark = arguments.mark(options, card.learned)
+        if card.needs is None:  # it has no weights to load, and prepares itself while the photo is read
+            model_cache.acquire(card.name, load_options, progress)
         photo = photo_file.open_photo(options.photo)
         mask = photo_file.open_mask(options.mask, photo.size)
         read = time.perf_counter()
-        card, reason = registry.resolve(options.model, load_options)
-        mark = arguments.mark(options, card.learned)
         model = model_cache.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
         generator = seeds.generator(seed if card.seeded else None)

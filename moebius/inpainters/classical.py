@@ -15,7 +15,6 @@ from moebius.config import SamplingConfig
 from moebius.fill.call_progress import CallProgress
 from moebius.inpainters.base import Inpainter, one_by_one
 from moebius.patchmatch import compile as kernels
-from moebius.patchmatch import filler
 from moebius.progress import Progress
 from moebius.units import rough_duration
 
@@ -55,8 +54,10 @@ class ClassicalInpainter(Inpainter):
         progress: Progress,
     ) -> np.ndarray:
         """(S, S, 3) uint8 and (S, S) bool -> (S, S, 3) float32 in [0, 255], at full resolution."""
+        kernels.ready(progress)
+        from moebius.patchmatch import filler  # not before: until then numba is imported in another thread
+
         threads = devices.cpu_threads()
         progress(0.0, f"Filling, about {rough_duration(filler.estimate_seconds(mask, threads))}")
-        kernels.ready(progress)
         filled = filler.fill(image, mask, seed=SEED, threads=threads, progress=progress)
         return filled.astype(np.float32)

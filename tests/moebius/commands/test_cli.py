@@ -97,6 +97,18 @@ def test_classical_fill_changes_the_hole_and_nothing_else(photo, mask, tmp_path,
     assert len(report["squares"]) == 1 and err == ""  # no terminal, no progress
 
 
+def test_the_filler_is_prepared_while_the_photo_is_read(photo, mask, tmp_path, monkeypatch):
+    """Loading numba and the kernels takes a second, in a thread of its own."""
+    from moebius.patchmatch import compile as kernels
+    from moebius.photo import photo_file
+
+    order, start, open_photo = [], kernels.start, photo_file.open_photo
+    monkeypatch.setattr(kernels, "start", lambda: (order.append("prepare"), start())[1])
+    monkeypatch.setattr(photo_file, "open_photo", lambda *rest: (order.append("read"), open_photo(*rest))[1])
+    assert main(["inpaint", f"{photo}", f"{mask}", "-o", f"{tmp_path / 'out.png'}"]) == 0
+    assert order[:2] == ["prepare", "read"]
+
+
 def test_the_student_fills_and_the_seed_repeats_it(photo, mask, published, tmp_path, capfd):
     command = [
         "inpaint",
