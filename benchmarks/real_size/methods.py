@@ -62,8 +62,11 @@ Method = Callable[[Case], np.ndarray]
 
 
 def enlarge(coarse: np.ndarray, side: int) -> np.ndarray:
-    large = cv2.resize(coarse.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
-    return large.clip(0, 255).round().astype(np.uint8)
+    return as_bytes(cv2.resize(coarse.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC))
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    return picture.clip(0, 255).round().astype(np.uint8)
 
 
 def bicubic(case: Case) -> np.ndarray:
@@ -75,15 +78,15 @@ def bicubic_soft(case: Case) -> np.ndarray:
 
 
 def detail(case: Case) -> np.ndarray:
-    return _own("detail", "detail")(case.damaged, case.mask, case.coarse)
+    return as_bytes(_own("detail", "detail")(case.damaged, case.mask, case.coarse))
 
 
 def detail_soft(case: Case) -> np.ndarray:
-    return _own("detail", "detail")(case.damaged, case.mask, case.soft)
+    return as_bytes(_own("detail", "detail")(case.damaged, case.mask, case.soft))
 
 
 def ours(case: Case) -> np.ndarray:
-    return _own("filler", "fill")(case.damaged, case.mask)
+    return as_bytes(_own("filler", "fill")(case.damaged, case.mask))
 
 
 def classical(case: Case) -> np.ndarray:
@@ -97,7 +100,7 @@ def classical(case: Case) -> np.ndarray:
         raise MissingMethod(f"this tree has no moebius.inpainters.classical ({error})") from None
     model = ClassicalInpainter()
     (filled,) = model.fill_squares([case.damaged], [case.mask], SamplingConfig(), [None], CallProgress(no_progress))
-    return filled.round().astype(np.uint8)
+    return as_bytes(filled)
 
 
 def pypatchmatch(case: Case) -> np.ndarray:

@@ -226,6 +226,14 @@ def test_a_method_sees_grey_under_the_hole_and_known_pixels_are_kept():
     assert cost["hole_pixels"] == 24 * 24 and cost["seconds"] >= 0
 
 
+@pytest.mark.parametrize("name", sorted(methods.METHODS.keys() - {"pypatchmatch"}))
+def test_every_method_of_this_tree_fills_a_square(name):
+    truth = np.random.RandomState(0).randint(0, 256, (520, 520, 3)).astype(np.uint8)
+    one = methods.Case("a", "a", "1", "blob", truth, square_hole(20, 44, side=520))
+    filled, _ = fill(name, methods.METHODS[name], one)
+    assert (filled[one.mask] != 128).any()
+
+
 def test_a_square_that_is_not_scaled_down_has_no_coarse_form():
     with pytest.raises(methods.MissingMethod):
         methods.bicubic(case())
