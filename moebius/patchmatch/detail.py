@@ -23,7 +23,6 @@ MIN_KNOWN, MIN_FILLED = 300, 100
 SAMPLE = 3
 """Energies are averaged over every third pixel of every third row."""
 NO_GAIN = np.ones(256, np.float32)
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +53,9 @@ class DetailConfig:
 
     @property
     def calls(self) -> int:
-        """Calls of `Workers.each` at a level: features, field, then vote and gain once and in every round."""
-        return 4 + self.rounds * (self.passes + 2)
+        """Calls of `Workers.each` at a level: features, energies, field, then vote, energies and gain once and in every
+        round."""
+        return 6 + self.rounds * (self.passes + 3)
 
 
 DEFAULT = DetailConfig()
@@ -129,6 +129,7 @@ def add_detail(
         scale = (height / sizes[level - 1][0], width / sizes[level - 1][1])
         photo, part = photos[level], holes[level]
         photos[level - 1] = holes[level - 1] = None  # a large photo's levels need not stay in memory
+        workers.tick(0.0)
         base = pyramid.resize(estimate, part.shape, cv2.INTER_CUBIC)
         workers.tick(0.0)
         margin = next((m for m in (1, 0) if usable_patches(part, m).any()), None)
@@ -160,28 +161,37 @@ class _Level:
     def __init__(
         self, photo: np.ndarray, hole: np.ndarray, base: np.ndarray, workers: Workers, config: DetailConfig
     ) -> None:
-        """photo: (h, w, 3) uint8. hole: (h, w) bool. base: (h, w, 3) uint8, the estimate below, enlarged."""
-        self.photo, self.hole, self.workers, self.config = photo, hole, workers, config
+        """photo: (h, w, 3) uint8. hole: (h, w) bool. base: (h, w, 3) uint8, the estimate below, enlarged.
+
+        Large pictures are not copied where it can be avoided: the first touch of their memory takes as long as a vote.
+        """
+        self.hole, self.workers, self.config = hole, workers, config
         grey = features.luma(base)
         workers.tick(0.0)
         energy = features.texture_energy(grey)
+        workers.tick(0.0)
         blurred = cv2.blur(grey, (features.LUMA_WINDOW,) * 2)
+        workers.tick(0.0)
         self.source = np.empty((*hole.shape, 8), np.uint8)
         workers.each(
             lambda a, b: features.band_features(photo, base, grey, blurred, energy, self.source, a, b),
             bands(*hole.shape),
         )
-        self.grid = grid_of(hole, config.stride)
-        self.base, self.energy = (np.ascontiguousarray(a[self.grid.box]) for a in (base, energy))
-        self.target, self.filled = self.source[self.grid.box].copy(), photo[self.grid.box].copy()
-        self.photo_energy = _energy_by_class(self.source, energy, ~hole)
+        self.grid, self.base, self.energy = grid_of(hole, config.stride), base, energy
+        workers.tick(0.0)
+        self.estimate = photo.copy()
+        workers.tick(0.0)
+        self.photo_energy = self._energy_by_class(inside=False)
 
     def refine(
         self, coarse: Field | None, scale: tuple[float, float], margin: int, seed: int
     ) -> tuple[np.ndarray, Field]:
         """The level's estimate (h, w, 3) uint8 and its field, which starts from `coarse`, the field below."""
         config = self.config
-        field = Field(self.grid, usable_patches(self.hole, margin), seed, self.workers)
+        self.workers.tick(0.0)
+        usable = usable_patches(self.hole, margin)
+        self.workers.tick(0.0)
+        field = Field(self.grid, usable, seed, self.workers)
         radius = config.radius
         if coarse is None:
             field.randomise()
@@ -190,38 +200,39 @@ class _Level:
             field.enlarge(coarse, scale)
         self._vote(field, 1)
         for turn in range(config.rounds):
-            field.search(self.target, self.source, config.passes, config.candidates, radius)
+            field.search(self.source, self.source, config.passes, config.candidates, radius)
             self._vote(field, config.last_power if turn == config.rounds - 1 else config.power)
-        estimate = self.photo.copy()
-        estimate[self.grid.box] = self.filled
-        return estimate, field
+        return self.estimate, field
 
     def _vote(self, field: Field, power: int) -> None:
-        """The patches' mean high band, times its gain, into `target` and, with the base, into `filled`."""
-        hole, target = self.grid.hole, self.target
+        """The patches' mean high band, times its gain, under the hole of `source` and, with the base, of `estimate`."""
+        source, hole, place = self.source, self.grid.hole, self.grid.place
         field.vote(
-            self.source,
-            power,
-            lambda a, b, sums: features.write_high(sums, hole, target, a),
-            sigma=self.config.sigma,
+            source, power, lambda a, b, sums: features.write_high(sums, hole, source, place, a), sigma=self.config.sigma
         )
-        gain = _gains(self.photo_energy, _energy_by_class(target, self.energy, hole), self.config.max_gain)
+        gain = _gains(self.photo_energy, self._energy_by_class(inside=True), self.config.max_gain)
         self.workers.each(
-            lambda a, b: features.add_high(self.base, self.energy, gain, hole, target, self.filled, a, b),
+            lambda a, b: features.add_high(self.base, self.energy, gain, hole, source, self.estimate, place, a, b),
             bands(*hole.shape),
         )
 
+    def _energy_by_class(self, inside: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each class of texture energy and the sum of their |luma of the high band|, both (40,), in a sample.
 
-def _energy_by_class(picture: np.ndarray, energy: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of each class of texture energy and the sum of their |luma of the high band|, both (40,), in a sample.
-
-    picture: (h, w, 8) uint8 features. energy: (h, w) uint8. where: (h, w) bool, the pixels that count.
-    """
-    every = (slice(None, None, SAMPLE),) * 2
-    where = where[every]
-    classes = features.energy_classes()[energy[every][where]]
-    high = np.abs((picture[every][..., 3:6][where].astype(np.float32) - 128) @ LUMA)
-    return np.bincount(classes, minlength=features.CLASSES), np.bincount(classes, high, features.CLASSES)
+        inside: of the hole, else of the known pixels.
+        """
+        height, width = self.hole.shape
+        box = self.grid.box if inside else (slice(0, height), slice(0, width))
+        rows, columns = (np.arange(span.start, span.stop, SAMPLE) for span in box)
+        counts, sums = np.zeros((2, len(rows), features.CLASSES))
+        classes = features.energy_classes()
+        self.workers.each(
+            lambda a, b: features.add_energies(
+                self.source, self.energy, self.hole, inside, classes, rows[a:b], columns, counts[a:b], sums[a:b]
+            ),
+            bands(len(rows), len(columns) // 4),
+        )
+        return counts.sum(axis=0), sums.sum(axis=0)
 
 
 def _gains(photo: tuple[np.ndarray, np.ndarray], fill: tuple[np.ndarray, np.ndarray], limit: float) -> np.ndarray:

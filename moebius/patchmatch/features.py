@@ -92,8 +92,40 @@ def band_features(
 
 
 @njit(nogil=True, cache=True)
-def write_high(sums: np.ndarray, hole: np.ndarray, out: np.ndarray, first: int) -> None:
-    """Into `out` (H, W, 8) uint8 from row `first` on, under `hole`: the mean high band of a vote's `sums`."""
+def add_energies(
+    source: np.ndarray,
+    energy: np.ndarray,
+    hole: np.ndarray,
+    inside: bool,
+    classes: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    counts: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Count the pixels of each class of texture energy, and sum their |luma of the high band|, row by row.
+
+    source (h, w, 8), energy (h, w) uint8; hole (h, w) bool, of which the pixels count that are `inside`. classes: see
+    `energy_classes`. rows (n,), columns: int64, the pixels looked at. counts, sums: (n, 40) float64, changed.
+    """
+    for n in range(len(rows)):
+        y = rows[n]
+        for x in columns:
+            if hole[y, x] == inside:
+                high = np.float64(0)
+                for c, weight in enumerate((0.299, 0.587, 0.114)):
+                    high += weight * (np.int32(source[y, x, 3 + c]) - 128)
+                kind = classes[energy[y, x]]
+                counts[n, kind] += 1
+                sums[n, kind] += abs(high)
+
+
+@njit(nogil=True, cache=True)
+def write_high(sums: np.ndarray, hole: np.ndarray, out: np.ndarray, place: np.ndarray, first: int) -> None:
+    """Under `hole` (H, W) from its row `first` on: the mean high band of a vote's `sums`, into `out` (h, w, 8) uint8.
+
+    place: where `hole` lies in `out`, see `Grid.place`.
+    """
     for row in range(sums.shape[0]):
         y = first + row
         for x in range(hole.shape[1]):
@@ -101,7 +133,7 @@ def write_high(sums: np.ndarray, hole: np.ndarray, out: np.ndarray, first: int) 
                 weight = sums[row, x, 7]
                 for c in range(3, 6):
                     mean = sums[row, x, c] / weight if weight > 0 else np.float32(128)
-                    out[y, x, c] = np.uint8(mean + np.float32(0.5))
+                    out[place[0] + y, place[1] + x, c] = np.uint8(mean + np.float32(0.5))
 
 
 @njit(nogil=True, cache=True)
@@ -110,23 +142,26 @@ def add_high(
     energy: np.ndarray,
     gain: np.ndarray,
     hole: np.ndarray,
-    target: np.ndarray,
+    source: np.ndarray,
     out: np.ndarray,
+    place: np.ndarray,
     first: int,
     last: int,
 ) -> None:
-    """The high band in `target` (H, W, 8) times its class's gain, there and added to `base` into `out` (H, W, 3).
+    """The high band in `source` (h, w, 8) times its class's gain, there and added to `base` into `out` (h, w, 3).
 
-    base and out uint8, energy (H, W) uint8, gain (256,) float32 by energy.
+    base and out uint8, energy (h, w) uint8, gain (256,) float32 by energy. hole: (H, W) bool, of which the rows
+    first..last; place: where it lies in the others, see `Grid.place`.
     """
-    for y in range(first, last):
-        for x in range(hole.shape[1]):
-            if hole[y, x]:
+    for row in range(first, last):
+        for column in range(hole.shape[1]):
+            if hole[row, column]:
+                y, x = place[0] + row, place[1] + column
                 factor = gain[energy[y, x]]
                 for c in range(3):
-                    high = (np.float32(target[y, x, 3 + c]) - np.float32(128)) * factor
+                    high = (np.float32(source[y, x, 3 + c]) - np.float32(128)) * factor
                     high = min(max(high, np.float32(-128)), np.float32(127))
-                    target[y, x, 3 + c] = np.uint8(high + np.float32(128.5))
+                    source[y, x, 3 + c] = np.uint8(high + np.float32(128.5))
                     value = np.float32(base[y, x, c]) + high + np.float32(0.5)
                     out[y, x, c] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 

@@ -70,12 +70,16 @@ def fill(
         raise ValueError("the hole covers the whole photo, so there is nothing to fill it from")
     window = pyramid.surroundings(hole)
     part = np.ascontiguousarray(hole[window])
+    progress(0.0, "Starting")
     known = pyramid.as_bytes(image[window], part)
+    progress(0.0, "Starting")
     size = base_size(part.shape, config)
     meter = Meter(progress, _costs(part, size, config))
     with Workers(threads, meter.tick) as workers:
         filled = _fill(known, part, size, seed, workers, meter, config)
+    meter.tick(0.0)
     out = image.copy()
+    meter.tick(0.0)
     values = filled if image.ndim == 3 else np.ascontiguousarray(filled[..., 0])
     if image.dtype == np.uint16:
         values = values.astype(np.uint16) * np.uint16(257)

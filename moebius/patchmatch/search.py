@@ -208,7 +208,10 @@ class Field:
         requested: np.ndarray | None = None,
         known: np.ndarray | None = None,
     ) -> None:
-        """PatchMatch. target (H, W, 8), source (h, w, 8) uint8; see `kernels.search_band`."""
+        """PatchMatch. target (H, W, 8) of the grid's box, or `source` itself; source (h, w, 8) uint8.
+
+        See `kernels.search_band`.
+        """
         requested = self.grid.active if requested is None else requested
         known = self.grid.active if known is None else known
         for turn in range(passes):
@@ -227,12 +230,14 @@ class Field:
     ) -> None:
         """One pass of PatchMatch; directions alternate from pass to pass. fresh: the costs are not known yet."""
         before, number, backwards = self.places.copy(), self._number(), bool(self._passes & 1)
+        top, left = (self.grid.top, self.grid.left) if target is source else (0, 0)
+        width = target.shape[1]
 
         def work(first: int, last: int) -> None:
             kernels.search_band(
-                target.reshape(-1),
+                target.reshape(-1)[(top * width + left) * CHANNELS :],
                 mask.reshape(-1),
-                target.shape[1],
+                width,
                 source.reshape(-1),
                 source.shape[1],
                 self.usable,
