@@ -53,8 +53,8 @@ def _jpeg(data: bytes) -> Iterator[FilePart]:
 
 
 def _png(data: bytes) -> Iterator[FilePart]:
-    at = len(png.SIGNATURE)
-    for name, content in png.read_chunks(data):
+    at, chunks = len(png.SIGNATURE), png.read_chunks(data)
+    for name, content in chunks:
         at += 12 + len(content)
         title = f"a {name.decode('latin1')} chunk"
         if name in (b"tEXt", b"zTXt", b"iTXt"):
@@ -65,7 +65,7 @@ def _png(data: bytes) -> Iterator[FilePart]:
                 continue
             yield FilePart(title, b"\n" + chunk.text.lstrip(b"\n") if chunk else b"")
         elif name not in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"iCCP"):
-            yield FilePart(title, content, is_opaque=name == b"fdAT")
+            yield FilePart(title, content, is_opaque=name == b"fdAT" or png.is_large_unknown(name, chunks))
     yield FilePart("what stands behind the photo", data[at:])
 
 

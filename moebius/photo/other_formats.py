@@ -45,6 +45,8 @@ _MODES = {
     "HEIF": ("L", "RGB", "RGBA"),
 }
 """What each format can hold."""
+_WEBP_CHUNKS = {"VP8 ", "VP8L", "VP8X", "ALPH", "ICCP", "EXIF", "XMP ", "ANIM", "ANMF"}
+_NO_BMP_PROFILE = "The BMP's colour profile was left out."
 _PROFILE_SPACE = {"1": b"GRAY", "L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "I;16B": b"GRAY", "CMYK": b"CMYK"}
 _MAX_EXIF_BYTES = 65533
 _BYTE_TYPES = (1, 7)
@@ -70,13 +72,15 @@ def encode_again(data: bytes, kind: str, raster: Image.Image, mark: str | None =
         kept: dict[str, Any] = {k: info[k] for k in ("transparency", "background", "comment") if k in info}
         return gif.keep_extensions(data, _save(raster, kind, kept | {"optimize": False}), images.preview(raster))
     if kind == "BMP":
-        return _save(raster, kind, _resolution(info)), ()
+        return _save(raster, kind, _resolution(info)), (_NO_BMP_PROFILE,) if _has_bmp_profile(data) else ()
     options: dict[str, Any] = {k: info[k] for k in ("icc_profile", "exif", "xmp") if info.get(k)}
     for key in {"exif", "xmp"} & options.keys():
         options[key] = hide_pictures(options[key], images.preview(raster))
     if "xmp" in options:
         options["xmp"] = blank_descriptions(options["xmp"])
     notes = _mark(options, mark)
+    if kind == "WEBP" and (unknown := sorted(_webp_chunks(data) - _WEBP_CHUNKS)):
+        notes += (f"The WebP's own data ({', '.join(unknown)}) were left out.",)
     colours = cicp.read_cicp(data, kind, info) if kind == "AVIF" else None  # a HEIC's go their own way, below
     if kind == "WEBP" and _is_lossless_webp(data):
         return _save(raster, kind, options | _LOSSLESS_WEBP), notes
@@ -106,17 +110,26 @@ def _tiff_again(data: bytes, raster: Image.Image, compression: str) -> tuple[byt
     """
     layout = read_layout(data)
     tags, notes = tiff_tags.read_tags(data, layout, layout.first)
-    preview = images.preview(raster)
+    tags = _hide_in_tags(tags, images.preview(raster))
     for tag in {tiff_tags.XMP, tiff_tags.PHOTOSHOP} & tags.keys():
-        hidden = hide_pictures(tags[tag].values, preview)
-        kind = tags[tag].kind if tags[tag].kind in _BYTE_TYPES else _BYTE_TYPES[0]  # else Pillow cannot read the file
-        tags[tag] = replace(tags[tag], kind=kind, values=hidden)
-    if tiff.count_samples(data) > len(raster.getbands()):
+        if tags[tag].kind not in _BYTE_TYPES:  # Pillow could not read the file
+            tags[tag] = replace(tags[tag], kind=_BYTE_TYPES[0])
+    if tiff.count_samples(data) > _count_channels(raster):
         notes.append(tiff.FURTHER_LEFT_OUT)
     if compression not in _TIFF_COMPRESSIONS:
         notes.append(f"The TIFF's compression ({compression}) was replaced by a lossless one.")
         compression = "tiff_lzw"  # the one in TIFF 6.0 itself
     return tiff_tags.add_tags(_save(raster, "TIFF", {"compression": compression}), tags), tuple(notes)
+
+
+def _hide_in_tags(tags: dict[int, tiff_tags.Tag], preview: Image.Image) -> dict[int, tiff_tags.Tag]:
+    """TIFF tags whose pictures show `preview`, those in the directories below included."""
+    return {
+        number: replace(tag, values=hide_pictures(tag.values, preview))
+        if tag.directory is None
+        else replace(tag, directory=_hide_in_tags(tag.directory, preview))
+        for number, tag in tags.items()
+    }
 
 
 def convert(
@@ -141,6 +154,10 @@ def convert(
     if old == "JPEG":
         note = trailer.describe_left_out(data, *read_segments(data))
         notes += [note] if note else []
+    if old == "BMP" and _has_bmp_profile(data):
+        notes.append(_NO_BMP_PROFILE)
+    if old == "TIFF" and tiff.count_samples(data) > _count_channels(raster):
+        notes.append(tiff.FURTHER_LEFT_OUT)
     profile, xmp = info.get("icc_profile"), info.get("xmp") or info.get("XML:com.adobe.xmp")
     if old == "GIF":
         profile, xmp = gif.read_metadata(data)
@@ -206,6 +223,10 @@ def _resolution(info: dict) -> dict:
     except (TypeError, ValueError, ZeroDivisionError):
         return {}
     return {"dpi": numbers} if len(numbers) == 2 and all(0 < one < 2**31 for one in numbers) else {}
+
+
+def _count_channels(picture: Image.Image | np.ndarray) -> int:
+    return picture.shape[2] if isinstance(picture, np.ndarray) else len(picture.getbands())
 
 
 def _is_grey(picture: Image.Image | np.ndarray) -> bool:
@@ -346,10 +367,19 @@ def _upright_exif(exif: bytes) -> bytes:
 
 def _is_lossless_webp(data: bytes) -> bool:
     """Whether the picture is a VP8L chunk (RFC 9649)."""
-    at = 12
+    return "VP8L" in _webp_chunks(data)
+
+
+def _webp_chunks(data: bytes) -> set[str]:
+    """Names of the chunks of a WebP."""
+    at, names = 12, set()
     while at + 8 <= len(data):
         name, length = struct.unpack_from("<4sI", data, at)
-        if name in (b"VP8L", b"VP8 "):
-            return name == b"VP8L"
+        names.add(name.decode("latin1"))
         at += 8 + length + length % 2
-    return False
+    return names
+
+
+def _has_bmp_profile(data: bytes) -> bool:
+    """Whether a BMP's header, of Windows' fifth version, embeds or names a colour profile."""
+    return len(data) > 74 and struct.unpack_from("<I", data, 14)[0] >= 124 and data[70:74] in (b"DEBM", b"KNIL")

@@ -44,7 +44,10 @@ PARTS = (
     Part(formats=("GIF",), name="XMP, ICC profile, comment and small extensions", action="kept"),
     Part(formats=("GIF",), name="unknown extensions of more than 4 KiB", action="left out"),
     Part(formats=("JPEG", "TIFF"), name="IPTC and Photoshop's resources", action="kept"),
-    Part(formats=("PNG",), name="text, resolution and unknown safe chunks", action="kept"),
+    Part(formats=("PNG",), name="text, resolution and small unknown chunks that are safe to copy", action="kept"),
+    Part(formats=("PNG",), name="unknown chunks of more than 4 KiB together", action="left out"),
+    Part(formats=("WEBP",), name="unknown chunks", action="left out"),
+    Part(formats=("BMP",), name="ICC profile", action="left out"),
     Part(
         formats=_ALL_METADATA, name="JPEG thumbnails and previews in metadata", action="rewritten", remark="same length"
     ),

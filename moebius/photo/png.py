@@ -18,6 +18,10 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_SAFE = (b"pHYs", b"sPLT", b"eXIf", b"gIFg", b"gIFx", *_TEXT)
+"""Chunks that are safe to copy and known."""
+_MAX_UNKNOWN_BYTES = 4096
+"""Unknown chunks of one name that are together longer may hold a picture."""
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _KEPT_UNSAFE = (
     *(b"IHDR", b"PLTE", b"IEND", b"bKGD", b"sBIT", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sRGB"),
@@ -109,25 +113,37 @@ def encode_png(
     chunks_before: list[tuple[bytes, bytes]] = []
     chunks_after: list[tuple[bytes, bytes]] = []
     chunks = chunks_before
-    for name, content in read_chunks(data):
+    every = read_chunks(data)
+    for name, content in every:
         if name == b"IDAT":
             chunks = chunks_after
         elif name == b"IEND":
             break
         elif name == b"caBX":
-            notes = ("Content credentials were left out: their signature does not hold for an edited photo.",)
+            notes += ("Content credentials were left out: their signature does not hold for an edited photo.",)
+        elif is_large_unknown(name, every):
+            notes += (f"Private data ({name.decode('latin1')}), which may hold a picture, were left out.",)
         elif name not in _ANIMATION and (name[3:4].islower() or name in _KEPT_UNSAFE):
             content = header.pack() if name == b"IHDR" else content
             if name == b"eXIf":
                 content = hide_pictures(content, preview)
             elif name in _TEXT:
                 content = _hide_in_text(name, content, preview)
+            elif name not in (*_SAFE, *_KEPT_UNSAFE):
+                content = hide_pictures(content, preview)
             if content is None:
                 notes += (f"Text of more than {MAX_TEXT_BYTES >> 20} MiB was left out: it may hold a picture.",)
                 continue
             chunks.append((name, content))
     pixels = (b"IDAT", compress(samples, header))
-    return join_chunks([*chunks_before, pixels, *chunks_after, (b"IEND", b"")]), notes
+    return join_chunks([*chunks_before, pixels, *chunks_after, (b"IEND", b"")]), tuple(dict.fromkeys(notes))
+
+
+def is_large_unknown(name: bytes, chunks: list[tuple[bytes, bytes]]) -> bool:
+    """Whether chunks of this name may hold a picture in a form that only their maker reads."""
+    if name in _SAFE or name in _KEPT_UNSAFE or name in (b"IDAT", b"caBX", *_ANIMATION) or not name[3:4].islower():
+        return False
+    return sum(len(content) for other, content in chunks if other == name) > _MAX_UNKNOWN_BYTES
 
 
 class TextTooLong(ValueError):

@@ -22,12 +22,13 @@ from moebius.photo.ifd import (
     write_values,
 )
 from moebius.photo.tiff_parts import without_other_pictures, zero
-from moebius.photo.tiff_tags import STRUCTURE
+from moebius.photo.tiff_tags import DIRECTORIES, PROFILE, STRUCTURE
 
 _WHITE_IS_ZERO, _COLOURS = 0, {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}  # photometric interpretation -> colour samples
 _PREMULTIPLIED = 1
-_PICTURES_IN = {700, 34377}
-"""Tags of XMP and of Photoshop's resources, both bytes."""
+_MIN_PICTURE_BYTES = 100
+_BYTES = (1, 2, 7)
+"""Types of values that may be a picture or hold one: XMP, Photoshop's resources, MakerNotes, descriptions."""
 
 
 FURTHER_FILLED = "The TIFF's further channels (infrared, spot colours or selections) were smoothed over in the hole."
@@ -214,12 +215,26 @@ def encode_tiff(data: bytes, raster: Image.Image | np.ndarray, changed: np.ndarr
 
 
 def _hide_pictures(data: bytearray, layout: Layout, preview: Image.Image) -> None:
-    """Make the thumbnails in XMP and Photoshop tags show the edited picture, in place."""
-    entries, _ = read_directory(data, layout, layout.first)
-    for tag in _PICTURES_IN & entries.keys():
-        start = entries[tag].offset
-        end = start + len(read_values(data, layout, entries[tag]))
+    """Make the pictures inside of tags show the edited picture, in place."""
+    for start, end in _long_values(data, layout, layout.first):
         data[start:end] = hide_pictures(bytes(data[start:end]), preview)
+
+
+def _long_values(data: bytearray, layout: Layout, at: int, above: tuple[int, ...] = ()) -> Iterator[tuple[int, int]]:
+    """(start, end) of values that have room for a picture, in a directory and those below it (EXIF, GPS).
+
+    Args:
+        above: offsets of the directories that this one lies in.
+    """
+    try:
+        entries, _ = read_directory(data, layout, at)
+    except ValueError:
+        return
+    for tag, entry in entries.items():
+        if tag in DIRECTORIES and at not in above:
+            yield from _long_values(data, layout, read_values(data, layout, entry)[0], (*above, at))
+        elif entry.kind in _BYTES and entry.count >= _MIN_PICTURE_BYTES and tag != PROFILE:
+            yield entry.offset, min(entry.offset + entry.count, len(data))
 
 
 def _places(data: bytes, strips: Strips) -> tuple[list[int], list[int]]:

@@ -13,7 +13,7 @@ from moebius.photo.ifd import Entry, Layout, read_directory, read_layout, value_
 
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 XMP, PROFILE, IPTC, PHOTOSHOP = 700, 34675, 33723, 34377
-_DIRECTORIES = (EXIF, GPS, INTEROPERABILITY)
+DIRECTORIES = (EXIF, GPS, INTEROPERABILITY)
 STRUCTURE = frozenset(
     (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, 322, 323)
     + (324, 325, 330, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532)
@@ -85,7 +85,7 @@ def read_tags(data: bytes, layout: Layout, at: int, above: tuple[int, ...] = ())
             notes.append(picture_note(tag))
             continue
         values = bytes(data[entry.offset : entry.offset + size])
-        if tag in _DIRECTORIES and size in (4, 8):
+        if tag in DIRECTORIES and size in (4, 8):
             where = int.from_bytes(values, "little" if layout.order == "<" else "big")
             try:
                 inner, more = read_tags(data, layout, where, (*above, at)) if where not in (*above, at) else ({}, [])

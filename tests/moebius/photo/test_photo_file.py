@@ -294,6 +294,23 @@ def test_gif_keeps_its_transparent_entry_and_comment():
     np.testing.assert_array_equal(np.asarray(after.convert("RGBA"))[..., 3] == 0, transparent)
 
 
+def test_what_a_webp_or_a_bmp_loses_is_said():
+    webp = bytearray(save(scene(), "WEBP", exif=exif()) + b"C2PA" + struct.pack("<I", 8) + bytes(8))
+    webp[4:8] = struct.pack("<I", len(webp) - 8)
+    photo = open_photo(bytes(webp))
+    notes = encode_photo(photo, *edited(photo)).notes
+    assert "The WebP's own data (C2PA) were left out." in notes
+    plain = save(scene(), "BMP")  # as Windows writes it from version 5 on: a longer header, the profile at the end
+    header = struct.pack("<I", 124) + plain[18:54] + bytes(16) + b"DEBM" + bytes(48)
+    header += struct.pack("<4I", 4, 124 + len(plain) - 54, len(icc()), 0)
+    data = plain[:10] + struct.pack("<I", 14 + 124) + header + plain[54:] + icc()
+    photo = open_photo(data)
+    for suffix in (None, ".png"):
+        assert "The BMP's colour profile was left out." in encode_photo(photo, *edited(photo), suffix).notes
+    photo = open_photo(plain)
+    assert encode_photo(photo, *edited(photo)).notes == ()
+
+
 def test_nothing_changed_gives_the_original_bytes():
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF"):
         data = save(scene("P" if kind == "GIF" else "RGB"), kind)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from moebius.photo import png
+from moebius.photo.file_parts import read_parts
 from moebius.photo.photo_file import encode_photo, open_photo
 
 W, H = 61, 43  # no multiple of 8, so that the last byte of low-depth lines is not full
@@ -119,6 +120,22 @@ def test_chunks_that_no_longer_hold_are_dropped():
     _, _, encoded, _ = edit(data)
     assert {n for n, _ in png.read_chunks(encoded.data)} == {b"IHDR", b"IDAT", b"IEND"}
     assert "credentials" in encoded.notes[0]
+
+
+def test_private_chunks_show_nothing_of_before():
+    """Skitch, for one, keeps the picture without its drawings in a chunk that is safe to copy by its name."""
+    picture, small = io.BytesIO(), Image.new("RGB", (40, 30), (250, 0, 220))
+    small.save(picture, "JPEG", quality=95)
+    data = make(8, png.RGB, [(b"skRf", bytes(5000)), (b"prVt", b"before" + picture.getvalue() + b"behind")])
+    _, _, encoded, _ = edit(data)
+    chunks = dict(png.read_chunks(encoded.data))
+    assert b"skRf" not in chunks and encoded.notes == ("Private data (skRf), which may hold a picture, were left out.",)
+    kept = chunks[b"prVt"]
+    assert len(kept) == len(picture.getvalue()) + 12 and kept.startswith(b"before") and kept.endswith(b"behind")
+    shown = np.asarray(Image.open(io.BytesIO(kept[6:-6]))).astype(int)
+    assert (abs(shown - (250, 0, 220)).sum(axis=2) > 60).any()
+    parts = {part.name: part.is_opaque for part in read_parts(data, "PNG")}
+    assert parts["a skRf chunk"] and not parts["a prVt chunk"]
 
 
 def test_icc_profile_survives():

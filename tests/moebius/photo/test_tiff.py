@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from moebius.photo import images, tiff
+from moebius.photo import images, tiff, tiff_tags
 from moebius.photo.photo_file import PhotoError, encode_photo, open_photo
 
 W, H = 75, 67
@@ -146,6 +146,23 @@ def test_thumbnails_in_tags_show_the_edited_picture():
         after = bytes(file.pages[0].tags[34377].value)
     assert len(after) == len(resources) and after[:40] == resources[:40]
     thumbnail = Image.open(io.BytesIO(after[40:]))
+    assert thumbnail.size == (40, 36) and abs(np.asarray(thumbnail).astype(int) - 200).max() <= 3
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "zstd"])
+def test_previews_in_maker_notes_show_the_edited_picture(compression):
+    small = io.BytesIO()
+    Image.new("RGB", (40, 36), "red").save(small, "JPEG", quality=95)
+    note = b"ACME\0\1\0\0" + small.getvalue() + b"behind"
+    bare = io.BytesIO()
+    Image.fromarray(rng().integers(0, 256, (H, W), np.uint8)).save(bare, "TIFF", compression=compression)
+    data = tiff_tags.add_tags(bare.getvalue(), {34665: tiff_tags.Tag(4, b"", "<", {37500: tiff_tags.bytes_tag(note)})})
+    photo = open_photo(data)
+    encoded = encode_photo(photo, Image.new("L", (W, H), 200), np.ones((H, W), bool))
+    with tifffile.TiffFile(io.BytesIO(encoded.data)) as file:
+        after = file.pages[0].tags[34665].value["MakerNote"]
+    assert len(after) == len(note) and after[:8] == note[:8] and after[-6:] == b"behind"
+    thumbnail = Image.open(io.BytesIO(after[8:]))
     assert thumbnail.size == (40, 36) and abs(np.asarray(thumbnail).astype(int) - 200).max() <= 3
 
 
