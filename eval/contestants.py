@@ -34,6 +34,8 @@ OTHER_ROOMS = ("ui", "commands", "batch", "training", "bench", "presentation")
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
+    """A model of the evaluation, with its settings."""
+
     name: str
     """In tables, folders and plots."""
     title: str
@@ -62,11 +64,6 @@ class Contestant:
         if not config.match_colours:
             parts.append("colours as they come")
         return {**dataclasses.asdict(config), "strength": config.effective_strength, "text": ", ".join(parts)}
-
-    @property
-    def returns_input(self) -> bool:
-        """Whether it is a control made of the picture that it is given; of a pair that shows the object."""
-        return self.name.startswith("truth")
 
     def sees_truth(self) -> bool:
         """Whether sampling starts from the unmasked picture, which makes the scores too good."""

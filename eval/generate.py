@@ -55,14 +55,17 @@ def configuration(contestant: Contestant, dataset: DataSet, batch: int, device: 
 
 
 def folder_of(out: Path, config: dict) -> Path:
+    """The folder of the fills that a configuration makes."""
     return out / "fills" / f"{config['model']}-{store.fingerprint(config)}"
 
 
 def composited_path(folder: Path, sample: Sample) -> Path:
+    """The file of a fill with the known pixels pasted back."""
     return folder / "composited" / f"{sample.id}.png"
 
 
 def chunks(samples: tuple[Sample, ...], size: int) -> list[tuple[Sample, ...]]:
+    """The samples in groups of `size`, the last one perhaps smaller."""
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from eval import store
 from eval.contestants import Options
 from eval.data.dataset import Request
-from eval.judge import Metrics
-from eval.metrics.names import OFFLINE_REMOVAL, SECOND_OFFLINE
+from eval.metrics.names import OFFLINE_REMOVAL
+from eval.score import Metrics
 from moebius.config import SamplingConfig
 from moebius.files import read_json
 
@@ -46,8 +46,6 @@ class Settings:
     antialias: bool = False
     removal: str = OFFLINE_REMOVAL
     dinov2: str | None = None
-    second: str = SECOND_OFFLINE
-    dinov2_large: str | None = None
     download: bool = False
     reference: str | None = None
     """Model that the others are compared with; None: the first."""
@@ -67,6 +65,7 @@ class Settings:
 
     @property
     def request(self) -> Request:
+        """Which pictures and masks."""
         if not self.data:
             raise ValueError("say with --data what to fill: a folder, a list file or a protocol")
         return Request(
@@ -75,6 +74,7 @@ class Settings:
 
     @property
     def options(self) -> Options:
+        """How models are loaded, by their names."""
         return Options(
             config=SamplingConfig(**self.sampling),
             overrides=self.overrides,
@@ -86,6 +86,7 @@ class Settings:
 
     @property
     def metrics(self) -> Metrics:
+        """The networks that score."""
         return Metrics(
             features=self.features,
             perceptual=self.perceptual,
@@ -93,8 +94,6 @@ class Settings:
             allow_download=self.download,
             removal=self.removal,
             removal_folder=self.dinov2,
-            second=self.second,
-            second_folder=self.dinov2_large,
         )
 
     def save(self, out: Path) -> None:

@@ -48,6 +48,7 @@ def number(value: float | str | None) -> float | None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all."""
     write(path, to_json(value).encode())
 
 

@@ -33,6 +33,7 @@ class Workers:
 
     @property
     def first(self) -> bool:
+        """Whether this process writes what there is once."""
         return self.rank == 0
 
     def mine(self, count: int) -> range:
@@ -79,6 +80,7 @@ class Workers:
                 return
 
     def close(self) -> None:
+        """Leave the group of processes."""
         if self.size > 1:
             import torch.distributed as group
 

@@ -31,6 +31,7 @@ class Memory:
     ram_bytes: int
 
     def covers(self, needs: Memory) -> bool:
+        """Whether this much memory is enough."""
         return needs.gpu_bytes <= self.gpu_bytes and needs.ram_bytes <= self.ram_bytes
 
 

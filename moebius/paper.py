@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTiming:
+    """Times as the paper gives them, for 512 x 512 pixels on its authors' GPU."""
+
     step_ms: float
     steps: int
     total_s: float

@@ -8,7 +8,6 @@ from pathlib import Path
 from moebius.files import read_json, sha256
 
 NAME = "moebius-heldout"
-MANIFEST = "manifest.json"
 SHIPPED_SET = Path(__file__).parents[2] / "samples" / "heldout"
 
 
@@ -25,7 +24,7 @@ class Row:
 
 def is_heldout(folder: Path) -> bool:
     """Whether a folder holds the set (or another one with such a manifest)."""
-    path = folder / MANIFEST
+    path = folder / "manifest.json"
     return path.is_file() and read_json(path).get("name") == NAME
 
 
@@ -35,7 +34,7 @@ def rows(folder: Path, kind: str | None = None) -> list[Row]:
     Args:
         kind: `medium`, `thick` or `object` for all; None: each picture's default, a third each.
     """
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_json(folder / "manifest.json")
     kinds = manifest["masks"]["kinds"]
     if kind is not None and kind not in kinds:
         raise ValueError(f"the held-out set has no masks of kind {kind!r}; choose from {', '.join(kinds)}")

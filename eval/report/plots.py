@@ -23,6 +23,7 @@ class Point:
 
 
 def colour(index: int) -> str:
+    """The colour of the contestant at this place, as CSS."""
     return COLOURS[index % len(COLOURS)]
 
 

@@ -41,6 +41,7 @@ class Tally:
             self._first = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
+        """Count the outcome of a photo."""
         self._in_hand.pop(outcome.item.name, None)
         if outcome.state == "failed":
             self.failed.append({"photo": outcome.item.name, "error": outcome.error})

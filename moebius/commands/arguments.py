@@ -141,11 +141,13 @@ def mark(options: argparse.Namespace, learned: bool) -> str | None:
 
 
 def sampling_config(options: argparse.Namespace) -> SamplingConfig:
+    """The settings of a fill that the options give. Raises ValueError out of range."""
     given = vars(options)
     return SamplingConfig(**{field: given[field] for field in _SAMPLING_FIELDS if field in given})
 
 
 def load_options(options: argparse.Namespace, allow_download: bool) -> registry.LoadOptions:
+    """Where weights are and on which device models run, as the options say."""
     given = vars(options)
     catalog.check_variant(given.get("variant"))
     named = {field: given.get(field) for field in ("weights", "variant", "device", "dtype", "plan")}

@@ -9,10 +9,10 @@ from pathlib import Path
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "edit",
-        help="open one photo in the page and write over it: for other programs",
+        help="open one photo in the page for another program, and save over it",
         description="Open the page with PHOTO in the browser. 'Save and close' writes over the file, with its format, "
-        "depth, profile and metadata, and ends with status 0; closed without saving the file is untouched, status 3. "
-        "docs/external-editor.md says how to set it up in other programs.",
+        "depth, profile and metadata, and ends with status 0. If the page is closed without saving, the file stays as "
+        "it was, and the status is 3. docs/external-editor.md says how to set it up in other programs.",
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="a picture file")
     parser.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860")

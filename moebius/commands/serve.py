@@ -12,8 +12,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "serve",
         help="start the page",
-        description="Start the page that removes things from photos, and serve it until Ctrl-C. Where only this "
-        "computer can reach it, other programs can too: docs/connectors.md lists them.",
+        description="Start the page that removes things from photos, and serve it until Ctrl-C. Other programs on "
+        "this computer can use it too: docs/connectors.md lists them.",
     )
     host, queue = environment.GRADIO_SERVER_NAME, environment.MAX_QUEUE
     parser.add_argument("--host", help=f"address to listen on (default: {host.name}, else {host.default})")
@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         choices=tuple(registry.MODELS),
         metavar="NAME",
-        help=f"offer these only, from {', '.join(registry.MODELS)} (default: all)",
+        help=f"offer only these, out of {', '.join(registry.MODELS)} (default: all)",
     )
     parser.add_argument(
         "--max-queue",

@@ -37,6 +37,8 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
+    """A caller's photo with its fill."""
+
     photo: Photo
     mask: np.ndarray
     """(H, W) bool."""

@@ -19,6 +19,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, kw_only=True)
 class Guard:
+    """Decides by Host and Origin who may call."""
+
     local: bool
     """Only this computer can reach the server, so that no other name of it is right."""
     named: frozenset[str] = frozenset()
@@ -37,6 +39,7 @@ class Guard:
         return _refused(origin)
 
     def is_named(self, origin: str | None) -> bool:
+        """Whether the host has allowed this origin."""
         return origin in self.named
 
 

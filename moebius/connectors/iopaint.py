@@ -46,6 +46,8 @@ MEDIA_TYPES = {
 
 
 class IOPaint:
+    """The requests of IOPaint 1.x: docs/connectors.md has the table."""
+
     def __init__(self, fills: Fills, steps: Steps) -> None:
         self._fills, self._steps = fills, steps
         self._chosen: OrderedDict[str, str] = OrderedDict()  # by client; who chose longest ago first
@@ -53,6 +55,7 @@ class IOPaint:
     # ---- what there is ----
 
     async def server_config(self, request: Request) -> dict[str, Any]:
+        """What IOPaint's page asks for first: models, plugins, defaults."""
         selects = self._fills.can_select()
         plugins = [{"name": SELECTOR, "support_gen_image": False, "support_gen_mask": True}] if selects else []
         return {
@@ -77,9 +80,11 @@ class IOPaint:
         return []
 
     async def model(self, request: Request) -> dict[str, Any]:
+        """The model that this caller uses."""
         return model_info(self._fills.card(self._model(request)))
 
     async def switch_model(self, request: Request) -> dict[str, Any]:
+        """Use another model for this caller's address from now on."""
         name = bodies.text(await bodies.read_json(request), "name")
         if name not in [card.name for card in self._runnable()]:
             raise UnknownError(
@@ -93,6 +98,7 @@ class IOPaint:
         return model_info(registry.card(name))
 
     async def input_image(self, request: Request) -> Response:
+        """The photo that a server was started with: there is none."""
         raise UnknownError("Input image not found")
 
     async def gen_info(self, request: Request) -> dict[str, str]:
@@ -105,6 +111,7 @@ class IOPaint:
     # ---- what is done ----
 
     async def inpaint(self, request: Request) -> Response:
+        """The photo without what its mask covers, in the photo's own format."""
         with self._fills.place():
             content = await bodies.read_json(request)
             image, mask = bodies.picture(content, "image"), bodies.picture(content, "mask")
@@ -146,6 +153,7 @@ class IOPaint:
             return Response(brushed(mask), media_type="image/png")
 
     async def gen_image(self, request: Request) -> Response:
+        """Any other plugin: there is none."""
         name = bodies.text(await bodies.read_json(request), "name")
         raise UnknownError(f"the plugin {name!r:.80} is not here")
 
@@ -155,6 +163,7 @@ class IOPaint:
             raise UnknownError(f"the model {content['model_name']!r:.80} is not here")
 
     async def adjust_mask(self, request: Request) -> Response:
+        """A mask grown, shrunk or reversed, as a PNG."""
         with self._fills.place():
             content = await bodies.read_json(request)
             data, operate = bodies.picture(content, "mask"), bodies.text(content, "operate")

@@ -29,10 +29,13 @@ MAX_ID = 512
 
 
 class RapidRaw:
+    """The requests of RapidRAW's self-hosted connector."""
+
     def __init__(self, fills: Fills, sources: Sources) -> None:
         self._fills, self._sources = fills, sources
 
     async def health(self, request: Request) -> dict[str, Any]:
+        """Whether this server can be used."""
         return {"status": "ok", "connected": True}
 
     async def upload(self, request: Request) -> dict[str, Any]:

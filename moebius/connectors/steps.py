@@ -37,6 +37,7 @@ class Steps:
         return tell
 
     async def finish(self, client: str) -> None:
+        """Tell a client that its photo is done."""
         await self._send("diffusion_finish", None, client)
 
     async def _send(self, event: str, data: Any, client: str) -> None:

@@ -115,6 +115,7 @@ class SquaresJob(Job):
         self._geometry_s = time.perf_counter() - started
 
     def ready(self) -> int:
+        """How many tiles can be filled now, without waiting for others."""
         return len(self._ready())
 
     def _ready(self) -> list[int]:
@@ -133,6 +134,7 @@ class SquaresJob(Job):
         return ready
 
     def take(self, max_count: int) -> list[Tile]:
+        """The next tiles, at most so many; each is filled once."""
         started = time.perf_counter()
         tiles = []
         for place in self._ready()[:max_count]:
@@ -143,6 +145,7 @@ class SquaresJob(Job):
         return tiles
 
     def put(self, tile: Tile, filled: np.ndarray) -> None:
+        """Paste a filled tile; squares that waited for it become ready."""
         place = self.squares.index(tile.square)
         filled = self._with_detail(place, self._in_its_colours(tile, filled))
         started = time.perf_counter()
@@ -181,6 +184,7 @@ class SquaresJob(Job):
         return filled
 
     def report(self, tiles: Sequence[Tile], share: float, text: str) -> None:
+        """Pass on the progress of tiles that are being filled."""
         places = [self.squares.index(tile.square) for tile in tiles]
         scaled = [detail.applies(self.squares[place], self._size, self._config) for place in places]
         self._report(places, share * (MODEL_SHARE if any(scaled) else 1.0), text)
@@ -193,10 +197,12 @@ class SquaresJob(Job):
         self._progress(sum(self._shares) / count, text + where)
 
     def spend(self, seconds: float, steps_ms: Sequence[float]) -> None:
+        """Add the seconds of a call, and of its steps, to this photo's."""
         self._model_s += seconds
         self._steps_ms.extend(steps_ms)
 
     def finish(self, remarks: tuple[str, ...]) -> Fill:
+        """The photo's fill, when all its tiles are there."""
         self._progress(1.0, "Done")
         started = time.perf_counter()
         raster = images.put_back(self._image, self._canvas, self._changed)

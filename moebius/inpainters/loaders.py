@@ -65,6 +65,7 @@ def denoiser_folder(network: str, options: LoadOptions) -> Path | None:
 
 
 def denoiser_availability(network: str, options: LoadOptions) -> Availability:
+    """Whether the weights of a network are here, and where."""
     variant, published = options.variant or catalog.DEFAULT_VARIANT, catalog.DENOISERS[network]
     try:
         files = locate.locate(options.variant, options.weights, network=network)
@@ -83,10 +84,12 @@ def denoiser_availability(network: str, options: LoadOptions) -> Availability:
 
 
 def fetch_denoiser(network: str, options: LoadOptions, progress: Progress) -> str:
+    """Download the weights of a network; returns where they are."""
     return hub.fetch(options.variant, progress, network=network).where
 
 
 def load_denoiser(network: str, options: LoadOptions, progress: Progress) -> DenoiserInpainter:
+    """Load a network with its autoencoder. Raises WeightsError where the weights are missing or damaged."""
     try:
         files = locate.locate(options.variant, options.weights, network=network)
     except WeightsError:

@@ -39,4 +39,5 @@ class Meter:
         self.tick(0.0)
 
     def finish(self, text: str = "Filled") -> None:
+        """Report that all is done."""
         self._progress(1.0, text)

@@ -171,6 +171,7 @@ class Field:
         self._list: np.ndarray | None = None
 
     def randomise(self) -> Field:
+        """Point every patch at a random source; returns itself."""
         self._bands(lambda a, b: kernels.random_band(self.usable, self.places, self.grid.active, self._number(), a, b))
         return self
 

@@ -26,6 +26,7 @@ class Extension(NamedTuple):
 
     @property
     def content(self) -> bytes:
+        """Its data without the lengths of its blocks."""
         if self.name == XMP:
             return self.raw[14:].removesuffix(_TRAILER)
         return b"".join(_sub_blocks(self.raw, 14))

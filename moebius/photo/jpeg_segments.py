@@ -66,6 +66,7 @@ def read_segments(data: bytes, strict: bool = False) -> tuple[list[Segment], int
 
 
 def join_segments(segments: list[Segment]) -> bytes:
+    """The bytes of a JPEG with these segments."""
     return bytes((0xFF, SOI)) + b"".join(s.raw for s in segments) + bytes((0xFF, EOI))
 
 

@@ -101,6 +101,7 @@ def _read(pipe: IO[bytes], size: int) -> bytearray:
 
 
 def from_raster(raster: Raster) -> Message:
+    """A picture's pixels, with its palette, profile and transparency."""
     height, width = shape_of(raster)
     if isinstance(raster, np.ndarray):
         pixels = np.ascontiguousarray(raster)
@@ -153,6 +154,7 @@ def _transparency(value: Any) -> int | bytes | tuple[int, ...]:
 
 
 def from_mask(mask: np.ndarray) -> Message:
+    """A mask, (H, W) bool, packed into bits."""
     return {"shape": list(mask.shape), "bits": np.packbits(mask)}
 
 
@@ -194,6 +196,7 @@ def to_photo(message: Message, data: bytes, name: str, max_pixels: int) -> Photo
 
 
 def from_encoded(encoded: Encoded) -> Message:
+    """A written file with its notes."""
     return {"data": encoded.data, "format": encoded.format, "notes": encoded.notes}
 
 
@@ -208,6 +211,7 @@ def to_encoded(message: Message) -> Encoded:
 
 
 def from_error(error: Exception) -> Message:
+    """An error by its kind and text; one of unknown kind as a RuntimeError."""
     if isinstance(error, OSError):
         return {"error": "OSError", "number": error.errno, "text": error.strerror or str(error)}
     kind = next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), None)

@@ -40,6 +40,7 @@ class Header:
     colour: int
 
     def pack(self) -> bytes:
+        """The content of the IHDR chunk."""
         return struct.pack(">IIBBBBB", self.width, self.height, self.depth, self.colour, 0, 0, 0)
 
 
@@ -59,6 +60,7 @@ def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def join_chunks(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG file of these chunks, each with its length and checksum."""
     return SIGNATURE + b"".join(
         struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         for name, content in chunks
@@ -66,6 +68,7 @@ def join_chunks(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def read_header(data: bytes) -> Header:
+    """What the IHDR chunk says. Raises ValueError where there is none."""
     return Header(*struct.unpack_from(">IIBB", data, 16))
 
 

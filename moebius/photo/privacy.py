@@ -87,6 +87,7 @@ class Region:
 
     @classmethod
     def around(cls, before: Raster, after: Raster, changed: np.ndarray) -> Region:
+        """The part of a photo in which it was changed, before and after."""
         height, width = changed.shape
         left, top, right, bottom = bounding_box(changed)
         x, y = max(4, round(_MARGIN * (right - left))), max(4, round(_MARGIN * (bottom - top)))

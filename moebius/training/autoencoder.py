@@ -146,12 +146,14 @@ class AutoencoderTraining:
     # ---- a step ----
 
     def begin(self, step: int) -> None:
+        """Read the data of the steps from this one on."""
         run, accelerator = self.config.run, self.accelerator
         groups = positions(run, accelerator.process_index, accelerator.num_processes, step)
         prepare = self.gpu_dataset.prepare if self.gpu_dataset else self.samples.sample
         self.feed = ahead(lambda position: (position, prepare(position)), groups, run.workers)
 
     def step(self, step: int) -> dict[str, float]:
+        """Train on one batch; the losses by name."""
         config, parts = self.config, self.config.run.accumulate
         against = config.loss.adversarial > 0 and step >= config.loss.adversarial_from
         self.learner.zero_grad(set_to_none=True)
@@ -249,6 +251,7 @@ class AutoencoderTraining:
     # ---- checkpoints and the result ----
 
     def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs to go on."""
         return {
             "learner": self.learner.state_dict(),
             "adversary": self.adversary.state_dict(),

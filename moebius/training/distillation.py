@@ -97,6 +97,7 @@ class Distillation:
     # ---- a step ----
 
     def begin(self, step: int) -> None:
+        """Read the data of the steps from this one on."""
         run, accelerator = self.config.run, self.accelerator
         groups = positions(run, accelerator.process_index, accelerator.num_processes, step)
 
@@ -106,6 +107,7 @@ class Distillation:
         self.feed = ahead(prepare, groups, run.workers)
 
     def step(self, step: int) -> dict[str, float]:
+        """Train on one batch; the losses by name."""
         config, parts = self.config, self.config.run.accumulate
         self.learner.train()
         self.learner.zero_grad(set_to_none=True)
@@ -223,6 +225,7 @@ class Distillation:
     # ---- checkpoints and the result ----
 
     def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs to go on."""
         return {
             "learner": self.learner.state_dict(),
             "optimizers": self.optimizers.state_dict(),

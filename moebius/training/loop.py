@@ -75,6 +75,7 @@ class Smooth:
     count: int = 0
 
     def update(self, loss: float) -> None:
+        """Take the loss of a step."""
         self.count += 1
         self.value = loss if self.count == 1 else self.value + max(0.02, 1 / self.count) * (loss - self.value)
         if self.count >= 50:

@@ -101,14 +101,17 @@ class EditActions(Handlers):
 
     @plain_errors
     def open(self, request: gr.Request) -> dict:
+        """The file's photo for the canvas of a tab."""
         self._file.enter(session_key(request), self._session(request))
         return self._actions.go_to(0, request)
 
     @plain_errors
     def save(self, request: gr.Request) -> None:
+        """Write what the tab shows over the file."""
         self._file.save(self._session(request))
 
     def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
         self._actions.leave(request)
         self._file.leave(session_key(request))
 

@@ -32,6 +32,7 @@ class Ledger:
         self._rows: defaultdict[str, deque[Row]] = defaultdict(lambda: deque(maxlen=KEPT))
 
     def add(self, model: str, row: Row) -> None:
+        """Remember a fill of a model."""
         self._rows[model].append(row)
 
     def forget(self, model: str) -> None:

@@ -18,6 +18,8 @@ THUMBNAIL = (240, 160)
 
 @dataclass(frozen=True)
 class Sample:
+    """A photo with its mask, and whose it is."""
+
     image: Path
     mask: Path
     title: str

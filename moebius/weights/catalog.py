@@ -52,6 +52,8 @@ class Denoiser(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
+    """Weights of a network that were trained on one data set."""
+
     name: str
     folder: str
     """In the published repository."""
@@ -140,6 +142,8 @@ FLUX_PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "token
 
 @dataclass(frozen=True, kw_only=True)
 class Segmenter(Network):
+    """The network that selects objects."""
+
     files: tuple[str, ...]
     license: str
     source: str

@@ -12,6 +12,8 @@ from moebius.weights.catalog import FLUX, FLUX_PARTS
 
 @dataclass(frozen=True, kw_only=True)
 class FluxFiles:
+    """The files of FLUX.1 Fill [dev] on this computer."""
+
     folder: Path
     """In diffusers layout: model_index.json and `FLUX_PARTS`."""
     where: str

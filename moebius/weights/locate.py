@@ -36,6 +36,8 @@ Found = WeightFiles | FluxFiles | SegmenterFiles
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
+    """A file of a repository on the hub."""
+
     repo: str
     name: str
     revision: str = "main"

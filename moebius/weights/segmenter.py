@@ -11,6 +11,8 @@ from moebius.weights.catalog import SEGMENTER
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterFiles:
+    """The files of the network that selects objects, on this computer."""
+
     folder: Path
     """With `SEGMENTER.files` in it."""
     where: str

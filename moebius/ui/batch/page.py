@@ -52,6 +52,7 @@ def batch_files() -> gr.File:
 
 
 def batch_panel() -> BatchPanel:
+    """The list beside the canvas, with its buttons."""
     heading = gr.HTML(html.STEPS, elem_id="many-heading", padding=False)
     mask_for = gr.Radio(html.MASK_FOR, value="all", label="Mask", info=html.MASK_FOR_INFO, elem_id="mask-for")
     mask_file = gr.UploadButton("Use a mask file for all", file_types=["image"], size="sm", elem_id="many-mask-file")
@@ -74,6 +75,7 @@ def batch_panel() -> BatchPanel:
 
 
 def wire_batch(actions: FillActions, files: gr.File, panel: BatchPanel, photo: PhotoPanel) -> None:
+    """Connect the list, the canvas and the buttons with the actions."""
     layers, buttons, mask_for = photo.layers, [panel.go, panel.stop], panel.mask_for
     opened = [photo.scene, *panel.shown]
 

@@ -86,6 +86,7 @@ class Thumbnails:
 
 
 def small_picture(photo: photo_file.Photo) -> Image.Image:
+    """A photo in 8 bits, at most `SMALL`."""
     small = images.preview(photo.raster, max(SMALL))
     small.thumbnail(SMALL)
     return small
