@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from moebius.presentation import table
@@ -21,10 +22,7 @@ def main_table(results: dict, times: dict | None, names: Literal["name", "title"
     Raises:
         ValueError: the results have another schema.
     """
-    if results["schema"] != SCHEMA:
-        raise ValueError(
-            f"the results have schema {results['schema']}, only {SCHEMA} can be read; run python -m eval report"
-        )
+    check_schema(results)
     pictures, sets = results["figures"]["pictures"][:3], results["figures"]["sets"][:2]
     count = results["features"]["pictures"]
     header = (
@@ -49,6 +47,43 @@ def main_table(results: dict, times: dict | None, names: Literal["name", "title"
             )
         )
     return Table("Results", header, tuple(rows), f"Composited: known pixels pasted back. {results['intervals']}.")
+
+
+def page_table(results: dict, times: dict | None, missing: Sequence[tuple[str, int]]) -> Table:
+    """For people who do not know the figures: what a fill looks like, how close it is, size and time of each model.
+
+    Args:
+        results, times: as for `main_table`.
+        missing: title and parameters of the models that have not been measured.
+    """
+    every = results["figures"]["pictures"]
+    looks, close = every[0], next((one for one in every if one["key"] == "psnr_hole"), None)
+    figures = [looks] + [close] * (close is not None)
+    header = ("Model", "Parameters", *map(heading, figures), "Seconds a picture")
+    rows = [
+        (
+            model["title"] + (" ⚠ suspicious" if model["suspicious"] else ""),
+            table.parameters(model["parameters"]),
+            *(table.interval(model["composited"]["pictures"][one["key"]], 2) for one in figures),
+            table.optional("{:.2f}".format, median_seconds(times, model["name"])),
+        )
+        for model in results["models"]
+    ]
+    rows += [(title, table.parameters(size), "not measured yet", *[""] * len(figures)) for title, size in missing]
+    note = (
+        f"{looks['name']}: how different the fill is from what was there, by the features of a network; 0 is no "
+        "difference. PSNR: how close its pixels are; a fill that looks right may be far from them. ↓: lower is better; "
+        f"↑: higher. In brackets: {results['intervals']}."
+    )
+    return Table("Results", header, tuple(rows), note)
+
+
+def check_schema(results: dict) -> None:
+    """Raise ValueError for results of another version of the format."""
+    if results["schema"] != SCHEMA:
+        raise ValueError(
+            f"the results have schema {results['schema']}, only {SCHEMA} can be read; run python -m eval report"
+        )
 
 
 def heading(figure: dict) -> str:

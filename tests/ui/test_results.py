@@ -15,7 +15,7 @@ def written(folder, score=0.25, **changes):
     whole = {"key": "fid", "name": "FID", "unit": "", "higher_is_better": False}
     told = {
         "schema": 1,
-        "data": {"pictures": 105, "name": "<b>mine</b>", "masks": "shipped", "mean_hole": 0.19},
+        "data": {"pictures": 105, "photos": 49, "name": "<b>mine</b>", "masks": "shipped", "mean_hole": 0.19},
         "figures": {"pictures": [figure], "sets": [whole]},
         "features": {"pictures": 105},
         "models": [
@@ -55,8 +55,7 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
     (tmp_path / "timing.json").write_text(json.dumps(times))
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
-    figures = ("0.2500 [0.2000, 0.3000]", "∞", "1.230", "N = 105")
-    for text in (*figures, "LPIPS &lt;alex&gt; ↓", "FID below 2,048 pictures"):
+    for text in ("0.25 [0.20, 0.30]", "1.23", "same 105 pictures", "49 photos", "LPIPS &lt;alex&gt; ↓"):
         assert text in shown
     assert "⚠ suspicious" in shown and "<i>" not in shown and "<b>mine" not in shown
 
@@ -67,7 +66,7 @@ def test_figures_intervals_and_seconds_are_shown_and_escaped(tmp_path, monkeypat
         (b"{", "Expecting"),
         (b"[]", "no table"),
         (b'{"schema": 99}', "schema 99"),
-        (b'{"schema": 1}', "figures"),
+        (b'{"schema": 1}', "models"),
         (b"\xff", "decode"),
     ],
 )
@@ -102,7 +101,29 @@ def test_the_page_has_a_tab_with_the_shipped_results(server, browser):
 
 def test_the_table_of_files_stands_below_the_newest_or_the_shipped_one(tmp_path, monkeypatch):
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
-    shown = results.report()
+    shown = results.beside()[-1]
     assert "What happens to a photo file beside the hole" in shown and "This project" in shown
     (tmp_path / "faithfulness.json").write_text('{"schema": 9}')
-    assert "cannot be shown: the table of files has schema 9" in results.report()
+    assert "cannot be shown: the table of files has schema 9" in results.beside()[-1]
+
+
+def test_models_that_are_missing_are_named_with_the_command_that_measures_them(tmp_path, monkeypatch):
+    written(tmp_path)
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    shown = results.report()
+    assert shown.count("<td>not measured yet</td>") == 3 and "FLUX.1 Fill [pro]" not in shown
+    assert "<code>python -m eval run --models moebius,pixelhacker,flux-fill,classical --data samples/heldout" in shown
+
+
+def test_fills_and_the_whole_report_lie_beside_the_results(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
+    fills, sheet, place, whole, _ = results.beside()
+    assert place["visible"] and "\n#### Results\n" in whole and "\n# " not in whole, "the shipped report"
+    written(tmp_path)
+    fills, sheet, place, whole, _ = results.beside()
+    assert (fills["visible"], sheet["value"], place["visible"], whole) == (False, None, False, "")
+    (tmp_path / results.SHEET).write_bytes(b"a picture")
+    (tmp_path / results.WHOLE).write_text("# Inpainting\n\n## Results\n")
+    fills, sheet, place, whole, _ = results.beside()
+    assert fills["visible"] and sheet["value"] == str(tmp_path / results.SHEET)
+    assert place["visible"] and whole == "### Inpainting\n\n#### Results\n"
