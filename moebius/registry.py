@@ -22,6 +22,7 @@ from moebius.config import (
 from moebius.devices import Memory
 from moebius.inpainters import loaders
 from moebius.inpainters.flux import loaders as flux
+from moebius.inpainters.flux import memory_plans
 from moebius.inpainters.loaders import Availability, LoadOptions
 from moebius.weights import WeightsError, catalog
 
@@ -35,6 +36,8 @@ DIFFUSION_PACKAGES = ("torch", "diffusers", "safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
+    """What there is to know about a model before it is loaded."""
+
     name: str
     title: str
     parameters: int = 0
@@ -56,6 +59,8 @@ class ModelCard:
     defaults: ModelDefaults | None = None
     """Its authors' steps and guidance; None: it has neither. Its `Inpainter.defaults` is the same."""
     reads_prompt: bool = False
+    hardware: str = ""
+    """What it needs beside its weights, where a usual computer does not have that; as it follows "needs"."""
     has_plans: bool = False
     """Whether there are several ways to hold it in memory, `LoadOptions.plan`."""
     hosted: bool = False
@@ -205,6 +210,7 @@ MODELS = {
             packages=("torch", "diffusers", "transformers", "accelerate", "sentencepiece"),
             defaults=FLUX_FILL_DEFAULTS,
             reads_prompt=True,
+            hardware=memory_plans.in_words(catalog.FLUX_TRANSFORMER_BYTES),
             has_plans=True,
             license_page=catalog.FLUX.license_page,
             fills_may_train=False,

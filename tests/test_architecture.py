@@ -49,7 +49,6 @@ LAYERS = (
     "batch",
     "bench",
     "training",
-    "vote",
     "ui",
     "connectors",
     "commands",

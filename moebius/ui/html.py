@@ -46,3 +46,19 @@ def can_fetch_weights(card: registry.ModelCard, options: registry.LoadOptions) -
 def installed(card: registry.ModelCard) -> bool:
     """Whether the packages that a model needs can be imported."""
     return all(find_spec(package) for package in card.packages)
+
+
+def state(card: registry.ModelCard, options: registry.LoadOptions) -> str:
+    """In a few words, whether a model can run here."""
+    if card.availability(options).can_run:
+        return "the picture leaves this computer" if card.hosted else "runs here"
+    if card.hosted:
+        return "off"
+    return "its weights are not here" if installed(card) else "not installed"
+
+
+def billions(parameters: int) -> str:
+    """11.9 billion, 226 million, 12,345."""
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.1f} billion"
+    return f"{parameters / 1e6:.0f} million" if parameters >= 1e6 else f"{parameters:,}"

@@ -213,6 +213,9 @@ def visit_more(page, state: str, not_a_photo: Path) -> None:
         page.evaluate(PAINT)
         page.click("#many-go")
         page.locator("#many-zip").wait_for()
+    if state == "results":
+        page.click("#results-report > button")
+        page.locator("#results-report table").first.wait_for()
 
 
 def test_every_element_that_style_and_scripts_name_is_there(browser, server, tmp_path):

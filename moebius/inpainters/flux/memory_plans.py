@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from moebius.devices import Memory
+from moebius.units import file_size
 
 WORK_BYTES = 2_500_000_000
 """About how much memory one fill needs besides the weights, at 1024 × 1024 with the autoencoder in tiles."""
@@ -118,6 +119,15 @@ PLANS = {
     )
 }
 """Best first: on one device, each needs less memory, or less of the GPU's, than the one before."""
+
+
+def in_words(transformer_bytes: int) -> str:
+    """What a quick fill needs: whole, and in 4 bits."""
+    whole, small = (PLANS[name].needs(transformer_bytes) for name in ("bf16", "nf4"))
+    return (
+        f"a GPU with {file_size(whole.gpu_bytes)} of memory, or {file_size(small.gpu_bytes)} in 4 bits; without one it "
+        "takes hours a picture"
+    )
 
 
 def candidates(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from moebius import paper, registry
-from moebius.ui.html import installed, prose, without_folders
+from moebius.ui.html import billions, prose, state, without_folders
 from moebius.units import duration, file_size
 
 INTRO = "The same photo, hole and seed for each of them; the fastest comes first."
@@ -33,15 +33,6 @@ def _choice(card: registry.ModelCard, options: registry.LoadOptions) -> str:
     if card.parameters:
         parts.append(f"{billions(card.parameters)} parameters")
     return " · ".join([*parts, state(card, options)])
-
-
-def state(card: registry.ModelCard, options: registry.LoadOptions) -> str:
-    """In a few words, whether a model can run here."""
-    if card.availability(options).can_run:
-        return "the picture leaves this computer" if card.hosted else "runs here"
-    if card.hosted:
-        return "off"
-    return "its weights are not here" if installed(card) else "not installed"
 
 
 def notices(names: Iterable[str]) -> str:
@@ -167,13 +158,6 @@ def _table(title: str, head: tuple[str, ...], body: list[tuple]) -> str:
         f'<div class="figures"><h3>{title}</h3><div class="wide" tabindex="0"><table aria-label="{escape(title)}">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div></div>"
     )
-
-
-def billions(parameters: int) -> str:
-    """11.9 billion, 226 million, 12,345."""
-    if parameters >= 1e9:
-        return f"{parameters / 1e9:.1f} billion"
-    return f"{parameters / 1e6:.0f} million" if parameters >= 1e6 else f"{parameters:,}"
 
 
 def _number(value: float | None, digits: int) -> str:

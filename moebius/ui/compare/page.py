@@ -55,6 +55,7 @@ class ComparisonPanel:
 
 
 def comparison_panel() -> ComparisonPanel:
+    """A column for the photo and one a model, the tables, and the settings."""
     chosen = html.first_choice(registry.LoadOptions())
     with gr.Column(elem_id="compared"):
         heading = gr.HTML(elem_id="compare-heading", padding=False)
@@ -83,6 +84,7 @@ def comparison_panel() -> ComparisonPanel:
 def wire_compare(
     page: gr.Blocks, actions: CompareActions, photo: PhotoPanel, result: ResultPanel, comparison: ComparisonPanel
 ) -> None:
+    """Connect Compare, Stop and the buttons of the columns with the actions."""
     buttons, variant = [photo.compare, photo.stop_comparing], comparison.settings.variant
     photo.compare.click(None, None, buttons, js=BUSY)
     painted = photo.compare.click(None, None, photo.layers, js=LAYERS)

@@ -240,6 +240,10 @@ class Actions(Handlers):
 
     # ---- models and weights ----
 
+    def choices(self) -> dict:
+        """The list of models, with what can run here now."""
+        return gr.update(choices=html.choices(self.options))
+
     @plain_errors
     def about(self, model: str, variant: str) -> tuple[str, dict]:
         """The line about the chosen model, and the button that gets its weights where they are missing."""

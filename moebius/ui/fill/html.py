@@ -12,7 +12,7 @@ from PIL import Image
 
 from moebius import registry
 from moebius.ui import samples
-from moebius.ui.html import can_fetch_weights, prose, without_folders
+from moebius.ui.html import billions, can_fetch_weights, installed, prose, state, without_folders
 from moebius.ui.samples import Sample
 from moebius.units import duration, file_size
 from moebius.weights import catalog
@@ -106,7 +106,8 @@ def choose() -> str:
     """What is seen before a photo is there: where to drop one, the samples, and what can be compared here."""
     return (
         '<div class="choose"><button type="button" class="drop" data-do="choose"><b>Choose a photo</b>'
-        "<span>or drop it anywhere, or paste it. Then paint over what should go, and press Fill.</span></button>"
+        "<span><span class='mouse'>or drop it anywhere, or paste it. </span>"
+        "Then paint over what should go, and press Fill.</span></button>"
         '<input type="file" id="photo-file" accept="image/*,.heic,.heif,.hif" hidden>'
         f"{_samples(samples.load())}{_sizes()}</div>"
     )
@@ -143,6 +144,7 @@ def _sizes() -> str:
 
 
 def data_url(picture: Image.Image) -> str:
+    """A picture as a JPEG within HTML."""
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
@@ -160,19 +162,23 @@ def result_line(
     """What made a result, why, how long each part took (seconds by part), and what is worth knowing about it."""
     made = escape(title if variant is None else f"{title} ({variant})")
     parts = ", ".join(f"{part} {duration(value)}" for part, value in seconds.items() if value >= 0.005)
-    facts = [f"{duration(sum(seconds.values()))} ({parts})", f"in {squares} square{'' if squares == 1 else 's'}"]
-    if seed is not None:
-        facts.append(f"seed {seed}")
+    facts = [duration(sum(seconds.values())), *([] if seed is None else [f"seed {seed}"])]
+    details = f"{parts}; in {squares} square{'' if squares == 1 else 's'}" if parts else ""
+    folded = f"<details class='about'><summary><u>Times</u></summary>{details}</details>" if details else ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return (
         f'<div class="facts"><p>Made by <b>{made}</b>. {escape(reason)}</p>'
-        f"<p>{' · '.join(facts)}</p>{f'<ul>{items}</ul>' if items else ''}</div>"
+        f"<p>{' · '.join(facts)}</p>{f'<ul>{items}</ul>' if items else ''}{folded}</div>"
     )
 
 
-def choices() -> list[tuple[str, str]]:
-    """The models for a radio: label and name."""
-    return [("Automatic", registry.AUTO), *((card.title, card.name) for card in registry.MODELS.values())]
+def choices(options: registry.LoadOptions) -> list[tuple[str, str]]:
+    """The models for a radio: label, with what is missing where one cannot run here, and name."""
+    labels = {
+        card.name: card.title if card.availability(options).can_run else f"{card.title} · {state(card, options)}"
+        for card in registry.MODELS.values()
+    }
+    return [("Automatic", registry.AUTO), *((label, name) for name, label in labels.items())]
 
 
 def model_line(name: str, options: registry.LoadOptions) -> str:
@@ -182,16 +188,18 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
         lines = [f"Uses <b>{escape(card.title)}</b>. {escape(why_auto(card, reason, options))}"]
         return _about([*lines, prose(card.notice)] if card.notice else lines)
     card = registry.card(name)
-    state = card.availability(options)
-    size = f"{card.parameters / 1e6:,.0f} million parameters. " if card.parameters else ""
-    lines = [f"{size}{escape(card.license)}. Source: {escape(card.source)}"]
+    there = card.availability(options)
+    size = f"{billions(card.parameters)} parameters. " if card.parameters else ""
+    lines = [f"{size}{escape(card.license)}. Source: {prose(card.source)}"]
     if card.notice:
         lines.append(prose(card.notice))
-    if state.can_run:
+    if there.can_run:
         lines.append("It can run here.")
     else:
-        why = "its weights are not here yet" if can_fetch_weights(card, options) else without_folders(state.reason)
-        lines.append(f"<b>It cannot run here: {escape(why)}.</b>")
+        why = "its weights are not here yet" if can_fetch_weights(card, options) else without_folders(there.reason)
+        lines.append(f"<b>It cannot run here</b>: {prose(why.rstrip('.'))}.")
+        if card.hardware:
+            lines.append(f"It needs {file_size(card.download_bytes)} on disk and {escape(card.hardware)}.")
     return _about(lines)
 
 
@@ -202,6 +210,6 @@ def _about(lines: Iterable[str]) -> str:
 def why_auto(card: registry.ModelCard, reason: str, options: registry.LoadOptions) -> str:
     """Why the automatic choice is this model: `reason` as the registry says it, or in the page's terms."""
     better = next((other for other in registry.MODELS.values() if other.automatic), card)
-    if better is not card and can_fetch_weights(better, options):
+    if better is not card and installed(better) and better.folder(options) is None:
         return f"{better.title} is better, but its weights are not here yet."
     return reason

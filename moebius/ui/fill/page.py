@@ -73,6 +73,7 @@ class ResultPanel:
 
 
 def photo_panel() -> PhotoPanel:
+    """The canvas with its tools, Fill and Compare, and what More shows."""
     gr.HTML(html.choose(), elem_id="choose", padding=False)
     with gr.Column(elem_id="paint"):
         gr.HTML(html.STAGE, elem_id="stage-block", padding=False)
@@ -119,7 +120,7 @@ def result_panel() -> ResultPanel:
     steps = thumbnails(  # the original and its results, each to go back to
         label="Earlier pictures",
         columns=5,
-        object_fit="cover",
+        object_fit="contain",
         format="jpeg",
         visible=False,
         elem_id="steps",
@@ -129,7 +130,7 @@ def result_panel() -> ResultPanel:
 
 def _model_panel() -> ModelPanel:
     with gr.Column(elem_id="how"):
-        model = gr.Radio(html.choices(), value=registry.AUTO, label="Model", elem_id="model")
+        model = gr.Radio(html.choices(registry.LoadOptions()), value=registry.AUTO, label="Model", elem_id="model")
         about = gr.HTML(elem_id="about", padding=False)
         get = gr.Button("Get the weights", visible=False, size="sm", elem_id="get")
         stop_getting = gr.Button("Stop the download", visible=False, size="sm")
@@ -137,6 +138,7 @@ def _model_panel() -> ModelPanel:
 
 
 def wire_fill(page: gr.Blocks, actions: Actions, photo: PhotoPanel, result: ResultPanel) -> None:
+    """Connect photo, Fill, Stop and the choice of a model with the actions."""
     pictures = _wire_pictures(actions, photo, result)
     filling = _wire_go(actions, photo, result)
     for event in (*pictures, filling):
@@ -238,6 +240,8 @@ def _wire_models(page: gr.Blocks, actions: Actions, models: ModelPanel) -> None:
         concurrency_limit=1,
         show_progress_on=models.about,
     )
+    for changed in (page.load, getting.success):
+        changed(actions.choices, None, models.model, **SHOWS)
     getting.then(None, None, models.stop_getting, js=f"() => [{HIDE}]")
     getting.failure(None, None, buttons, js=FETCHED)
     models.stop_getting.click(actions.stop_fetching, api_visibility="private", queue=False)

@@ -2,7 +2,7 @@
 (page) => {
     const {canvas, state, tools} = page, {find} = canvas;
     const PAUSE_MS = 700;
-    let serial = 0, keeping = null, opening = null, stopped = false, waiting = 0;
+    let serial = 0, keeping = null, opening = null, arriving = null, stopped = false, waiting = 0, runs = 0;
 
     /** Press one of the buttons that nobody sees. */
     const trigger = (id) => (find(`#${id} button`) ?? find(`#${id}`)).click();
@@ -66,7 +66,9 @@
     }
 
     /** A result over the photo that it was made of. */
-    async function result(files) {
+    const result = (files) => (arriving = bringResult(files));
+
+    async function bringResult(files) {
         await opening;
         if (stopped || files?.length !== 2) return;
         const {scene} = state, [before, after] = await Promise.all(files.map(picture));
@@ -129,8 +131,15 @@
         if (state.scene?.many) waiting = setTimeout(() => state.scene?.many && trigger("many-painted"), PAUSE_MS);
     }
 
+    /** A button that is about to vanish hands the focus on. */
+    function passFocus() {
+        if (document.activeElement?.closest("#go, #stop, #compare-go, #compare-stop")) canvas.element().focus({preventScroll: true});
+    }
+
     function busy() {
         stopped = false;
+        runs++;
+        passFocus();
         clearTimeout(waiting);
         canvas.set({busy: true, shown: false, wipe: null, held: false, cursor: null});
     }
@@ -142,11 +151,17 @@
     }
 
     const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const idle = () => canvas.set({busy: false});
+    /** Once the result is there: the mask is not seen red again meanwhile. */
+    async function idle() {
+        const run = runs;
+        await arriving?.catch(() => {});
+        if (run === runs) canvas.set({busy: false});
+    }
 
     function stop() {
         stopped = true;
-        idle();
+        passFocus();
+        canvas.set({busy: false});
     }
 
     Object.assign(page, {open, result, known, keepResult, settled, trigger, edited, upload, layers, busy, idle, stop, compare, say, pixels, kept: null});

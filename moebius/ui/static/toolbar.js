@@ -59,8 +59,16 @@
 
     // ---- how things stand ----
 
+    const HINT = "Paint over what should go first.";
+
     const pressed = (name, on) => buttons(name).forEach((one) => one.setAttribute("aria-pressed", String(Boolean(on))));
     const able = (name, on) => buttons(name).forEach((one) => (one.disabled = !on));
+
+    /** Fill and Compare stay where a keyboard finds them; Gradio makes them anew each time. */
+    function markUnpainted() {
+        const none = document.body.classList.contains("unpainted");
+        document.querySelectorAll("#go, #compare-go").forEach((one) => one.setAttribute("aria-disabled", String(none)));
+    }
 
     function refresh() {
         const body = document.body.classList, {history} = state;
@@ -68,6 +76,9 @@
         body.toggle("has-result", Boolean(state.result));
         body.toggle("many-photo", Boolean(state.scene?.many));
         body.toggle("filling", state.busy);
+        body.toggle("unpainted", Boolean(state.mask) && !state.mask.includes(1));
+        markUnpainted();
+        if (!body.contains("unpainted") && find("#note").textContent === HINT) page.say("");
         pressed("erase", tools.current() === "eraser");
         tools.TOOLS.forEach((name) => pressed(`tool-${name}`, tools.current() === name));
         pressed("hide", state.hidden);
@@ -161,6 +172,11 @@
     document.addEventListener("keyup", (event) => event.key === " " && release());
     window.addEventListener("blur", release);
 
+    document.addEventListener("click", (event) => { // a hint, not an error
+        if (!event.target.closest("#go, #compare-go") || !document.body.classList.contains("unpainted")) return;
+        event.stopImmediatePropagation();
+        page.say(HINT);
+    }, true);
     document.addEventListener("click", (event) => {
         const button = event.target.closest("[data-do]");
         if (!button || button.disabled) return;
@@ -179,6 +195,7 @@
     });
 
     page.refresh = refresh;
+    page.markUnpainted = markUnpainted;
     page.press = press;
     refresh();
 }

@@ -346,7 +346,7 @@ def test_the_page_offers_the_weights_that_are_lacking(actions, monkeypatch, tmp_
     assert registry.MODELS["classical"].title in line and button["visible"]
     line, button = actions.about("moebius", "")
     assert (
-        "It cannot run here: its weights are not here yet" in line
+        "It cannot run here</b>: its weights are not here yet" in line
         and "MB" in button["value"]
         and "Moebius" in button["value"]
     )

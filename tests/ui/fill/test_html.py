@@ -13,7 +13,8 @@ def test_result_tells_what_made_it_why_how_long_and_the_notes():
     )
     for part in (
         "Made by <b>Moebius (places2)</b>. It is the best.",
-        "3.3 s (reading 0.2 s, the model 3.0 s) · in 2 squares · seed 7",
+        "<p>3.3 s · seed 7</p>",
+        "reading 0.2 s, the model 3.0 s; in 2 squares</details>",
         "<li>JPEG: 3 of 9 blocks were written anew.</li>",
     ):
         assert part in line
