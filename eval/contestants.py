@@ -65,6 +65,11 @@ class Contestant:
             parts.append("colours as they come")
         return {**dataclasses.asdict(config), "strength": config.effective_strength, "text": ", ".join(parts)}
 
+    @property
+    def returns_input(self) -> bool:
+        """Whether it is a control made of the picture that it is given; of a pair that shows the object."""
+        return self.name.startswith("truth")
+
     def sees_truth(self) -> bool:
         """Whether sampling starts from the unmasked picture, which makes the scores too good."""
         recipe = RECIPES[self.config.recipe]

@@ -29,12 +29,12 @@ class Folders:
 
     def real_features(self) -> tuple[Path, dict]:
         """Of the photos themselves: the folder and its configuration."""
-        config = {**self.settings.metrics.configuration(self.device), "data": self.dataset.identity()}
+        config = {**score.configuration(self.settings.metrics, self.device), "data": self.dataset.identity()}
         return score.scores_folder(self.out, "real-pictures", config), config
 
     def scores(self, contestant: Contestant) -> tuple[Path, dict]:
         """Of a contestant's fills: the folder and its configuration."""
-        config = {**self.settings.metrics.configuration(self.device), "fills": self.fills(contestant).name}
+        config = {**score.configuration(self.settings.metrics, self.device), "fills": self.fills(contestant).name}
         return score.scores_folder(self.out, contestant.name, config), config
 
     def pictures(self, contestants: Iterable[Contestant], image_ids: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Scores of every fill, one file per chunk of pictures; resumable, and divided among processes.
+"""Files of scores: one per chunk of pictures; resumable, and divided among processes.
 
 Files hold scores and features per picture, not sums, so that uneven shares of processes cannot distort a mean.
 """
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,72 +18,35 @@ from PIL import Image
 from eval import store
 from eval.contestants import ROOT
 from eval.data.dataset import DataSet, Sample
+from eval.data.pairs import Judged
 from eval.generate import AHEAD, chunks, composited_path
-from eval.metrics import pixels
-from eval.metrics.names import FEATURES, OFFLINE_REMOVAL, PERCEPTUAL, REMOVAL
+from eval.judge import Metrics, Networks, features_of, picture_scores
+from eval.metrics.names import INVENTED
 from eval.workers import Workers
 from moebius.progress import counter
 from moebius.read_ahead import read_ahead
 
-if TYPE_CHECKING:
-    from eval.metrics.features import Extractor
-    from eval.metrics.perceptual import Perceptual
-    from eval.metrics.tokens import Tokens
-
 CODE = (
     "eval/score.py",
+    "eval/judge.py",
     "eval/metrics/*.py",
-    "eval/data/dataset.py",
+    "eval/data/*.py",
 )
 LIBRARIES = ("torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "Pillow")
 BATCH = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metrics:
-    """What is measured."""
+def configuration(metrics: Metrics, device: str) -> dict:
+    """Everything that a score depends on, beside the fill."""
+    from importlib.metadata import version
 
-    features: str = "inception"
-    """A name in `names.FEATURES`."""
-    perceptual: str | None = None
-    """A name in `names.PERCEPTUAL`; None: the one that goes with the features."""
-    antialias: bool = False
-    """Resize of the pictures before Inception; off is the published recipe."""
-    allow_download: bool = False
-    removal: str = OFFLINE_REMOVAL
-    """A name in `names.REMOVAL`."""
-    removal_folder: str | None = None
-    """Of DINOv2's weights."""
-
-    def __post_init__(self) -> None:
-        chosen = ((self.features, FEATURES), (self.perceptual, PERCEPTUAL), (self.removal, REMOVAL))
-        for value, known in chosen:
-            if value is not None and value not in known:
-                raise ValueError(f"unknown metric network {value!r}; choose from {', '.join(known)}")
-
-    @property
-    def distance(self) -> str:
-        """The network that tells how different two pictures look."""
-        return self.perceptual or FEATURES[self.features].perceptual
-
-    @property
-    def distance_key(self) -> str:
-        return PERCEPTUAL[self.distance][0]
-
-    def configuration(self, device: str) -> dict:
-        """Everything that a score depends on, beside the fill."""
-        from importlib.metadata import version
-
-        return {
-            "features": self.features,
-            "perceptual": self.distance,
-            "removal": self.removal,
-            "antialias": self.antialias if self.features == "inception" else None,
-            "batch": BATCH,
-            "device": device.partition(":")[0],
-            "code": _code_sha256(),
-            "libraries": {name: version(name) for name in LIBRARIES},
-        }
+    return {
+        **metrics.describe(),
+        "batch": BATCH,
+        "device": device.partition(":")[0],
+        "code": _code_sha256(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
 
 
 @cache
@@ -92,25 +54,7 @@ def _code_sha256() -> str:
     return store.sources_sha256(ROOT, CODE)
 
 
-class Networks:
-    """The networks of the metrics, loaded once for all contestants."""
-
-    def __init__(self, metrics: Metrics, device: str) -> None:
-        from eval.metrics import features, perceptual, tokens
-
-        self.extractor: Extractor = features.make(
-            metrics.features, metrics.antialias, device, allow_download=metrics.allow_download
-        )
-        self.perceptual: Perceptual = perceptual.make(metrics.distance, device, metrics.allow_download)
-        self.tokens: Tokens = tokens.make(
-            metrics.removal, Path(metrics.removal_folder) if metrics.removal_folder else None, device
-        )
-        self.distance_key = metrics.distance_key
-        self.removal_keys = (REMOVAL[metrics.removal].published[0], REMOVAL[metrics.removal].spread[0])
-
-
 def scores_folder(out: Path, name: str, config: dict) -> Path:
-    """Where the scores of one configuration lie."""
     return out / "scores" / f"{name}-{store.fingerprint(config)}"
 
 
@@ -131,12 +75,12 @@ def score_fills(
     """Score the fills in `fills` into one file per chunk in `folder`. `networks` is called for them when needed."""
 
     def read(chunk: tuple[Sample, ...]) -> list[tuple]:
-        return [(*dataset.load(sample), read_fill(fills, sample)) for sample in chunk]
+        return [(dataset.judged(sample), read_fill(fills, sample)) for sample in chunk]
 
     def work(chunk: tuple[Sample, ...], loaded: list[tuple]) -> bytes:
         return _score_chunk(chunk, loaded, networks())
 
-    _each_chunk(dataset, folder, config, workers, f"{label}: scoring", read, work, quiet)
+    each_chunk(dataset, folder, config, workers, f"{label}: scoring", read, work, quiet)
 
 
 def real_features(
@@ -147,18 +91,25 @@ def real_features(
     workers: Workers,
     quiet: bool = False,
 ) -> None:
-    """Features of the pictures themselves."""
+    """Features of the pictures as they should be, and how often they seem to show an object in the hole."""
 
-    def read(chunk: tuple[Sample, ...]) -> list[np.ndarray]:
-        return [dataset.load(sample)[0] for sample in chunk]
+    def read(chunk: tuple[Sample, ...]) -> list[Judged]:
+        return [dataset.judged(sample) for sample in chunk]
 
-    def work(chunk: tuple[Sample, ...], loaded: list[np.ndarray]) -> bytes:
-        return _pack([{"id": sample.id} for sample in chunk], features_of(networks().extractor, loaded))
+    def work(chunk: tuple[Sample, ...], loaded: list[Judged]) -> bytes:
+        from eval.metrics.invented import invented
 
-    _each_chunk(dataset, folder, config, workers, "Reading the real pictures", read, work, quiet)
+        classes = networks().classes
+        rows = [
+            {"id": sample.id, INVENTED[0]: invented(one.truth, one.region, classes)}
+            for sample, one in zip(chunk, loaded, strict=True)
+        ]
+        return _pack(rows, [one.truth for one in loaded], networks())
+
+    each_chunk(dataset, folder, config, workers, "Reading the real pictures", read, work, quiet)
 
 
-def _each_chunk(
+def each_chunk(
     dataset: DataSet,
     folder: Path,
     config: dict,
@@ -168,6 +119,7 @@ def _each_chunk(
     work: Callable[[tuple[Sample, ...], list], bytes],
     quiet: bool,
 ) -> None:
+    """Write the missing files of `folder`, this process's share of them: `work` of what `read` has read ahead."""
     store.claim(folder, config)
     parts = chunks(dataset.samples, BATCH)
     mine = [index for index in workers.mine(len(parts))]
@@ -188,61 +140,25 @@ def read_fill(fills: Path, sample: Sample) -> np.ndarray:
 
 
 def _score_chunk(chunk: tuple[Sample, ...], loaded: list[tuple], networks: Networks) -> bytes:
-    truths, masks, composited = (list(column) for column in zip(*loaded, strict=True))
-    scored = picture_scores(composited, truths, masks, networks)
+    judged, composited = (list(column) for column in zip(*loaded, strict=True))
+    scored = picture_scores(composited, judged, networks)
     rows = [{"id": sample.id, "composited": row} for sample, row in zip(chunk, scored, strict=True)]
-    return _pack(rows, features_of(networks.extractor, composited))
+    return _pack(rows, composited, networks)
 
 
-def picture_scores(
-    fills: list[np.ndarray], truths: list[np.ndarray], masks: list[np.ndarray], networks: Networks
-) -> list[dict[str, float | None]]:
-    """Per-picture scores by key, each over the picture and, with `_hole`, inside the hole; removal scores see the fill
-    alone and may be None.
-
-    Args:
-        fills, truths: (H, W, 3) uint8.
-        masks: (H, W) bool.
-    """
-    import torch
-
-    from eval.metrics.removal import removal_scores
-
-    rows = []
-    for fill, truth, mask in zip(fills, truths, masks, strict=True):
-        psnr, psnr_hole = pixels.psnr(fill, truth, mask)
-        ssim, ssim_hole = pixels.ssim(fill, truth, mask)
-        rows.append({"psnr": psnr, "psnr_hole": psnr_hole, "ssim": ssim, "ssim_hole": ssim_hole})
-        rows[-1] |= zip(networks.removal_keys, removal_scores(fill, mask, networks.tokens), strict=True)
-    key = networks.distance_key
-    for places in _by_size(truths):
-        a, b = (pixels.to_bytes([column[index] for index in places]) for column in (fills, truths))
-        holes = torch.from_numpy(np.stack([masks[index] for index in places]))
-        picture, hole = networks.perceptual(a, b, holes)
-        for index, whole, inside in zip(places, picture.tolist(), hole.tolist(), strict=True):
-            rows[index] |= {key: whole, f"{key}_hole": inside}
-    return rows
+FEATURE_SETS = ("composited", "second")
+"""Features in the files: by the first and by the second network."""
 
 
-def features_of(extractor: Extractor, pictures: list[np.ndarray]) -> np.ndarray:
-    """Features (N, D) float32 of pictures (H, W, 3) uint8 of any sizes."""
-    found = np.empty((len(pictures), extractor.dims), np.float32)
-    for places in _by_size(pictures):
-        found[places] = extractor(pixels.to_bytes([pictures[index] for index in places])).numpy()
-    return found
+def _pack(rows: list[dict], pictures: list[np.ndarray], networks: Networks) -> bytes:
+    features = [features_of(extractor, pictures) for extractor in (networks.extractor, networks.second)]
+    return pack(rows, **dict(zip(FEATURE_SETS, features, strict=True)))
 
 
-def _by_size(pictures: list[np.ndarray]) -> list[list[int]]:
-    """Indices of pictures of one size, together."""
-    sizes: dict[tuple, list[int]] = {}
-    for index, picture in enumerate(pictures):
-        sizes.setdefault(picture.shape[:2], []).append(index)
-    return list(sizes.values())
-
-
-def _pack(rows: list[dict], features: np.ndarray) -> bytes:
+def pack(rows: list[dict], **arrays: np.ndarray) -> bytes:
+    """A file for `read_rows`, with arrays beside the rows."""
     buffer = io.BytesIO()
-    np.savez(buffer, rows=np.array(store.to_json(rows)), composited=features)
+    np.savez(buffer, rows=np.array(store.to_json(rows)), **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -255,12 +171,19 @@ class Scores:
 
     rows: list[dict]
     composited: np.ndarray
-    """Features (N, D) float32, mapped from a file: not in memory."""
+    """Features (N, D) float32 by the first network, mapped from a file: not in memory."""
+    second: np.ndarray
+    """The same by the second network."""
+
+
+def chunk_names(dataset: DataSet) -> list[str]:
+    """Of all files of scores."""
+    return [chunk_name(index) for index in range(len(chunks(dataset.samples, BATCH)))]
 
 
 def gather(folder: Path, dataset: DataSet, workers: Workers) -> Scores | None:
     """Scores from all chunks; None on every process but the first. All processes must call it."""
-    names = [chunk_name(index) for index in range(len(chunks(dataset.samples, BATCH)))]
+    names = chunk_names(dataset)
     workers.wait()
     workers.collect(folder, names)
     return read_scores(folder, names) if workers.first else None
@@ -272,18 +195,29 @@ def read_scores(folder: Path, names: list[str]) -> Scores:
         raise ValueError(
             f"{len(absent)} of {len(names)} parts are missing in {folder}: python -m eval score makes them"
         )
+    rows = read_rows(folder, names)
+    return Scores(rows, *(_joined(folder, names, kind, len(rows)) for kind in FEATURE_SETS))
+
+
+def read_rows(folder: Path, names: list[str]) -> list[dict]:
+    """The scores of all chunks, in the order of the data set."""
     rows: list[dict] = []
-    width = 0
     for name in names:
         with np.load(folder / name) as part:
             rows += json.loads(str(part["rows"]))
-            width = part["composited"].shape[1]
-    path = folder / "composited.f32"
-    joined = np.memmap(path, np.float32, "w+", shape=(len(rows), width))
+    return rows
+
+
+def _joined(folder: Path, names: list[str], kind: str, count: int) -> np.ndarray:
+    """The features of one of `FEATURE_SETS`, (count, D)."""
+    with np.load(folder / names[0]) as part:
+        width = part[kind].shape[1]
+    path = folder / f"{kind}.f32"
+    joined = np.memmap(path, np.float32, "w+", shape=(count, width))
     start = 0
     for name in names:
         with np.load(folder / name) as part:
-            joined[start : start + len(part["composited"])] = part["composited"]
-            start += len(part["composited"])
+            joined[start : start + len(part[kind])] = part[kind]
+            start += len(part[kind])
     joined.flush()
-    return Scores(rows, np.memmap(path, np.float32, "r", shape=(len(rows), width)))
+    return np.memmap(path, np.float32, "r", shape=(count, width))

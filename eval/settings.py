@@ -10,8 +10,8 @@ from typing import Any
 from eval import store
 from eval.contestants import Options
 from eval.data.dataset import Request
-from eval.metrics.names import OFFLINE_REMOVAL
-from eval.score import Metrics
+from eval.judge import Metrics
+from eval.metrics.names import OFFLINE_REMOVAL, SECOND_OFFLINE
 from moebius.config import SamplingConfig
 from moebius.files import read_json
 
@@ -46,6 +46,8 @@ class Settings:
     antialias: bool = False
     removal: str = OFFLINE_REMOVAL
     dinov2: str | None = None
+    second: str = SECOND_OFFLINE
+    dinov2_large: str | None = None
     download: bool = False
     reference: str | None = None
     """Model that the others are compared with; None: the first."""
@@ -94,6 +96,8 @@ class Settings:
             allow_download=self.download,
             removal=self.removal,
             removal_folder=self.dinov2,
+            second=self.second,
+            second_folder=self.dinov2_large,
         )
 
     def save(self, out: Path) -> None:

@@ -21,8 +21,11 @@ from eval import generate, provenance, score, store, timing
 from eval.contestants import Contestant, resolve
 from eval.data.dataset import DataSet, scan
 from eval.folders import Folders
+from eval.judge import Networks
+from eval.metrics.intervals import Bootstrap
 from eval.report import render, sheets, summary
-from eval.score import Networks, Scores
+from eval.report.figures import Figure, figures, tested_on, validation_of
+from eval.score import Scores
 from eval.settings import Settings
 from eval.workers import Workers
 from moebius.files import read_json
@@ -61,6 +64,10 @@ class Evaluation:
         if not self.contestants:
             raise ValueError("no model: say with --models which to evaluate")
         self.dataset = self._dataset()
+        if settings.request.pairs and (copies := [one.name for one in self.contestants if one.returns_input]):
+            raise ValueError(
+                f"{', '.join(copies)} would return the object: of pairs, the picture that models see is not the truth"
+            )
         if len(self.dataset.samples) < MIN_PICTURES:
             raise ValueError(f"1 usable picture; sets are compared, so there must be at least {MIN_PICTURES}")
         self.folders = Folders(self.out, settings, self.dataset, self.device)
@@ -117,13 +124,17 @@ class Evaluation:
         real = score.gather(self.folders.real_features()[0], self.dataset, self.workers)
         reference = self._reference()
         compared_with = self._scores(reference)
-        real_set = summary.RealSet(real.composited) if self.workers.first else None
+        real_sets = summary.RealSets(real) if self.workers.first else None
         models = []
         for contestant in self.contestants:  # one at a time, so that memory holds the rows of two at most
             scores = self._scores(contestant)
             if self.workers.first:
-                models.append(self._figures(contestant, scores, real_set, compared_with))
-        results = self._results(reference.name, models, real.composited.shape[1]) if self.workers.first else None
+                models.append(self._figures(contestant, scores, real_sets, compared_with))
+        results = None
+        if self.workers.first:
+            bootstrap = Bootstrap([sample.group for sample in self.dataset.samples])
+            width, invented = real.composited.shape[1], summary.values(bootstrap.interval(real_sets.invented))
+            results = self._results(reference.name, models, width, invented)
         self.workers.collect(self.out, self.workers.share(self._gallery_files(results)))
         if self.workers.first:
             store.write_json(self.out / RESULTS, results)
@@ -136,7 +147,7 @@ class Evaluation:
     def sheet(self) -> list[Path]:
         """Sheets of fills: the first of the set, unselected, and each contestant's worst; the files written."""
         gathered = {contestant.name: self._scores(contestant) for contestant in self.contestants}
-        figure = summary.figures(self.settings.metrics)["pictures"][0]
+        figure = self.shown["pictures"][0]
         chosen, scores = None, {}
         if self.workers.first:
             scores = {name: [row["composited"] for row in found.rows] for name, found in gathered.items()}
@@ -180,6 +191,16 @@ class Evaluation:
         return dataset if self.workers.first else scan(request, cache_file, quiet=True)
 
     @cached_property
+    def _validation(self) -> dict | None:
+        """Which metrics order fills as people do."""
+        return validation_of(self.out)
+
+    @cached_property
+    def shown(self) -> dict[str, list[Figure]]:
+        """The figures of the report."""
+        return figures(self.settings.metrics, bool(self.dataset.request.pairs), self._validation)
+
+    @cached_property
     def _loaded_networks(self) -> Networks:
         return Networks(self.settings.metrics, self.device)
 
@@ -213,27 +234,32 @@ class Evaluation:
             for file in self.folders.pictures([contestant], image_ids)
         ]
 
-    def _figures(self, contestant: Contestant, scores: Scores, real: summary.RealSet, compared_with: Scores) -> dict:
+    def _figures(self, contestant: Contestant, scores: Scores, real: summary.RealSets, compared_with: Scores) -> dict:
         """One contestant's part of the results."""
         rows = [row["composited"] for row in compared_with.rows]
-        figures = summary.contestant_figures(contestant, self.settings.metrics, self.dataset, scores, real, rows)
+        figures = summary.contestant_figures(
+            contestant, self.settings.metrics, self.shown["pictures"], self.dataset, scores, real, rows
+        )
         fills = self.folders.fills(contestant)
         return figures | {"fills": fills.name, **read_json(fills / generate.LOADED)}
 
-    def _results(self, reference: str, models: list[dict], width: int) -> dict:
-        """The content of results.json; `width`: of a feature vector."""
+    def _results(self, reference: str, models: list[dict], width: int, truth_invented: dict) -> dict:
+        """The content of results.json; `width`: of a feature vector; `truth_invented`: what a classifier takes for
+        objects in the pictures themselves."""
         metrics = self.settings.metrics
-        shown = summary.figures(metrics)
         return {
             "schema": SCHEMA,
             "data": self.dataset.describe(),
-            "figures": {scope: [vars(figure) for figure in found] for scope, found in shown.items()},
+            "figures": {scope: [vars(figure) for figure in found] for scope, found in self.shown.items()},
+            "tested": tested_on(self._validation) if self._validation else None,
             "features": {
                 "network": metrics.features,
                 "recipe": self._networks().extractor.recipe,
                 "pictures": len(self.dataset.samples),
             },
+            "second": {"network": metrics.second, "recipe": self._networks().second.recipe},
             "perceptual": metrics.distance_key,
+            "truth_invented": truth_invented,
             "intervals": "95 %, bootstrap over photos, 2,000 resamples, percentile",
             "reference": reference,
             "models": models,

@@ -7,21 +7,25 @@ arXiv:2605.14534). A metric is useful in a report as far as it agrees.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from eval import score, store
-from eval.data.dataset import DataSet, scan
-from eval.report.summary import Figure, figures, rounded
+from eval import judge, score, store
+from eval.contestants import ROOT
+from eval.data.dataset import DataSet, Sample, scan
+from eval.data.pairs import Judged
+from eval.report.figures import VALIDATION, Figure, figures
+from eval.report.summary import rounded
 from eval.settings import Settings
+from eval.workers import Workers
 from moebius.masks import seed_of
 from moebius.presentation.table import Table
-from moebius.progress import counter
 
-FILE = "validation.json"
 BLUR_PX, PATCH_PX, COLOUR_STEP, SEAM_PX, SEAM_STEP = 4.0, 32, 8, 2, 32
 """Sigma of the blur, side of a swapped patch, levels of the colour step, width and levels of the seam."""
 
@@ -120,39 +124,71 @@ def fills(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, seed: int) -> 
     return controls
 
 
-def validate(settings: Settings, out: Path, quiet: bool = False) -> dict:
-    """Score the controls on the pictures of `settings` and write `FILE` into the folder `out`.
+def validate(settings: Settings, out: Path, workers: Workers, quiet: bool = False) -> dict | None:
+    """Score the controls on one picture of each photo of `settings` and write `VALIDATION` into the folder `out`.
+
+    One of each, because crops of one photo are not independent, which Wilson's interval needs.
+    Resumable and divided among processes as scores are: one file per chunk of pictures, in out/validation.
 
     Returns:
-        What was written: per metric and pair of `PAIRS` the share of pictures that are ordered as people do, with its
-        95 % Wilson interval; a tie is not ordered. Metrics with a truth know the original: only the pairs without it
-        say anything about them.
+        What was written, None on all processes but the first: per metric and pair of `PAIRS` the share of pictures
+        that are ordered as people do, with its 95 % Wilson interval; a tie is not ordered. Metrics with a truth know
+        the original: only the pairs without it say anything about them.
     """
-    dataset = scan(settings.request, quiet=quiet)
-    networks = score.Networks(settings.metrics, settings.device or "cpu")
-    shown = figures(settings.metrics)["pictures"]
-    won: dict[str, dict[tuple[str, str], list[bool]]] = {one.key: {pair: [] for pair in PAIRS} for one in shown}
-    with counter(len(dataset.samples), "Scoring the controls", quiet=quiet) as progress:
-        for sample in dataset.samples:
-            truth, hole = dataset.load(sample)
-            controls = fills(truth, hole, _other(dataset, sample.index), seed_of(settings.seed, f"{sample.id}#control"))
-            count = len(controls)
-            rows = score.picture_scores(list(controls.values()), [truth] * count, [hole] * count, networks)
-            by_name = dict(zip(controls, rows, strict=True))
-            for one in shown:
-                for better, worse in PAIRS:
-                    values = by_name[better][one.key], by_name[worse][one.key]
-                    if None not in values:
-                        won[one.key][better, worse].append(_before(*values, one))
-            progress.update()
+    dataset = one_of_each(scan(settings.request, quiet=quiet))
+    device = settings.device or "cpu"
+    networks = cache(lambda: judge.Networks(settings.metrics, device))
+    config = {
+        **score.configuration(settings.metrics, device),
+        "controls": store.sources_sha256(ROOT, ("eval/validate.py",)),
+        "data": dataset.identity(),
+        "seed": settings.seed,
+    }
+    folder = out / "validation" / store.fingerprint(config)
+
+    def read(chunk: tuple[Sample, ...]) -> list[tuple]:
+        return [(*dataset.load(sample), _other(dataset, sample.index)) for sample in chunk]
+
+    def work(chunk: tuple[Sample, ...], loaded: list[tuple]) -> bytes:
+        rows = []
+        for sample, (truth, hole, other) in zip(chunk, loaded, strict=True):
+            controls = fills(truth, hole, other, seed_of(settings.seed, f"{sample.id}#control"))
+            judged = [Judged(truth, hole)] * len(controls)
+            scored = judge.picture_scores(list(controls.values()), judged, networks())
+            rows.append({"id": sample.id, "controls": dict(zip(controls, scored, strict=True))})
+        return score.pack(rows)
+
+    score.each_chunk(dataset, folder, config, workers, "Scoring the controls", read, work, quiet)
+    names = score.chunk_names(dataset)
+    workers.wait()
+    workers.collect(folder, names)
+    if not workers.first:
+        return None
+    rows = [row["controls"] for row in score.read_rows(folder, names)]
     result = {
         "data": dataset.describe(),
         "metrics": [
-            {**vars(one), "pairs": [_share(pair, ordered) for pair, ordered in won[one.key].items()]} for one in shown
+            {**vars(one), "pairs": [_share(pair, _ordered(rows, pair, one)) for pair in PAIRS]}
+            for one in figures(settings.metrics)["pictures"]
         ],
     }
-    store.write_json(out / FILE, result)
+    store.write_json(out / VALIDATION, result)
     return result
+
+
+def one_of_each(dataset: DataSet) -> DataSet:
+    """The first picture of every photo."""
+    first: dict[str, Sample] = {}
+    for sample in dataset.samples:
+        first.setdefault(sample.group, sample)
+    kept = tuple(dataclasses.replace(sample, index=index) for index, sample in enumerate(first.values()))
+    return dataclasses.replace(dataset, samples=kept)
+
+
+def _ordered(rows: list[dict], pair: tuple[str, str], figure: Figure) -> list[bool]:
+    """For every picture on which the metric has a value of both, whether it prefers the better one."""
+    better, worse = ([store.number(row[name][figure.key]) for row in rows] for name in pair)
+    return [_before(a, b, figure) for a, b in zip(better, worse, strict=True) if a is not None and b is not None]
 
 
 def table(result: dict) -> Table:
@@ -199,11 +235,9 @@ def _before(better: float, worse: float, figure: Figure) -> bool:
 
 
 def _other(dataset: DataSet, index: int) -> np.ndarray:
-    """The next picture of another photograph, scaled to this one's size; the next one where there is but one."""
+    """The next photograph, scaled to this one's size; itself where there is but one."""
     import cv2
 
-    sample, count = dataset.samples[index], len(dataset.samples)
-    following = [dataset.samples[(index + step) % count] for step in range(1, count + 1)]
-    other = next((one for one in following if one.group != sample.group), following[0])
+    sample, other = dataset.samples[index], dataset.samples[(index + 1) % len(dataset.samples)]
     picture, _ = dataset.load(other)
     return cv2.resize(picture, (sample.width, sample.height), interpolation=cv2.INTER_AREA)

@@ -178,6 +178,11 @@ RESULTS = _folder(
     default=Path("results"),
     needed_by="page",
 )
+VOTE = _switch(
+    "MOEBIUS_VOTE",
+    "1: the page has a Vote tab, for a blind vote on fills that `python -m eval vote` prepared in this folder",
+    needed_by="page",
+)
 WEIGHTS = _folder("MOEBIUS_WEIGHTS", "folder with Moebius's weights", "the Hugging Face cache")
 PIXELHACKER_WEIGHTS = _folder(
     "MOEBIUS_PIXELHACKER_WEIGHTS", "folder with PixelHacker's weights", "the Hugging Face cache"

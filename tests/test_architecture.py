@@ -49,6 +49,7 @@ LAYERS = (
     "batch",
     "bench",
     "training",
+    "vote",
     "ui",
     "connectors",
     "commands",

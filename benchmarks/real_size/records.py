@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.real_size import measure
 from benchmarks.real_size.methods import Case, Method
+from eval.metrics.sharpness import sharpness
 
 Key = tuple[str, str, str]
 """Photo, size of the hole, method."""
@@ -91,7 +92,7 @@ def fill(name: str, method: Method, case: Case) -> tuple[np.ndarray, dict[str, A
 
 def scores(filled: np.ndarray, case: Case, judges: dict[str, Callable]) -> dict[str, float | None]:
     """Every figure of one fill. judges: the distances of `measure.JUDGES`, made."""
-    found = {"psnr": measure.psnr(filled, case.truth, case.mask), **measure.sharpness(filled, case.truth, case.mask)}
+    found = {"psnr": measure.psnr(filled, case.truth, case.mask), **sharpness(filled, case.truth, case.mask)}
     for name, judge in judges.items():
         found[name] = measure.distance(judge, filled, case.truth, case.mask)
     return {name: None if value is None else round(value, 6) for name, value in found.items()}

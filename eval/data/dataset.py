@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from eval import store
-from eval.data import heldout, masks
-from eval.data.protocols import PROTOCOLS, Protocol
+from eval.data import careless, heldout, masks, pairs
+from eval.data.pairs import Judged
+from eval.data.protocols import OWN, PAIR_PROTOCOLS, PROTOCOLS, PairProtocol, Protocol
 from moebius.files import read_json, sha256
 from moebius.photo.images import to_rgb
 from moebius.photo.photo_file import open_photo, suffixes
@@ -30,11 +31,12 @@ class Request:
     """What was asked for. `resolved` fills in what a protocol or the held-out set decides."""
 
     data: str
-    """A folder, a text file with one path a line, or a name in `PROTOCOLS`."""
+    """A folder, a text file with one path a line, or a name in `PROTOCOLS` or `PAIR_PROTOCOLS`."""
     folder: str | None = None
     """With a protocol: where its pictures are."""
     masks: str | None = None
-    """See `masks.chooser`; `shipped`, `shipped:thick`, … for the held-out set."""
+    """See `masks.chooser`; `shipped`, `shipped:thick`, … for the held-out set; with pairs `careless`, see
+    `data.careless`, or None: the object alone."""
     size: int | None = None
     """Short side to scale to before a square is cropped from the middle; None: pictures as they are."""
     seed: int = 0
@@ -45,6 +47,10 @@ class Request:
     def protocol(self) -> Protocol | None:
         """The paper's protocol that was asked for; None: it is a folder or a list."""
         return PROTOCOLS.get(self.data)
+
+    @property
+    def pairs(self) -> PairProtocol | None:
+        return PAIR_PROTOCOLS.get(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +70,13 @@ class Sample:
     """Of the file."""
     mask_sha256: str
     """Of the mask as bits."""
-    stamp: tuple[int, int]
-    """Size and modification time of the file, to notice that it was changed since."""
+    stamp: tuple[int, ...]
+    """Sizes and modification times of its files, to notice that one was changed since."""
+    truth_path: str | None = None
+    """Of a pair: the photo without the object."""
+    truth_sha256: str = ""
+    mask_kind: str = ""
+    """One of `careless.KINDS`; "": the mask as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +88,44 @@ class DataSet:
 
     def identity(self) -> str:
         """Changes with any picture, any mask, their names or how they are prepared."""
-        rows = [[s.id, s.group, s.sha256, s.mask_sha256] for s in self.samples]
+        rows = [[s.id, s.group, s.sha256, s.mask_sha256, *filter(None, [s.truth_sha256])] for s in self.samples]
         return store.fingerprint({"rows": rows, "size": self.request.size, "problems": len(self.problems)})
 
     def load(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """Picture (H, W, 3) uint8 and hole (H, W) bool."""
+        """Picture (H, W, 3) uint8 and hole (H, W) bool: what a model is given."""
         rgb = read_picture(Path(sample.path), self.request.size)
+        if sample.mask_kind:
+            whole, effect = self._object(sample, rgb)
+            return rgb, careless.make(sample.mask_kind, whole, effect)
         return rgb, _mask_of(self.request, sample.id, sample.mask_path, rgb.shape[:2])
+
+    def judged(self, sample: Sample) -> Judged:
+        """What a fill of it is compared with."""
+        rgb, hole = self.load(sample)
+        if sample.truth_path is None:
+            return Judged(rgb, hole)
+        whole, effect = self._object(sample, rgb)
+        truth = read_picture(Path(sample.truth_path), self.request.size)
+        return Judged(truth, hole | whole, rgb, whole, effect)
+
+    def truth(self, sample: Sample) -> np.ndarray:
+        """The picture as it should be, (H, W, 3) uint8."""
+        return read_picture(Path(sample.truth_path or sample.path), self.request.size)
+
+    def _object(self, sample: Sample, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of a pair: its object and where its effect is, both (H, W) bool."""
+        whole = _mask_of(self.request, sample.id, sample.mask_path, rgb.shape[:2])
+        return whole, pairs.effect_region(rgb, self.truth(sample), whole)
 
     def describe(self) -> dict:
         """For the report."""
         protocol = self.request.protocol
         holes = [sample.hole for sample in self.samples]
         return {
-            "name": protocol.title if protocol else Path(self.request.data).name,
+            "name": self._name(),
             "protocol": protocol.name if protocol else None,
             "open_points": protocol.open_points if protocol else "",
+            "pairs": self.request.pairs.name if self.request.pairs else None,
             "pictures": len(self.samples),
             "photos": len({sample.group for sample in self.samples}),
             "unusable": len(self.problems),
@@ -106,22 +139,45 @@ class DataSet:
             "identity": self.identity(),
         }
 
+    def _name(self) -> str:
+        request = self.request
+        if request.pairs:
+            return request.pairs.title + (f" {Path(request.folder).name}" if request.data == OWN else "")
+        return request.protocol.title if request.protocol else Path(request.data).name
+
 
 def resolved(request: Request) -> Request:
     """Masks and size decided. Raises ValueError naming what is missing."""
+    if request.pairs:
+        return _resolved_pairs(request, request.pairs)
     if protocol := request.protocol:
         if not request.folder:
             raise ValueError(f"{request.data} needs --folder DIR with its pictures; get them: {protocol.source}")
         masks_spec, size = request.masks or protocol.masks, request.size or protocol.side
         return dataclasses.replace(request, masks=masks_spec, size=size)
     if not Path(request.data).exists():
-        raise ValueError(f"--data {request.data!r} is not a folder, list file or protocol ({', '.join(PROTOCOLS)})")
+        known = ", ".join((*PROTOCOLS, *PAIR_PROTOCOLS))
+        raise ValueError(f"--data {request.data!r} is not a folder, list file or protocol ({known})")
     if request.folder:
         raise ValueError("--folder belongs to a protocol; give the folder itself as --data")
     if heldout.is_heldout(Path(request.data)):
         return dataclasses.replace(request, masks=request.masks or masks.SHIPPED)
     if not request.masks:
         raise ValueError("say with --masks which holes to make: a folder of masks, or a kind such as lama-thick")
+    return request
+
+
+def _resolved_pairs(request: Request, protocol: PairProtocol) -> Request:
+    if not request.folder:
+        raise ValueError(f"{protocol.name} needs --folder DIR with its pairs; get them: {protocol.source}")
+    if request.size:
+        raise ValueError("--size would scale the masks of pairs; give pairs of the size that is to be scored")
+    if request.masks not in (None, careless.CARELESS, *(f"{careless.CARELESS}:{kind}" for kind in careless.KINDS)):
+        kinds = ", ".join(careless.KINDS)
+        raise ValueError(
+            f"--masks {request.masks!r} is not for pairs: leave it out for the pair's own mask, or say "
+            f"{careless.CARELESS}, or {careless.CARELESS}:KIND with one of {kinds}"
+        )
     return request
 
 
@@ -138,22 +194,20 @@ def scan(request: Request, cache: Path | None = None, quiet: bool = False) -> Da
     if cache and (kept := _cached(cache, request)):
         return kept
     found = _candidates(request)
-    if request.limit:
+    if request.limit and not request.pairs:  # of pairs with several masks, the first pairs were taken
         found = found[: request.limit]
-    ids = [candidate[0] for candidate in found]
+    ids = [candidate.id for candidate in found]
     if twice := next((image_id for image_id, after in zip(ids, ids[1:], strict=False) if image_id == after), None):
         raise ValueError(f"two pictures are named {twice!r} (with other suffixes); fills are named by picture")
     samples: list[Sample] = []
     problems = []
     with ThreadPoolExecutor(4) as pool, counter(len(found), "Reading pictures", quiet=quiet) as progress:
-        for (image_id, group, path, _, _), result in zip(
-            found, pool.map(lambda candidate: _examine(request, *candidate), found), strict=True
-        ):
+        for one, result in zip(found, pool.map(lambda one: _examine(request, one), found), strict=True):
             progress.update()
             if isinstance(result, str):
-                problems.append({"id": image_id, "file": path.name, "reason": result})
+                problems.append({"id": one.id, "file": one.path.name, "reason": result})
             else:
-                samples.append(Sample(index=len(samples), id=image_id, group=group, path=str(path), **result))
+                samples.append(dataclasses.replace(result, index=len(samples)))
     if not samples:
         first = f"; the first: {problems[0]['reason']}" if problems else ""
         raise ValueError(f"no usable picture in {request.folder or request.data}, {len(problems)} unusable{first}")
@@ -186,18 +240,36 @@ def mask_sha256(mask: np.ndarray) -> str:
 Check = Callable[[], None]
 """Raises ValueError where the files are not the ones that were shipped."""
 
-Candidate = tuple[str, str, Path, str | None, Check | None]
-"""id, group, picture, mask file (None: chosen by name), a check of the files."""
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A picture that was found and not yet read."""
+
+    id: str
+    group: str
+    path: Path
+    mask_path: str | None = None
+    """None: chosen by name."""
+    truth_path: str | None = None
+    mask_kind: str = ""
+    check: Check | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All that a change of would make it another sample; a folder's masks are looked at by `_cached`."""
+        return [self.path, *(map(Path, (self.truth_path, self.mask_path)) if self.truth_path else ())]
 
 
 def _candidates(request: Request) -> list[Candidate]:
+    if request.pairs:
+        return _pair_candidates(request)
     source = Path(request.folder or request.data)
     if not request.protocol and source.is_dir() and heldout.is_heldout(source):
         spec = request.masks
         if spec == masks.SHIPPED or spec.startswith(masks.SHIPPED + ":"):
             rows = heldout.rows(source, spec.partition(":")[2] or None)
-            return [(row.id, row.group, row.picture, str(row.mask), partial(heldout.check, row)) for row in rows]
-        return [(row.id, row.group, row.picture, None, partial(heldout.check, row)) for row in heldout.rows(source)]
+            return [_shipped(row, str(row.mask)) for row in rows]
+        return [_shipped(row, None) for row in heldout.rows(source)]
     if (request.masks or "").startswith(masks.SHIPPED):
         raise ValueError(f"--masks {request.masks} belongs to the held-out set (samples/heldout)")
     if source.is_dir():
@@ -211,34 +283,71 @@ def _candidates(request: Request) -> list[Candidate]:
         named = [(path.stem, path) for path in paths]
     else:
         raise ValueError(f"{source} does not exist")
-    return [(image_id, image_id, path, None, None) for image_id, path in sorted(named)]
+    return [Candidate(id=image_id, group=image_id, path=path) for image_id, path in sorted(named)]
 
 
-def _examine(
-    request: Request, image_id: str, group: str, path: Path, mask_path: str | None, check: Check | None
-) -> dict | str:
-    """What a sample needs to know of its files; or, for what cannot be used, why."""
+def _shipped(row: heldout.Row, mask_path: str | None) -> Candidate:
+    return Candidate(
+        id=row.id, group=row.group, path=row.picture, mask_path=mask_path, check=partial(heldout.check, row)
+    )
+
+
+def _pair_candidates(request: Request) -> list[Candidate]:
+    """The first `limit` pairs, each with every kind of mask that was asked for."""
+    spec = request.masks or ""
+    kinds = [""] if not spec else [spec.partition(":")[2]] if ":" in spec else list(careless.KINDS)
+    return [
+        Candidate(
+            id=f"{pair.id}.{kind}" if kind else pair.id,
+            group=pair.group,
+            path=pair.picture,
+            mask_path=str(pair.mask),
+            truth_path=str(pair.truth),
+            mask_kind=kind,
+        )
+        for pair in pairs.find(Path(request.folder), SUFFIXES)[: request.limit]
+        for kind in kinds
+    ]
+
+
+def _examine(request: Request, one: Candidate) -> Sample | str:
+    """The sample, its index still to be set; or, for what cannot be used, why."""
     try:
-        if check:
-            check()
-        data = path.read_bytes()
-        rgb = read_picture(path, request.size)
+        if one.check:
+            one.check()
+        data = one.path.read_bytes()
+        rgb = read_picture(one.path, request.size)
         height, width, _ = rgb.shape
         if min(height, width) < MIN_SIDE:
-            return f"{path.name} is {width}×{height}; scored are pictures of at least {MIN_SIDE} pixels a side"
-        mask = _mask_of(request, image_id, mask_path, rgb.shape[:2])
-        stat = path.stat()
+            return f"{one.path.name} is {width}×{height}; scored are pictures of at least {MIN_SIDE} pixels a side"
+        if one.truth_path and (truth := read_picture(Path(one.truth_path), None)).shape != rgb.shape:
+            return f"{one.path.name} is {width}×{height} but its truth is {truth.shape[1]}×{truth.shape[0]}"
+        sample = Sample(
+            index=0,
+            id=one.id,
+            group=one.group,
+            path=str(one.path),
+            mask_path=one.mask_path,
+            width=width,
+            height=height,
+            hole=0.0,
+            sha256=sha256(data),
+            mask_sha256="",
+            stamp=_stamp(one.files),
+            truth_path=one.truth_path,
+            truth_sha256=sha256(Path(one.truth_path)) if one.truth_path else "",
+            mask_kind=one.mask_kind,
+        )
+        _, mask = DataSet(request=request, samples=(), problems=()).load(sample)
     except (OSError, ValueError) as error:
         return " ".join(str(error).split()) or type(error).__name__
-    return {
-        "mask_path": mask_path,
-        "width": rgb.shape[1],
-        "height": rgb.shape[0],
-        "hole": float(mask.mean()),
-        "sha256": sha256(data),
-        "mask_sha256": mask_sha256(mask),
-        "stamp": (stat.st_size, stat.st_mtime_ns),
-    }
+    return dataclasses.replace(sample, hole=float(mask.mean()), mask_sha256=mask_sha256(mask))
+
+
+def _stamp(paths: list[Path]) -> tuple[int, ...]:
+    """Size and modification time of each file, one after the other."""
+    stats = [path.stat() for path in paths]
+    return tuple(value for stat in stats for value in (stat.st_size, stat.st_mtime_ns))
 
 
 def _mask_of(request: Request, image_id: str, mask_path: str | None, size: tuple[int, int]) -> np.ndarray:
@@ -260,11 +369,11 @@ def _cached(cache: Path, request: Request) -> DataSet | None:
         return None
     samples = tuple(Sample(**{**row, "stamp": tuple(row["stamp"])}) for row in kept["samples"])
     try:
-        stats = [Path(sample.path).stat() for sample in samples]
-    except OSError:
-        return None
-    if any((stat.st_size, stat.st_mtime_ns) != sample.stamp for stat, sample in zip(stats, samples, strict=True)):
-        return None
-    if len(samples) != len(_candidates(request)[: request.limit]):
+        found = _candidates(request)[: None if request.pairs else request.limit]
+        if [one.id for one in found] != [sample.id for sample in samples]:
+            return None
+        if any(_stamp(one.files) != sample.stamp for one, sample in zip(found, samples, strict=True)):
+            return None
+    except (OSError, ValueError):
         return None
     return DataSet(request=request, samples=samples, problems=())

@@ -8,6 +8,7 @@ from pathlib import Path
 from moebius.files import read_json, sha256
 
 NAME = "moebius-heldout"
+MANIFEST = "manifest.json"
 SHIPPED_SET = Path(__file__).parents[2] / "samples" / "heldout"
 
 
@@ -24,7 +25,7 @@ class Row:
 
 def is_heldout(folder: Path) -> bool:
     """Whether a folder holds the set (or another one with such a manifest)."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     return path.is_file() and read_json(path).get("name") == NAME
 
 
@@ -34,7 +35,7 @@ def rows(folder: Path, kind: str | None = None) -> list[Row]:
     Args:
         kind: `medium`, `thick` or `object` for all; None: each picture's default, a third each.
     """
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_json(folder / MANIFEST)
     kinds = manifest["masks"]["kinds"]
     if kind is not None and kind not in kinds:
         raise ValueError(f"the held-out set has no masks of kind {kind!r}; choose from {', '.join(kinds)}")

@@ -94,3 +94,58 @@ PROTOCOLS = {
         ),
     )
 }
+
+
+# ---- pairs: a photo with an object, and the same photo without it ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairProtocol:
+    """A set of real pairs, by name; its files are got by the user."""
+
+    name: str
+    title: str
+    pairs: int | None
+    """As many as its authors have; None: as many as there are."""
+    licence: str
+    source: str
+
+
+OWN = "pairs"
+"""The user's own, or composed ones."""
+
+PAIR_PROTOCOLS = {
+    one.name: one
+    for one in (
+        PairProtocol(
+            name=OWN,
+            title="Pairs of a folder",
+            pairs=None,
+            licence="as its owner says",
+            source="a camera on a tripod, or python -m eval pairs",
+        ),
+        PairProtocol(
+            name="corne-val",
+            title="CORNE-Val",
+            pairs=219,
+            licence="Apache-2.0",
+            source="OSOR, arXiv:2606.28094",
+        ),
+        PairProtocol(
+            name="ober-test",
+            title="OBER-Test",
+            pairs=160,
+            licence="non-commercial (S-Lab License 1.0)",
+            source="ObjectClear, arXiv:2505.22636, https://github.com/zjx0101/ObjectClear",
+        ),
+        PairProtocol(
+            name="rord-val",
+            title="RORD-Val",
+            pairs=None,
+            licence="as its authors say",
+            source="RORD (Sagong 2022, BMVC); a selection: SmartEraser, arXiv:2501.08279, "
+            "https://github.com/longtaojiang/SmartEraser",
+        ),
+    )
+}
+"""Sets of pairs that `--data` knows. Each is read from a folder of three folders, see `data.pairs`."""

@@ -1,21 +1,23 @@
 """Perceptual distance of a fill to the truth, one number per picture and one for its hole.
 
 LPIPS (Zhang 2018, arXiv:1801.03924) by its own package; or, where its backbone cannot be had, a distance of our own
-on EfficientNet-Lite0, which is called so everywhere because it is not LPIPS.
+on EfficientNet-Lite0 or -Lite2, which is called so everywhere because it is not LPIPS.
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eval.metrics import backbones
-from eval.metrics.features import effnet_lite0, normalised
-from eval.metrics.names import OFFLINE
+from eval.metrics.features import efficientnet_lite, normalised
+from eval.metrics.names import OFFLINE, SECOND_OFFLINE
+from moebius.files import sha256
 
 
 class Perceptual(ABC):
@@ -67,40 +69,60 @@ class Lpips(Perceptual):
         return picture, _inside(distance, mask)
 
 
-class EffNetLite0Distance(Perceptual):
-    """Squared difference of unit-length features after every change of resolution, averaged; no learned weights."""
+class EffNetDistance(Perceptual):
+    """Squared difference of unit-length features after every change of resolution, averaged; no learned weights.
 
-    TAPS = (0, 2, 4, 10, 15)
-    """Last blocks at strides 2, 4, 8, 16 and 32."""
+    Args:
+        size: 0 or 2, of EfficientNet-Lite.
+    """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.network, self.device = effnet_lite0().to(device), device
+    TAPS = {0: (0, 2, 4, 10, 15), 2: (0, 3, 6, 14, 20)}
+    """Last blocks at strides 2, 4, 8, 16 and 32, by `size`."""
+    REMEMBERED = 10
+    """Truths whose features are kept: several fills of one picture, or of its pieces, come in turn."""
+
+    def __init__(self, size: int, device: str = "cpu") -> None:
+        self.network, self.device, self.taps = efficientnet_lite(size).to(device), device, self.TAPS[size]
+        self._truths: OrderedDict[str, list[Tensor]] = OrderedDict()
 
     def __call__(self, fill: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():
-            a, b = self._features(fill), self._features(truth)
+            a, b = self._features(fill), self._of_truths(truth)
             maps = [((x - y) ** 2).sum(dim=1, keepdim=True) for x, y in zip(a, b, strict=True)]  # (B, 1, h, w) each
             picture = sum(distance.mean(dim=(1, 2, 3)) for distance in maps) / len(maps)
             size = tuple(fill.shape[-2:])
             full = sum(F.interpolate(distance, size, mode="bilinear", align_corners=False) for distance in maps)
         return picture.cpu(), _inside((full / len(maps))[:, 0].cpu(), mask)
 
+    def _of_truths(self, pictures: Tensor) -> list[Tensor]:
+        """Features of a batch (B, 3, H, W); of one picture, or of one that is repeated, computed once."""
+        digests = {sha256(picture.contiguous().numpy().tobytes()) for picture in pictures.cpu()}
+        if len(digests) > 1:
+            return self._features(pictures)
+        digest = digests.pop()
+        if digest not in self._truths:
+            self._truths[digest] = self._features(pictures[:1])
+        self._truths.move_to_end(digest)
+        while len(self._truths) > self.REMEMBERED:
+            self._truths.popitem(last=False)
+        return self._truths[digest]
+
     def _features(self, pictures: Tensor) -> list[Tensor]:
         network = self.network
         x = normalised(_bytes(pictures).to(self.device).float())
         x = network._swish(network._bn0(network._conv_stem(x)))
         found = []
-        for index, block in enumerate(network._blocks[: self.TAPS[-1] + 1]):
+        for index, block in enumerate(network._blocks[: self.taps[-1] + 1]):
             x = block(x)
-            if index in self.TAPS:
+            if index in self.taps:
                 found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-8))
         return found
 
 
 def make(kind: str, device: str, allow_download: bool = False) -> Perceptual:
     """The distance of one of `names.PERCEPTUAL`."""
-    if kind == OFFLINE:
-        return EffNetLite0Distance(device)
+    if kind in (OFFLINE, SECOND_OFFLINE):
+        return EffNetDistance(0 if kind == OFFLINE else 2, device)
     return Lpips(kind, device, allow_download)
 
 

@@ -7,6 +7,9 @@ truth: an invented object that fits in scores well.
 As published, the kernel is exp(−d²/200) on vectors of length one, so d² ≤ 4 and the kernel is linear to 2·10⁻⁴: it
 compares the means of the tokens and hardly their spread, so that a blurred fill with the right mean loses little. The
 second kernel takes its width from the data, σ = the median distance of the square's tokens, and sees the spread too.
+
+ReMOVE (Chandrasekar 2024, arXiv:2409.00707) is there for comparison: the cosine of the mean token inside and the mean
+token outside. People rank fills the other way round (PROVE).
 """
 
 from __future__ import annotations
@@ -32,25 +35,30 @@ SCALE, TAU = 1000.0, 3.0
 
 
 class RemovalScores(NamedTuple):
-    """Both in [0, 1], higher is better; None where no window of the hole has tokens inside and outside."""
+    """Higher is better; None where no window of the hole has tokens inside and outside."""
 
     published: float | None
-    """RC-S by its own steps; with a network of another name it bears that name."""
+    """RC-S by its own steps, in [0, 1]; with a network of another name it bears that name."""
     spread: float | None
-    """exp(−MMD²) with the kernel of the median distance."""
+    """exp(−MMD²) with the kernel of the median distance, in [0, 1]."""
+    cosine: float | None
+    """ReMOVE's steps, in [-1, 1]."""
 
 
 def removal_scores(photo: np.ndarray, hole: np.ndarray, tokens: Tokens) -> RemovalScores:
     """Of a filled photo (H, W, 3) uint8 and its hole (H, W) bool, not empty: means over the parts of the hole."""
-    found: list[tuple[float, float]] = []
+    found: list[tuple[float, float, float]] = []
     for left, top, right, bottom in squares(hole):
         part = (slice(top, bottom), slice(left, right))
-        discrepancies = _of_square(tokens(np.ascontiguousarray(photo[part])), nearest_mask(hole[part], tokens.cell_px))
+        grid = tokens(np.ascontiguousarray(photo[part]))
+        inside = nearest_mask(hole[part], tokens.cell_px)
+        discrepancies = _of_square(grid, inside)
         if discrepancies is not None:
             published, spread = discrepancies
-            found.append((math.exp(-SCALE * max(0.0, published) / TAU), math.exp(-max(0.0, spread))))
+            fits = math.exp(-SCALE * max(0.0, published) / TAU), math.exp(-max(0.0, spread))
+            found.append((*fits, _cosine(grid, inside)))
     if not found:
-        return RemovalScores(None, None)
+        return RemovalScores(None, None, None)
     return RemovalScores(*(float(np.mean(values)) for values in zip(*found, strict=True)))
 
 
@@ -104,14 +112,20 @@ def _of_square(tokens: Tensor, inside: Tensor) -> tuple[float, float] | None:
                 continue
             b = b if len(b) else everywhere  # a window inside the hole is compared with all around it
             if len(b):
-                values.append([_discrepancy(kernel, a, b) for kernel in kernels])
+                values.append([discrepancy(kernel, a, b) for kernel in kernels])
     return tuple(np.mean(values, axis=0).tolist()) if values else None
 
 
-def _discrepancy(kernel: Tensor, a: Tensor, b: Tensor) -> float:
+def discrepancy(kernel: Tensor, a: Tensor, b: Tensor) -> float:
     """MMD² of two sets of tokens, given by their places in the kernel's matrix (n, n)."""
     within = kernel[a][:, a].mean() + kernel[b][:, b].mean()
     return float(within - 2 * kernel[a][:, b].mean())
+
+
+def _cosine(tokens: Tensor, inside: Tensor) -> float:
+    """Of the mean token inside and the mean token outside; tokens (h, w, C), inside (h, w) bool."""
+    means = (tokens[inside].double().mean(dim=0), tokens[~inside].double().mean(dim=0))
+    return float(F.cosine_similarity(*means, dim=0))
 
 
 def _median_distance(squared: Tensor) -> float:

@@ -59,24 +59,15 @@ class Dinov2Tokens(Tokens):
     """
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
-        from transformers import Dinov2Model
+        from eval.metrics.features import dinov2
 
-        try:
-            network = Dinov2Model.from_pretrained(folder, local_files_only=True)
-        except OSError as error:
-            raise backbones.BackboneError(
-                f"{folder} holds no DINOv2 ({' '.join(str(error).split())[:120]}); RC-S as published needs "
-                "facebook/dinov2-giant there, config.json and model.safetensors"
-            ) from None
-        self.network = network.eval().requires_grad_(False).to(device)
-        self.cell_px, self.device = network.config.patch_size, device
+        self.network = dinov2(folder, "giant").to(device)
+        self.cell_px, self.device = self.network.config.patch_size, device
 
     def of(self, picture: Tensor) -> Tensor:
-        mean, deviation = (
-            torch.tensor(values, device=self.device)[:, None, None]
-            for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        )
-        scaled = (picture.to(self.device).float() / 255 - mean) / deviation
+        from eval.metrics.features import imagenet_normalised
+
+        scaled = imagenet_normalised(picture.to(self.device).float())
         tokens = self.network(pixel_values=scaled).last_hidden_state[0, 1:]  # without the class token: (h·w, C)
         height, width = (side // self.cell_px for side in picture.shape[-2:])
         return tokens.T.reshape(-1, height, width)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from eval.data.dataset import DataSet
 from eval.report import plots, tables
 from eval.report.plots import Point
+from eval.report.sentences import sentences
 from eval.score import read_fill
 from eval.store import number
 from moebius.presentation import drawing
@@ -24,11 +25,18 @@ QUALITY = 85
 """Of the pictures' JPEGs."""
 
 
-def html(results: dict, times: dict | None, shown: list[Table], dataset: DataSet, fills: dict[str, Path]) -> str:
+def html(
+    results: dict,
+    times: dict | None,
+    votes: dict | None,
+    shown: list[Table],
+    dataset: DataSet,
+    fills: dict[str, Path],
+) -> str:
     """The whole page.
 
     Args:
-        results, times: the contents of results.json and of timing.json, where there is one.
+        results, times, votes: the contents of results.json, and of timing.json and votes.json, where there is one.
         shown: the tables, the most important first.
         dataset, fills: the photos, and the folder of every model's fills, for the gallery.
     """
@@ -40,6 +48,7 @@ def html(results: dict, times: dict | None, shown: list[Table], dataset: DataSet
     page = pages.get_template("page.html.jinja").render(
         title=f"Inpainting on {results['data']['name']}",
         style=Markup((files("eval.report") / "page.css").read_text(encoding="utf-8")),
+        sentences=sentences(results, votes),
         lead=_lead(results),
         suspicions=suspicions(results),
         notes=notes + results["warnings"],

@@ -10,6 +10,8 @@ from eval import store
 from eval.data.dataset import DataSet
 from eval.data.protocols import Protocol
 from eval.report import page, tables
+from eval.report.sentences import sentences
+from eval.report.votes import TALLY
 from moebius.files import read_json
 from moebius.presentation.table import Table
 
@@ -32,8 +34,8 @@ def paper(protocol: Protocol | None) -> dict | None:
     return {"source": published["source"], "rows": rows, "open_points": protocol.open_points}
 
 
-def markdown(results: dict, shown: list[Table]) -> str:
-    """The report without pictures."""
+def markdown(results: dict, shown: list[Table], votes: dict | None = None) -> str:
+    """The report without pictures; `votes`: the content of votes.json, where there is one."""
     data = results["data"]
     lead = (
         f"{data['pictures']:,} pictures of {data['photos']:,} photos, "
@@ -43,7 +45,8 @@ def markdown(results: dict, shown: list[Table]) -> str:
     remarks = [
         f"{model['name']}: {text}" for model in results["models"] for text in (*model["suspicious"], *model["notes"])
     ]
-    parts = [f"# Inpainting on {data['name']}", lead, _list(remarks + results["warnings"])]
+    parts = [f"# Inpainting on {data['name']}", _list(sentences(results, votes)), lead]
+    parts.append(_list(remarks + results["warnings"]))
     parts += [table.markdown() for table in shown]
     if data["problems"]:
         parts.append(f"## Pictures that could not be used: {data['unusable']:,}")
@@ -53,9 +56,10 @@ def markdown(results: dict, shown: list[Table]) -> str:
 
 def write(out: Path, results: dict, times: dict | None, dataset: DataSet, fills: dict[str, Path]) -> None:
     """results.md and results.html into the folder `out`."""
-    shown = tables.all_tables(results, times)
-    store.write(out / "results.md", markdown(results, shown).encode())
-    store.write(out / "results.html", page.html(results, times, shown, dataset, fills).encode())
+    votes = read_json(out / TALLY) if (out / TALLY).is_file() else None
+    shown = tables.all_tables(results, times, votes)
+    store.write(out / "results.md", markdown(results, shown, votes).encode())
+    store.write(out / "results.html", page.html(results, times, votes, shown, dataset, fills).encode())
 
 
 def _list(items: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.data.dataset import DataSet
-from eval.report.summary import Figure
+from eval.report.figures import Figure
 from eval.score import read_fill
 from eval.store import number
 from moebius.presentation import drawing

@@ -7,16 +7,18 @@ that was killed and continued gives the same file; times are in timing.json.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from eval.contestants import Contestant
+from eval.data import careless
 from eval.data.dataset import DataSet
+from eval.judge import SHARPNESS, Metrics
 from eval.metrics import frechet, kid, uids
 from eval.metrics.intervals import Bootstrap, Interval
-from eval.metrics.names import FEATURES, PERCEPTUAL, REMOVAL
-from eval.score import Metrics, Scores
+from eval.metrics.names import FEATURES, INVENTED, SECOND
+from eval.report.figures import Figure
+from eval.score import Scores
 from eval.store import number
 
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
@@ -24,45 +26,10 @@ BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
 ENOUGH_FOR_FID = 2048
 SUSPICIOUS_DB = 45.0
 """PSNR inside the hole that no model reaches without having seen the truth."""
+REAL_SIZES = (250_000, 1_000_000, 4_000_000)
+"""Edges of the holes in real photos, in pixels."""
 GALLERY = 2
 """Best, median and worst pictures shown, each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A metric in the report."""
-
-    key: str
-    name: str
-    higher_is_better: bool
-    unit: str = ""
-
-
-def figures(metrics: Metrics) -> dict[str, list[Figure]]:
-    """Metrics of single pictures and of whole sets, in the order of the tables.
-
-    Those of the hole come first: people agree with the distance inside it, hardly with figures of the whole picture
-    (PROVE, arXiv:2605.14534: Spearman 0.58 for LPIPS in the hole, 0.13 for LPIPS and 0.09 for SSIM of the picture).
-    """
-    key, name = PERCEPTUAL[metrics.distance]
-    kind, removal = FEATURES[metrics.features], REMOVAL[metrics.removal]
-    pictures = [
-        Figure(key=f"{key}_hole", name=f"{name} in the hole", higher_is_better=False),
-        Figure(key=removal.published[0], name=removal.published[1], higher_is_better=True),
-        Figure(key=removal.spread[0], name=removal.spread[1], higher_is_better=True),
-        Figure(key="psnr_hole", name="PSNR in the hole", higher_is_better=True, unit="dB"),
-        Figure(key="ssim_hole", name="SSIM in the hole", higher_is_better=True),
-        Figure(key=key, name=f"{name}, whole picture", higher_is_better=False),
-        Figure(key="psnr", name="PSNR, whole picture", higher_is_better=True, unit="dB"),
-        Figure(key="ssim", name="SSIM, whole picture", higher_is_better=True),
-    ]
-    sets = [
-        Figure(key=kind.frechet[0], name=kind.frechet[1], higher_is_better=False),
-        Figure(key=kind.kernel[0], name=kind.kernel[1], higher_is_better=False),
-        Figure(key=kind.u_ids[0], name=kind.u_ids[1], higher_is_better=True),
-        Figure(key=kind.p_ids[0], name=kind.p_ids[1], higher_is_better=True),
-    ]
-    return {"pictures": pictures, "sets": sets}
 
 
 def rounded(value: float | None) -> float | None:
@@ -80,6 +47,15 @@ class RealSet:
         self.mean, self.factor = gaussian(features)
 
 
+class RealSets:
+    """The real pictures' features by both networks."""
+
+    def __init__(self, scores: Scores) -> None:
+        self.first, self.second = RealSet(scores.composited), RealSet(scores.second)
+        self.invented = column(scores.rows, INVENTED[0])
+        """Of each picture itself: whether it seems to show an object in the hole, (N,)."""
+
+
 def gaussian(features: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
     """Mean (D,) and a factor of the covariance of features (N, D), memory no larger than (D, D) whatever N is."""
     if len(features) <= features.shape[1]:
@@ -91,43 +67,46 @@ def gaussian(features: np.ndarray, rows: int = 256) -> tuple[np.ndarray, np.ndar
     return mean, frechet.root(covariance)
 
 
-def set_figures(metrics: Metrics, real: RealSet, features: np.ndarray) -> dict[str, dict]:
+def set_figures(metrics: Metrics, real: RealSets, scores: Scores) -> dict[str, dict]:
     """Distances of the set of fills to the set of pictures."""
-    kind = FEATURES[metrics.features]
-    value, between = frechet.distance(real.mean, real.factor, *gaussian(features))
-    kernel, spread = kid.kernel_distance(real.features, features)
-    u_ids, p_ids = uids.inception_discriminative(np.asarray(real.features), np.asarray(features))
-    population = frechet.with_population_covariance(value, between, len(features))
-    scale = float(np.square(real.factor).sum())
+    kind, features = FEATURES[metrics.features], scores.composited
+    kernel, spread = kid.kernel_distance(real.first.features, features)
+    u_ids, p_ids = uids.inception_discriminative(np.asarray(real.first.features), np.asarray(features))
     return {
-        kind.frechet[0]: {
-            # what is below 1e-9 of the spread of the real set is rounding
-            "value": 0.0 if abs(value) < 1e-9 * scale else rounded(value),
-            "with_population_covariance": 0.0 if abs(population) < 1e-9 * scale else rounded(population),
-        },
+        kind.frechet[0]: _frechet(real.first, features),
         kind.kernel[0]: {"value": rounded(kernel), "deviation_over_subsets": rounded(spread)},
+        SECOND[metrics.second][0]: _frechet(real.second, scores.second),
         kind.u_ids[0]: {"value": rounded(u_ids)},
         kind.p_ids[0]: {"value": rounded(p_ids)},
     }
 
 
-def picture_figures(metrics: Metrics, rows: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
-    """Means over the pictures that have a figure, by its key."""
+def _frechet(real: RealSet, features: np.ndarray) -> dict[str, float]:
+    value, between = frechet.distance(real.mean, real.factor, *gaussian(features))
+    population = frechet.with_population_covariance(value, between, len(features))
+    scale = float(np.square(real.factor).sum())
     return {
-        figure.key: _values(bootstrap.interval(column(rows, figure.key))) for figure in figures(metrics)["pictures"]
+        # what is below 1e-9 of the spread of the real set is rounding
+        "value": 0.0 if abs(value) < 1e-9 * scale else rounded(value),
+        "with_population_covariance": 0.0 if abs(population) < 1e-9 * scale else rounded(population),
     }
 
 
-def differences(metrics: Metrics, rows: list[dict], reference: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
+def picture_figures(shown: list[Figure], rows: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
+    """Means over the pictures that have a figure, by its key."""
+    return {figure.key: values(bootstrap.interval(column(rows, figure.key))) for figure in shown}
+
+
+def differences(shown: list[Figure], rows: list[dict], reference: list[dict], bootstrap: Bootstrap) -> dict[str, dict]:
     """Paired: this contestant minus the reference, picture by picture; `verdict` says whether it is real."""
     found = {}
-    for figure in figures(metrics)["pictures"]:
+    for figure in shown:
         ours, theirs = column(rows, figure.key), column(reference, figure.key)
         if np.isinf(ours).any() or np.isinf(theirs).any():
             found[figure.key] = {"mean": None, "low": None, "high": None, "verdict": "infinite"}
             continue
         interval = bootstrap.interval(ours - theirs)
-        found[figure.key] = {**_values(interval), "verdict": verdict(interval, figure.higher_is_better)}
+        found[figure.key] = {**values(interval), "verdict": verdict(interval, figure.higher_is_better)}
     return found
 
 
@@ -138,19 +117,50 @@ def verdict(interval: Interval, higher_is_better: bool) -> str:
     return "better" if (interval.low > 0) == higher_is_better else "worse"
 
 
-def bins(metrics: Metrics, dataset: DataSet, rows: list[dict], reference: list[dict]) -> list[dict]:
+def bins(shown: list[Figure], dataset: DataSet, rows: list[dict], reference: list[dict]) -> list[dict]:
     """Means and differences to the reference by size of the hole; empty bins are left out."""
     holes = np.array([sample.hole for sample in dataset.samples])
     found = []
     for low, high in zip(BINS, BINS[1:], strict=False):
         inside = np.flatnonzero((holes > low) & (holes <= high))
+        if len(inside):
+            found.append({"from": low, "to": high, **_part(shown, dataset, rows, reference, inside)})
+    return found
+
+
+def kinds(shown: list[Figure], dataset: DataSet, rows: list[dict], reference: list[dict]) -> list[dict]:
+    """The same by kind of careless mask; empty where the masks have no kinds."""
+    found = []
+    for kind, (words, _) in careless.KINDS.items():
+        inside = np.array([index for index, sample in enumerate(dataset.samples) if sample.mask_kind == kind], int)
+        if len(inside):
+            found.append({"kind": kind, "words": words, **_part(shown, dataset, rows, reference, inside)})
+    return found
+
+
+def _part(shown: list[Figure], dataset: DataSet, rows: list[dict], reference: list[dict], inside: np.ndarray) -> dict:
+    """Figures of some pictures of the set, by their places in it."""
+    here = [rows[index] for index in inside]
+    bootstrap = Bootstrap([dataset.samples[index].group for index in inside])
+    against = differences(shown, here, [reference[index] for index in inside], bootstrap)
+    return {"pictures": len(inside), "figures": picture_figures(shown, here, bootstrap), "difference": against}
+
+
+def sharpness(dataset: DataSet, rows: list[dict]) -> list[dict]:
+    """Medians and deciles of sharpness beside truth and surroundings (1: as sharp), by the size of the hole in pixels;
+    empty where no hole has `REAL_SIZES[0]` pixels."""
+    pixels = np.array([sample.hole * sample.width * sample.height for sample in dataset.samples])
+    found = []
+    for low, high in zip(REAL_SIZES, (*REAL_SIZES[1:], math.inf), strict=True):
+        inside = np.flatnonzero((pixels >= low) & (pixels < high))
         if not len(inside):
             continue
-        here = [rows[index] for index in inside]
-        bootstrap = Bootstrap([dataset.samples[index].group for index in inside])
-        values = picture_figures(metrics, here, bootstrap)
-        against = differences(metrics, here, [reference[index] for index in inside], bootstrap)
-        found.append({"from": low, "to": high, "pictures": len(inside), "figures": values, "difference": against})
+        part: dict = {"from_pixels": low, "pictures": len(inside)}
+        for key in SHARPNESS:
+            known = column([rows[index] for index in inside], key)
+            known = known[~np.isnan(known)]
+            part[key] = [rounded(float(value)) for value in np.quantile(known, [0.1, 0.5, 0.9])] if len(known) else None
+        found.append(part)
     return found
 
 
@@ -182,19 +192,31 @@ def notes(contestant: Contestant) -> list[str]:
 
 
 def gallery(metrics: Metrics, dataset: DataSet, rows: list[dict]) -> dict[str, list[str]]:
-    """Ids of the best, median and worst pictures by the perceptual distance inside the hole."""
+    """Ids of the best, median and worst pictures by the perceptual distance inside the hole, and of the first ones,
+    which nobody selected."""
     values = column(rows, f"{metrics.distance_key}_hole")
     order = np.lexsort((np.arange(len(values)), values))
     count = min(GALLERY, max(1, len(order) // 3))
     middle = max(0, len(order) // 2 - count // 2)
-    picked = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
+    picked = {
+        "best": order[:count],
+        "median": order[middle : middle + count],
+        "worst": order[::-1][:count],
+        "unselected": np.arange(count),
+    }
     return {name: [dataset.samples[index].id for index in chosen] for name, chosen in picked.items()}
 
 
 def contestant_figures(
-    contestant: Contestant, metrics: Metrics, dataset: DataSet, scores: Scores, real: RealSet, reference: list[dict]
+    contestant: Contestant,
+    metrics: Metrics,
+    shown: list[Figure],
+    dataset: DataSet,
+    scores: Scores,
+    real: RealSets,
+    reference: list[dict],
 ) -> dict:
-    """One contestant's part of the results."""
+    """One contestant's part of the results; `shown`: the figures of single pictures."""
     groups = [sample.group for sample in dataset.samples]
     bootstrap = Bootstrap(groups)
     composited = [row["composited"] for row in scores.rows]
@@ -209,10 +231,12 @@ def contestant_figures(
         "suspicious": suspicions(contestant, composited),
         "notes": notes(contestant),
         "composited": {
-            "sets": set_figures(metrics, real, scores.composited),
-            "pictures": picture_figures(metrics, composited, bootstrap),
-            "difference": differences(metrics, composited, reference, bootstrap),
-            "bins": bins(metrics, dataset, composited, reference),
+            "sets": set_figures(metrics, real, scores),
+            "pictures": picture_figures(shown, composited, bootstrap),
+            "difference": differences(shown, composited, reference, bootstrap),
+            "bins": bins(shown, dataset, composited, reference),
+            "kinds": kinds(shown, dataset, composited, reference),
+            "sharpness": sharpness(dataset, composited),
         },
         "gallery": gallery(metrics, dataset, composited),
     }
@@ -235,6 +259,9 @@ def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
         )
     if metrics.features != "inception":
         notes.append(f"{kind.frechet[1]} and {kind.kernel[1]} are stand-ins and cannot be compared with any FID or KID")
+    pairs = dataset.request.pairs
+    if pairs and pairs.pairs and len({sample.path for sample in dataset.samples}) != pairs.pairs:
+        notes.append(f"{pairs.title} has {pairs.pairs} pairs, this run fewer or others: it is another set")
     protocol = dataset.request.protocol
     if protocol and count != protocol.pictures:
         notes.append(
@@ -243,6 +270,7 @@ def warnings(metrics: Metrics, dataset: DataSet, width: int) -> list[str]:
     return notes
 
 
-def _values(interval: Interval) -> dict:
-    values = {"mean": rounded(interval.mean), "low": rounded(interval.low), "high": rounded(interval.high)}
-    return values if interval.missing == 0 else values | {"missing": interval.missing}
+def values(interval: Interval) -> dict:
+    """An interval as plain data."""
+    found = {"mean": rounded(interval.mean), "low": rounded(interval.low), "high": rounded(interval.high)}
+    return found if interval.missing == 0 else found | {"missing": interval.missing}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from eval.report import votes as people
+from eval.report.sentences import meanings
 from moebius.presentation import table
 from moebius.presentation.results import heading, main_table
 from moebius.presentation.table import Table
 
 
-def all_tables(results: dict, times: dict | None) -> list[Table]:
-    """Every table of a report, the most important first."""
+def all_tables(results: dict, times: dict | None, votes: dict | None = None) -> list[Table]:
+    """Every table of a report, the most important first; `votes`: the content of votes.json, where there is one."""
     found = [
         main_table(results, times),
+        *(people.tables(votes) if votes else ()),
+        *kind_tables(results),
+        sharpness_table(results),
         paper_table(results["paper"]) if results["paper"] else None,
         difference_table(results),
         all_figures(results),
         bin_table(results),
         bin_difference_table(results),
         timing_table(times) if times else None,
+        meanings(results),
     ]
     return [one for one in found if one is not None]
 
@@ -70,6 +76,61 @@ def bin_difference_table(results: dict) -> Table | None:
         rows.append((bin_name(parts[0]), str(parts[0]["pictures"]), *values))
     title = f"{one['name']} by size of the hole, difference to {results['reference']}"
     return Table(title, ("Hole", "Pictures", *map(_with_settings, others)), tuple(rows))
+
+
+def kind_tables(results: dict) -> list[Table]:
+    """The first figure, and what stays of object and effect, by how the mask was painted; none without kinds."""
+    models = results["models"]
+    parts = [model["composited"].get("kinds", []) for model in models]
+    shown = [one for one in results["figures"]["pictures"] if one["key"] in ("object_stays", "effect_left")]
+    found = []
+    for one in (results["figures"]["pictures"][0], *shown):
+        rows = [
+            (
+                kinds[0]["words"],
+                str(kinds[0]["pictures"]),
+                *(table.interval(part["figures"][one["key"]]) for part in kinds),
+            )
+            for kinds in zip(*parts, strict=True)
+        ]
+        if rows:
+            header = ("Mask", "Pictures", *(model["name"] for model in models))
+            found.append(Table(f"{heading(one)} by how the mask is painted", header, tuple(rows)))
+    return found
+
+
+def sharpness_table(results: dict) -> Table | None:
+    """Sharpness in large holes; None where there are none."""
+    rows = [
+        (
+            f"{part['from_pixels'] / 1e6:g}",
+            str(part["pictures"]),
+            model["name"],
+            *(_deciles(part[key]) for key in ("gradient_around", "gradient_truth", "fine_around", "fine_truth")),
+        )
+        for model in results["models"]
+        for part in model["composited"].get("sharpness", [])
+    ]
+    if not rows:
+        return None
+    header = (
+        "Hole from megapixels",
+        "Pictures",
+        "Model",
+        "Sharpness / surroundings",
+        "Sharpness / truth",
+        "Fine detail / surroundings",
+        "Fine detail / truth",
+    )
+    note = (
+        "Median (10–90 %) of ratios at native resolution; 1: as sharp. Sharpness: mean gradient. Fine detail: "
+        "amplitude above half the Nyquist frequency."
+    )
+    return Table("Sharpness in holes of real size", header, tuple(sorted(rows, key=lambda row: float(row[0]))), note)
+
+
+def _deciles(values: list[float] | None) -> str:
+    return f"{values[1]:.2f} ({values[0]:.2f}–{values[2]:.2f})" if values else table.NONE
 
 
 def timing_table(times: dict) -> Table:

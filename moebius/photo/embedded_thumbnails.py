@@ -57,7 +57,8 @@ def _thumbnail(old: bytes, picture: Image.Image) -> bytes:
     except Exception:  # whatever the decoder says: what it cannot read, nobody sees
         return bytes(len(old))
     same_shape = abs(size[0] * picture.height / (size[1] * picture.width) - 1) < 0.03
-    small = picture.resize(size) if same_shape else ImageOps.pad(picture, size)  # cameras add black bars
+    is_thin = min(picture.size) * min(size[0] / picture.width, size[1] / picture.height) < 1
+    small = picture.resize(size) if same_shape or is_thin else ImageOps.pad(picture, size)  # cameras add black bars
     for quality in range(90, 4, -5):
         out = io.BytesIO()
         small.save(out, "JPEG", quality=quality, optimize=True)

@@ -32,6 +32,7 @@ SCRIPTS = (
     "select.js",
     "incoming.js",
     "names.js",
+    "vote.js",
 )
 """Each a JavaScript function that adds its part to the page's one object; in this order."""
 

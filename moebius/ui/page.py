@@ -23,6 +23,7 @@ from moebius.ui.gradio_internals import Page, document_only
 from moebius.ui.http_api import ENDPOINTS, SCRIPTED, Tools, forget_sent, wire_tools
 from moebius.ui.results import results_tab
 from moebius.ui.session import IDLE_S, MAX_SESSIONS
+from moebius.ui.vote import is_on, vote_tab
 
 
 def build_app(weights_folder: Path | None = None, edited: EditedFile | None = None) -> gr.Blocks:
@@ -49,6 +50,9 @@ def build_app(weights_folder: Path | None = None, edited: EditedFile | None = No
                     batch = batch_panel()
                 with gr.Tab("Results", elem_id="results-tab"):
                     results_tab(page)
+                if is_on():
+                    with gr.Tab("Vote", elem_id="vote-tab"):
+                        vote_tab(page)
             with gr.Column(elem_id="photo-side", min_width=300):
                 files = batch_files()
                 photo = photo_panel()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.__main__ import _given, build_parser, main
+from eval.__main__ import build_parser, main
+from eval.options import given_settings
 from eval.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def test_every_option_reaches_the_settings():
         "--perceptual vgg --removal dinov2-giant --dinov2 D --antialias --download --reference b --rounds 7 "
         "--time-batches 1,4"
     ).split()
-    settings = Settings(**_given(vars(build_parser().parse_args(words))))
+    settings = Settings(**given_settings(vars(build_parser().parse_args(words))))
     assert settings == Settings(
         models=("a", "b"),
         data="d",

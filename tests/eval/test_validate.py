@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from eval import validate
+from eval.report.figures import VALIDATION, failures, figures
 from eval.settings import Settings
 from eval.validate import CONTROLS, ORIGINAL, PAIRS, fills, wilson
+from eval.workers import Workers
 from tests.helpers.synthetic import picture
 
 
@@ -54,26 +56,28 @@ def test_wilsons_interval():
     assert wilson(10, 10) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
 
 
-def test_shares_are_counted_per_metric_and_pair(pictures, tmp_path, monkeypatch):
+def test_shares_are_counted_per_metric_and_pair_and_scored_once(pictures, tmp_path, monkeypatch):
     """Scores given by hand: the distance orders as people do, RC-S the other way round, one picture has none."""
     worst_last = {name: place for place, name in enumerate([ORIGINAL, *CONTROLS])}
+    settings = Settings(data=str(pictures), masks="object", features="efficientnet-lite0")
+    keys = [one.key for one in figures(settings.metrics)["pictures"]]
     calls = []
 
-    def scores(fills_, truths, masks, networks):
+    def scores(fills_, judged, networks):
         calls.append(len(fills_))
         ranks = range(len(fills_))
-        rows = [dict.fromkeys(("psnr_hole", "psnr", "ssim_hole", "ssim", "effnet_lite0_distance"), 1.0) for _ in ranks]
+        rows = [dict.fromkeys(keys, 1.0) for _ in ranks]
         for rank, row in zip(ranks, rows, strict=True):
             row["effnet_lite0_distance_hole"] = float(rank)
             row["rc_s_effnet_lite2"] = None if len(calls) == 1 else float(rank)
             row["rc_s_spread_effnet_lite2"] = -float(rank)
         return rows
 
-    monkeypatch.setattr(validate.score, "picture_scores", scores)
-    monkeypatch.setattr(validate.score, "Networks", lambda metrics, device: None)
-    settings = Settings(data=str(pictures), masks="object", features="efficientnet-lite0")
-    result = validate.validate(settings, tmp_path, quiet=True)
-    assert calls == [8] * 7 and (tmp_path / "validation.json").is_file()
+    monkeypatch.setattr(validate.judge, "picture_scores", scores)
+    monkeypatch.setattr(validate.judge, "Networks", lambda metrics, device: None)
+    result = validate.validate(settings, tmp_path, Workers(), quiet=True)
+    assert calls == [8] * 7 and (tmp_path / VALIDATION).is_file()
+    assert validate.validate(settings, tmp_path, Workers(), quiet=True) == result and len(calls) == 7
     by_key = {one["key"]: one["pairs"] for one in result["metrics"]}
     for key, pictures_, right in (
         ("effnet_lite0_distance_hole", 7, True),
@@ -87,4 +91,9 @@ def test_shares_are_counted_per_metric_and_pair(pictures, tmp_path, monkeypatch)
     assert {pair["share"] for pair in by_key["psnr"]} == {0.0}, "a tie is not ordered"
     shown = validate.table(result)
     assert shown.rows[0][0] == "EffNet-Lite0 distance in the hole" and shown.rows[0][1] == "1.00"
-    assert shown.rows[1][1] == "0.00 ✗" and len(shown.header) == 1 + len(PAIRS)
+    assert shown.rows[2][1] == "0.00 ✗" and len(shown.header) == 1 + len(PAIRS)
+    failed = failures(result)
+    assert "original > blurred" in failed["rc_s_effnet_lite2"]
+    assert not failed["effnet_lite0_distance_hole"]
+    marked = {one.key: one.fails for one in figures(settings.metrics, validation=result)["pictures"]}
+    assert marked == {key: failed[key] for key in keys}

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from eval.metrics import backbones, frechet, names, pixels
-from eval.metrics.features import EffNetLite0Features, InceptionFeatures, effnet_lite0, normalised
+from eval.metrics.features import EffNetFeatures, InceptionFeatures, efficientnet_lite, normalised
 from eval.metrics.kid import kernel_distance
 from eval.report.summary import gaussian
 from tests.helpers.synthetic import picture
@@ -76,7 +76,7 @@ def test_the_resize_is_part_of_the_recipe(random_inception):
 
 def test_the_offline_network_knows_what_photos_show():
     """An independent check of weights and normalisation: ImageNet classes 967 espresso, 309 bee, 292 tiger."""
-    network = effnet_lite0()
+    network = efficientnet_lite(0)
     for name, label in (("coffee_00", 967), ("european_honey_bee_11", 309), ("pexels_photo_302304_00", 292)):
         rgb = np.asarray(Image.open(FOLDER / "images" / f"{name}.jpg").convert("RGB").resize((224, 224)))
         values = network(normalised(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float()))
@@ -84,7 +84,7 @@ def test_the_offline_network_knows_what_photos_show():
 
 
 def test_offline_features_have_their_width_and_ignore_the_batch():
-    extractor = EffNetLite0Features()
+    extractor = EffNetFeatures(0)
     pictures = pixels.to_bytes([picture(index, 80) for index in range(3)])
     together = extractor(pictures)
     assert together.shape == (3, extractor.dims) and together.dtype == torch.float32
@@ -100,7 +100,7 @@ def test_stand_ins_never_bear_the_names_of_the_originals():
 
 def test_features_are_taken_of_bytes_only():
     with pytest.raises(ValueError, match=r"\(B, 3, H, W\) uint8, got \(1, 3, 8, 8\) torch.float32"):
-        EffNetLite0Features()(torch.zeros(1, 3, 8, 8))
+        EffNetFeatures(0)(torch.zeros(1, 3, 8, 8))
 
 
 @pytest.mark.parametrize("backbone", [backbones.INCEPTION, backbones.ALEX, backbones.VGG])
@@ -119,3 +119,26 @@ def test_a_damaged_network_is_refused(monkeypatch, tmp_path):
     (tmp_path / "checkpoints" / backbones.ALEX.file).write_bytes(b"half a download")
     with pytest.raises(backbones.BackboneError, match="not 7be5be79; delete it"):
         backbones.require(backbones.ALEX)
+
+
+def test_fd_dinov2_takes_the_class_token_and_only_of_the_large_model(tmp_path):
+    from transformers import Dinov2Config, Dinov2Model
+
+    from eval.metrics.backbones import BackboneError
+    from eval.metrics.features import Dinov2Features, make_second
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, patch_size=14, image_size=224)
+        network = Dinov2Model(config).eval()
+    network.save_pretrained(tmp_path)
+    pictures = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    scaled = (pictures / 255 - mean[:, None, None]) / deviation[:, None, None]
+    with torch.no_grad():
+        expected = network(pixel_values=scaled).last_hidden_state[:, 0]
+    torch.testing.assert_close(Dinov2Features(tmp_path, dims=32)(pictures), expected, atol=1e-4, rtol=1e-4)
+    with pytest.raises(BackboneError, match="width 32; FD-DINOv2 takes dinov2-large"):
+        Dinov2Features(tmp_path)
+    with pytest.raises(BackboneError, match="needs --dinov2-large DIR"):
+        make_second("dinov2-large", None, "cpu")

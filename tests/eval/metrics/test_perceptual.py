@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eval.metrics import pixels
-from eval.metrics.perceptual import EffNetLite0Distance, Lpips
+from eval.metrics.perceptual import EffNetDistance, Lpips
 from tests.helpers.synthetic import picture
 
 FILL = pixels.to_bytes([picture(1, 72), picture(2, 72)])
@@ -35,7 +35,7 @@ def test_lpips_equals_the_package_called_directly(net):
 
 
 def test_offline_distance_is_zero_for_the_truth_symmetric_and_grows():
-    distance = EffNetLite0Distance()
+    distance = EffNetDistance(0)
     whole, hole = distance(FILL, TRUTH, MASK)
     back, _ = distance(TRUTH, FILL, MASK)
     torch.testing.assert_close(whole, back)
@@ -47,10 +47,10 @@ def test_offline_distance_is_zero_for_the_truth_symmetric_and_grows():
 def test_a_change_outside_the_hole_shows_more_in_the_picture_than_in_the_hole():
     changed = TRUTH[:1].clone()
     changed[:, :, 50:, :] = 0
-    whole, hole = EffNetLite0Distance()(changed, TRUTH[:1], MASK[:1])
+    whole, hole = EffNetDistance(0)(changed, TRUTH[:1], MASK[:1])
     assert whole > hole > 0
 
 
 def test_floats_are_refused():
     with pytest.raises(ValueError, match="must be .* uint8"):
-        EffNetLite0Distance()(FILL.float(), TRUTH, MASK)
+        EffNetDistance(0)(FILL.float(), TRUTH, MASK)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from eval.metrics.backbones import BackboneError
-from eval.metrics.removal import removal_scores, squares
+from eval.metrics.removal import SIGMA, discrepancy, removal_scores, squares
 from eval.metrics.tokens import Dinov2Tokens, EffNetLite2Tokens, Tokens, scaled_size
 from tests.helpers.synthetic import picture
 
@@ -83,6 +83,38 @@ def test_both_scores_are_those_of_the_direct_way(photo, hole):
     assert 0 < found.published < 1 and 0 < found.spread < 1
 
 
+def test_remove_is_the_cosine_of_mean_tokens(photo, hole):
+    """By numpy, from the grid of each square."""
+    tokens, cosines = RandomTokens(), []
+    for left, top, right, bottom in squares(hole):
+        grid = tokens(np.ascontiguousarray(photo[top:bottom, left:right])).numpy().astype(np.float64)
+        height, width = scaled_size((bottom - top, right - left))
+        part = hole[top:bottom, left:right].astype(np.uint8)
+        scaled = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
+        h, w, _ = grid.shape
+        padded = np.zeros((h * 14, w * 14), bool)
+        padded[:height, :width] = scaled
+        inside = padded.reshape(h, 14, w, 14).any(axis=(1, 3))
+        a, b = grid[inside].mean(axis=0), grid[~inside].mean(axis=0)
+        cosines.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert removal_scores(photo, hole, tokens).cosine == pytest.approx(np.mean(cosines), abs=1e-6)
+
+
+def test_the_published_kernel_is_linear_on_unit_vectors_to_one_percent():
+    """MMD² of exp(−d²/200) on unit vectors is the squared distance of means / 100, whatever the spread."""
+    random = np.random.default_rng(0)
+    for spread in (0.1, 1.0, 3.0):
+        sets = []
+        for shift in (0.0, 0.5):
+            vectors = random.normal(0, spread, (200, 32)) + 1.0 + shift * np.arange(32) / 32
+            sets.append(torch.from_numpy(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)))
+        together = torch.cat(sets)
+        kernel = torch.exp(-(torch.cdist(together, together) ** 2) / (2 * SIGMA**2))
+        mmd = discrepancy(kernel, torch.arange(200), torch.arange(200, 400))
+        means = [one.mean(dim=0) for one in sets]
+        assert mmd == pytest.approx(float(((means[0] - means[1]) ** 2).sum()) / SIGMA**2, rel=0.01)
+
+
 def test_dinov2_of_random_weights_goes_the_published_way(photo, hole, tmp_path):
     from transformers import Dinov2Config, Dinov2Model
 
@@ -110,7 +142,7 @@ def test_squares_grow_by_a_third_and_stay_inside(hole):
 
 
 def test_a_photo_without_anything_around_the_hole_has_no_score(photo):
-    assert removal_scores(photo, np.ones((240, 300), bool), RandomTokens()) == (None, None)
+    assert removal_scores(photo, np.ones((240, 300), bool), RandomTokens()) == (None, None, None)
 
 
 def test_lost_spread_costs_the_second_score_more_than_the_published_one():
@@ -139,7 +171,7 @@ def test_lost_spread_costs_the_second_score_more_than_the_published_one():
     same = removal_scores(photo, hole, Given(axis + random.normal(0, 1, (16, 16, 16))))
     unit = outside / np.linalg.norm(outside, axis=-1, keepdims=True)
     flat = removal_scores(photo, hole, Given(unit.mean(axis=(0, 1)) + random.normal(0, 1e-3, (16, 16, 16))))
-    lost = {kind: math.log(getattr(flat, kind)) / math.log(getattr(same, kind)) for kind in same._fields}
+    lost = {kind: math.log(getattr(flat, kind)) / math.log(getattr(same, kind)) for kind in ("published", "spread")}
     assert lost["spread"] > 2.5 > 2 > lost["published"], "MMD², flat over same"
 
 

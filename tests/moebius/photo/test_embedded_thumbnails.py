@@ -50,6 +50,14 @@ def test_a_thumbnail_of_another_shape_gets_bars():
     np.testing.assert_allclose(small[60, 80], BLUE, atol=6)
 
 
+def test_a_photo_that_is_thinner_than_its_thumbnail_allows():
+    out = io.BytesIO()
+    Image.new("RGB", (160, 120), "red").save(out, "JPEG", quality=95)
+    hidden = hide_pictures(out.getvalue(), Image.new("RGB", (16000, 8), (0, 0, 200)))
+    thumbnail = Image.open(io.BytesIO(hidden))
+    assert thumbnail.size == (160, 120) and abs(np.asarray(thumbnail).astype(int) - (0, 0, 200)).max() <= 4
+
+
 def test_a_thumbnail_that_cannot_fit_is_blanked():
     out = io.BytesIO()
     Image.new("L", (160, 120), 90).save(out, "JPEG", quality=1, optimize=True)

@@ -15,7 +15,6 @@ FAULTS = (
     5053412,  # its directory lies outside the file
     *(5054520, 5084160),  # a photo so thin that nothing of a preview is the same part of it
     5057353,  # a PNG's XMP that breaks off
-    5095152,  # a chunk without a name before a PNG's EXIF data
 )
 
 

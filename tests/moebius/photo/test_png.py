@@ -122,6 +122,15 @@ def test_chunks_that_no_longer_hold_are_dropped():
     assert "credentials" in encoded.notes[0]
 
 
+def test_what_no_decoder_reads_stays_unread():
+    """Behind a chunk without a name decoders stop: the orientation there is not the photo's."""
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    *rest, end = png.read_chunks(make(8, png.RGB))
+    photo, _, encoded, _ = edit(png.join_chunks([*rest, (b"\xda\0\x0c\3", b"?"), (b"eXIf", exif), end]))
+    assert photo.orientation == open_photo(encoded.data).orientation == 1
+    assert [name for name, _ in png.read_chunks(encoded.data)] == [b"IHDR", b"IDAT", b"IEND"]
+
+
 def test_private_chunks_show_nothing_of_before():
     """Skitch, for one, keeps the picture without its drawings in a chunk that is safe to copy by its name."""
     picture, small = io.BytesIO(), Image.new("RGB", (40, 30), (250, 0, 220))
