@@ -11,6 +11,7 @@ from moebius.models.gla import GatedLinearAttention
 from moebius.models.pixelhacker import PixelHackerUNet
 from moebius.models.unet import BACKGROUND_IDS, FOREGROUND_IDS
 from moebius.weights.load import convert_pixelhacker
+from tests.helpers import normals
 from tests.helpers.deterministic import normal, values
 
 DATA = Path(__file__).parents[2] / "data"
@@ -44,6 +45,12 @@ def test_small_network_gives_the_published_outputs_of_every_stage(small):
     assert len(out.block_outputs) == 9
     for index, block in enumerate(out.block_outputs):
         assert relative_error(block, VECTORS[f"small_t741_block{index}"]) < 2e-5
+
+
+@pytest.mark.parametrize("count", [1, 2, 311, 1_000_000])
+def test_the_weights_are_drawn_as_numpy_draws_them(count):
+    drawn = np.random.RandomState(count).standard_normal(count).astype(np.float32)
+    np.testing.assert_array_equal(normals.standard_normal(count, count), drawn)
 
 
 @pytest.mark.slow
