@@ -130,7 +130,7 @@ class DataSet:
             "photos": len({sample.group for sample in self.samples}),
             "unusable": len(self.problems),
             "problems": list(self.problems[:20]),
-            "masks": self.request.masks,
+            "masks": self.request.masks or "the objects' own",
             "mask_seed": self.request.seed,
             "mean_hole": round(float(np.mean(holes)), 4) if holes else 0.0,
             "prepared": f"scaled (Lanczos) and cropped to {self.request.size}×{self.request.size}"
@@ -142,7 +142,7 @@ class DataSet:
     def _name(self) -> str:
         request = self.request
         if request.pairs:
-            return request.pairs.title + (f" {Path(request.folder).name}" if request.data == OWN else "")
+            return f"{Path(request.folder).name} (pairs)" if request.data == OWN else request.pairs.title
         return request.protocol.title if request.protocol else Path(request.data).name
 
 
