@@ -26,6 +26,7 @@ from eval.workers import Workers
 from moebius.masks import seed_of
 from moebius.presentation.table import Table
 
+MARKDOWN = "validation.md"
 BLUR_PX, PATCH_PX, COLOUR_STEP, SEAM_PX, SEAM_STEP = 4.0, 32, 8, 2, 32
 """Sigma of the blur, side of a swapped patch, levels of the colour step, width and levels of the seam."""
 
@@ -125,7 +126,7 @@ def fills(truth: np.ndarray, hole: np.ndarray, other: np.ndarray, seed: int) -> 
 
 
 def validate(settings: Settings, out: Path, workers: Workers, quiet: bool = False) -> dict | None:
-    """Score the controls on one picture of each photo of `settings` and write `VALIDATION` into the folder `out`.
+    """Score the controls on one picture of each photo of `settings`; write `VALIDATION` and a table into `out`.
 
     One of each, because crops of one photo are not independent, which Wilson's interval needs.
     Resumable and divided among processes as scores are: one file per chunk of pictures, in out/validation.
@@ -173,6 +174,7 @@ def validate(settings: Settings, out: Path, workers: Workers, quiet: bool = Fals
         ],
     }
     store.write_json(out / VALIDATION, result)
+    store.write(out / MARKDOWN, f"{table(result).markdown()}\n".encode())
     return result
 
 
