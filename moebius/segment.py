@@ -20,6 +20,7 @@ from PIL import Image
 
 from moebius import devices
 from moebius.files import read_json
+from moebius.masking.grow import grow
 from moebius.photo import images
 from moebius.photo.raster import Raster
 from moebius.progress import without_library_bars
@@ -74,6 +75,7 @@ class Selector:
         points: Sequence[tuple[float, float]],
         margin_px: int | None = None,
         size: tuple[int, int] | None = None,
+        level: int = 0,
     ) -> np.ndarray:
         """The mask of the objects under the points.
 
@@ -83,6 +85,8 @@ class Selector:
             points: x and y in pixels of the photo, from its upper left corner; each is an object of its own.
             margin_px: grow the mask by this many of its pixels; None: `margin`.
             size: width and height of the mask; None: the photo's.
+            level: 1: of the three masks the next larger one than the best-scored, -1: the next smaller one, and so on;
+                where there is none, the largest or smallest.
 
         Returns:
             (H, W) bool, all False if the network found nothing; see `mask_png`.
@@ -91,7 +95,8 @@ class Selector:
             ValueError: no point, too many points, or a point outside the photo.
         """
         check_points(points, embedding.size)
-        union = self._union(embedding, [[(*point, True)] for point in points], size or embedding.size)
+        clicks = [[(*point, True)] for point in points]
+        union = self._union(embedding, _points(clicks), size or embedding.size, level)
         return grow(union, margin(size or embedding.size) if margin_px is None else margin_px)
 
     def predict_object(
@@ -102,32 +107,53 @@ class Selector:
         Otherwise as `predict`.
         """
         check_points([(x, y) for x, y, _ in clicks], embedding.size)
-        mask = self._union(embedding, [list(clicks)], embedding.size)
+        mask = self._union(embedding, _points([list(clicks)]), embedding.size)
         return grow(mask, margin(embedding.size) if margin_px is None else margin_px)
 
-    def _union(
-        self, embedding: ImageEmbedding, objects: list[list[tuple[float, float, bool]]], size: tuple[int, int]
+    def predict_box(
+        self,
+        embedding: ImageEmbedding,
+        box: tuple[float, float, float, float],
+        margin_px: int | None = None,
+        size: tuple[int, int] | None = None,
+        level: int = 0,
     ) -> np.ndarray:
-        """The best mask of each object together, (H, W) bool at `size`; `objects`: as many clicks for each."""
+        """The mask of the object in a box: left, top, right, bottom in pixels of the photo. Otherwise as `predict`."""
+        left, top, right, bottom = box
+        check_points([(left, top), (right, bottom)], embedding.size)
+        if not (left < right and top < bottom):
+            raise ValueError(f"the box {left:g},{top:g} to {right:g},{bottom:g} is empty; give two opposite corners")
+        mask = self._union(embedding, {"input_boxes": [[list(map(float, box))]]}, size or embedding.size, level)
+        return grow(mask, margin(size or embedding.size) if margin_px is None else margin_px)
+
+    def _union(self, embedding: ImageEmbedding, prompts: dict, size: tuple[int, int], level: int = 0) -> np.ndarray:
+        """The mask of each object together, (H, W) bool at `size`; `prompts`: for the processor, see `_points`."""
         import torch
 
         inputs = self._processor(
-            original_sizes=[[embedding.size[1], embedding.size[0]]],
-            input_points=[[[[float(x), float(y)] for x, y, _ in clicks] for clicks in objects]],
-            input_labels=[[[int(on) for _, _, on in clicks] for clicks in objects]],
-            return_tensors="pt",
+            original_sizes=[[embedding.size[1], embedding.size[0]]], return_tensors="pt", **prompts
         )
         with torch.inference_mode():
             outputs = self._network(
-                input_points=inputs["input_points"].to(self.device),
-                input_labels=inputs["input_labels"].to(self.device),
+                **{name: inputs[name].to(self.device) for name in prompts},
                 image_embeddings=list(embedding.features),
                 multimask_output=True,
             )
-            masks, best = outputs.pred_masks[0].float().cpu(), outputs.iou_scores[0].argmax(dim=1)  # (P, 3, s, s), (P,)
+            masks, scores = outputs.pred_masks[0].float().cpu(), outputs.iou_scores[0].cpu()  # (P, 3, s, s), (P, 3)
+            by_size = (masks > 0).sum(dim=(2, 3)).argsort(dim=1, stable=True)
+            rank = (by_size == scores.argmax(dim=1, keepdim=True)).int().argmax(dim=1)
+            chosen = by_size.gather(1, (rank + level).clamp(0, masks.shape[1] - 1)[:, None])[:, 0]
             # unite before scaling, which takes 4 bytes per pixel
-            union = masks[torch.arange(len(objects)), best.cpu()].amax(dim=0)[None, None]
+            union = masks[torch.arange(len(masks)), chosen].amax(dim=0)[None, None]
             return self._processor.post_process_masks([union], [[size[1], size[0]]])[0][0, 0].numpy()
+
+
+def _points(objects: list[list[tuple[float, float, bool]]]) -> dict:
+    """For the processor: as many clicks for each object, and whether each is on it or beside it."""
+    return {
+        "input_points": [[[[float(x), float(y)] for x, y, _ in clicks] for clicks in objects]],
+        "input_labels": [[[int(on) for _, _, on in clicks] for clicks in objects]],
+    }
 
 
 def check_points(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> None:
@@ -142,17 +168,6 @@ def check_points(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
 def margin(size: tuple[int, int]) -> int:
     """Number of pixels by which a selection in a picture of this width and height is grown."""
     return max(1, round(min(size) * MARGIN_SHARE))
-
-
-def grow(mask: np.ndarray, radius: int) -> np.ndarray:
-    """(H, W) bool and every pixel within `radius` of it, by Euclid."""
-    if radius < 0:
-        raise ValueError(f"a mask cannot be grown by {radius} pixels; give 0 or more")
-    if radius == 0 or not mask.any():
-        return mask
-    import cv2
-
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius + 1e-4
 
 
 def mask_png(mask: np.ndarray) -> bytes:

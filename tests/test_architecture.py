@@ -32,6 +32,7 @@ LAYERS = (
     "devices",
     "masks",
     "photo",
+    "masking",
     "patchmatch",
     "presentation",
     "fill",

@@ -16,12 +16,13 @@ from fastapi import Request, Response
 from PIL import Image
 from starlette.datastructures import UploadFile
 
-from moebius import registry, segment
+from moebius import registry
 from moebius.config import SamplingConfig
 from moebius.connectors import bodies
 from moebius.connectors.errors import UnknownError
 from moebius.connectors.fills import Filled, Fills, grey
 from moebius.connectors.steps import Steps
+from moebius.masking.grow import grow
 from moebius.photo.photo_file import Photo
 from moebius.ui import photo_files
 from moebius.ui.handlers import Stoppable
@@ -219,9 +220,9 @@ def adjusted(mask: np.ndarray, operate: str, kernel_px: int) -> np.ndarray:
     if operate == "reverse":
         return ~mask
     if operate == "expand":
-        return segment.grow(mask, kernel_px)
+        return grow(mask, kernel_px)
     if operate == "shrink":
-        return ~segment.grow(~mask, kernel_px)
+        return ~grow(~mask, kernel_px)
     raise ValueError(f"operate must be expand, shrink or reverse, got {operate!r:.40}")
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import ndimage
 from transformers import Sam2ImageProcessor, Sam2Model, Sam2Processor
 
 from moebius import segment
 from moebius.__main__ import main
+from moebius.masking.grow import grow
 from moebius.photo import photo_file
 from moebius.weights import WeightsError, catalog, locate
 from tests.helpers.deterministic import picture
@@ -60,6 +60,33 @@ def test_a_mask_is_what_the_library_gives_in_one_go(selector, folder):
         expected = every[told.iou_scores[0, 0].argmax()].numpy()
         assert 0 < expected.mean() < 1
         np.testing.assert_array_equal(selector.predict(selector.embed(image), [point], margin_px=0), expected)
+
+
+def test_a_level_takes_the_next_larger_or_smaller_of_the_networks_three_masks(selector, folder):
+    network, image = Sam2Model.from_pretrained(folder).eval(), photo(180, 100)
+    processor = Sam2Processor(Sam2ImageProcessor(size={"height": SIDE, "width": SIDE}))
+    embedding, box = selector.embed(image), (20.0, 10.0, 150.0, 80.0)
+    prompts = {
+        "point": {"input_points": [[[list(POINTS[0])]]], "input_labels": [[[1]]]},
+        "box": {"input_boxes": [[list(box)]]},
+    }
+    for kind, prompt in prompts.items():
+        given = processor(images=image, return_tensors="pt", **prompt)
+        with torch.no_grad():
+            told = network(pixel_values=given["pixel_values"], **{name: given[name] for name in prompt})
+        sizes = (told.pred_masks[0, 0] > 0).sum(dim=(1, 2))
+        every = processor.post_process_masks(told.pred_masks, given["original_sizes"])[0][0].numpy()
+        best = int(told.iou_scores[0, 0].argmax())
+        ordered = sorted(range(3), key=lambda one: int(sizes[one]))
+        for level in (-2, -1, 0, 1, 2):
+            expected = every[ordered[min(2, max(0, ordered.index(best) + level))]]
+            if kind == "point":
+                mask = selector.predict(embedding, POINTS[:1], margin_px=0, level=level)
+            else:
+                mask = selector.predict_box(embedding, box, margin_px=0, level=level)
+            np.testing.assert_array_equal(mask, expected)
+    with pytest.raises(ValueError, match="is empty"):
+        selector.predict_box(embedding, (50, 10, 50, 80))
 
 
 def test_points_are_pixels_of_the_photo_and_so_is_the_mask(selector):
@@ -111,22 +138,11 @@ def test_photos_of_every_kind_are_seen(selector, mode):
     assert embedding.size == (90, 60) and selector.predict(embedding, [(1, 1)]).shape == (60, 90)
 
 
-def test_growing_is_by_distance():
-    mask = np.random.default_rng(0).random((40, 60)) < 0.01
-    for radius in (1, 2, 5, 30):
-        expected = ndimage.distance_transform_edt(~mask) <= radius
-        np.testing.assert_array_equal(segment.grow(mask, radius), expected)
-    np.testing.assert_array_equal(segment.grow(mask, 0), mask)
-    assert not segment.grow(np.zeros((4, 5), bool), 3).any() and segment.grow(np.ones((4, 5), bool), 3).all()
-    with pytest.raises(ValueError, match="-1"):
-        segment.grow(mask, -1)
-
-
 def test_the_margin_is_that_of_the_pages_grow(selector):
     assert segment.margin((900, 600)) == 3 and segment.margin((10, 10)) == 1
     embedding = selector.embed(photo(900, 600))
     tight = selector.predict(embedding, POINTS[:1], margin_px=0)
-    np.testing.assert_array_equal(selector.predict(embedding, POINTS[:1]), segment.grow(tight, 3))
+    np.testing.assert_array_equal(selector.predict(embedding, POINTS[:1]), grow(tight, 3))
 
 
 @pytest.mark.parametrize(

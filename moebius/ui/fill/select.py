@@ -24,6 +24,9 @@ from moebius.weights import catalog, hub, locate, segmenter
 MAX_EMBEDDINGS = 8
 """Visitors whose photo's embedding is kept, 17 MB each; who clicked longest ago waits for a new one."""
 
+MAX_LEVEL = 2
+"""Of the network's three masks the most steps from one to another."""
+
 
 class SelectActions(Handlers):
     """Shares visitors and options with the rest of the page."""
@@ -37,30 +40,42 @@ class SelectActions(Handlers):
         self,
         x: float,
         y: float,
+        right: float | None,
+        bottom: float | None,
+        level: float | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio recognises it
     ) -> str:
-        """The object at a place of the photo, as a mask that reaches a little beyond it; nothing is remembered of it.
+        """The object at a place of the photo, or in a box, as a mask; nothing is remembered of it.
 
         Args:
             x: 0 at the photo's left edge, 1 at its right one.
             y: 0 at the upper edge, 1 at the lower one.
+            right: with `bottom`, the corner of the box that begins at x and y; None: it is a click.
+            level: -2 to 2: a smaller or larger thing there, see `segment.Selector.predict`; None: 0.
 
         Returns:
             A PNG of the canvas's size, which is the photo's or a smaller one of its shape; white = object.
         """
-        if not all(isinstance(one, int | float) and math.isfinite(one) and 0 <= one < 1 for one in (x, y)):
-            raise ValueError("the place must be two numbers from 0 to below 1: shares of the photo's width and height")
+        place = [x, y] if right is None and bottom is None else [x, y, right, bottom]
+        if not all(isinstance(one, int | float) and math.isfinite(one) and 0 <= one < 1 for one in place):
+            raise ValueError(
+                "the place must be two numbers from 0 to below 1, or four for a box: shares of the photo's width and "
+                "height"
+            )
+        if level is not None and level not in range(-MAX_LEVEL, MAX_LEVEL + 1):
+            raise ValueError(f"level must be a whole number from -{MAX_LEVEL} to {MAX_LEVEL}, got {level:g}")
         session = self._session(request)
         if session.photo is None:
             raise ValueError("choose a photo first")
         report = Stoppable(progress, session, "select", environment.MAX_SECONDS.read())
-        mask = self._mask(session, x, y, report)
+        mask = self._mask(session, place, int(level or 0), report)
         path = session.folder / "selected.png"
         path.write_bytes(segment.mask_png(mask))
         return str(path)
 
-    def _mask(self, session: Session, x: float, y: float, report: Stoppable) -> np.ndarray:
+    def _mask(self, session: Session, place: list[float], level: int, report: Stoppable) -> np.ndarray:
+        """Without a margin: the fill grows every mask that was made on the canvas."""
         files = self._files()
         with queue.take(report):
             report(0.0, "Loading what selects objects")
@@ -68,7 +83,11 @@ class SelectActions(Handlers):
             embedding = self._embedding(session, selector, report)
             width, height = embedding.size
             size = editor.bounded(embedding.size, editor.PREVIEW_SIDE)
-            return selector.predict(embedding, [(x * width, y * height)], size=size)
+            corners = [share * side for share, side in zip(place, (width, height) * 2, strict=False)]
+            if len(corners) == 2:
+                return selector.predict(embedding, [(corners[0], corners[1])], 0, size, level)
+            left, top, right, bottom = corners
+            return selector.predict_box(embedding, (left, top, right, bottom), 0, size, level)
 
     def _embedding(self, session: Session, selector: segment.Selector, report: Stoppable) -> segment.ImageEmbedding:
         """Of the visitor's photo: from before, if it is the same one."""
@@ -146,11 +165,11 @@ def wire_select(page: gr.Blocks, actions: SelectActions, panel: SelectPanel) -> 
     """select.js presses the hidden button, and takes the mask."""
     line, get, stop = panel.line, panel.get, panel.stop
     ask = gr.Button("Select", visible="hidden", elem_id="select-ask")
-    x, y = gr.Number(visible="hidden", label="x"), gr.Number(visible="hidden", label="y")
+    place = [gr.Number(visible="hidden", label=name) for name in ("x", "y", "right", "bottom", "level")]
     found = gr.File(visible="hidden", label="Selected")
     asking = ask.click(
         actions.select,
-        [x, y],
+        place,
         found,
         js="() => moebius.select.place()",
         api_name="select",

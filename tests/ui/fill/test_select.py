@@ -16,6 +16,9 @@ from moebius.ui.fill.actions import Actions
 from moebius.weights import locate
 from tests.helpers.deterministic import picture
 
+CLICK = (None, None, None)
+"""Right, bottom and level of a click."""
+
 
 class Discs:
     """Selects ten pixels around a place, and counts the photos that it looked at."""
@@ -27,7 +30,17 @@ class Discs:
         self.looked.append(raster.size)
         return segment.ImageEmbedding((), raster.size)
 
-    def predict(self, embedding, points, size):
+    def predict_box(self, embedding, box, margin_px, size, level):
+        """The box itself, and as many pixels around it as the level."""
+        (width, height), (own_width, own_height) = size, embedding.size
+        left, top, right, bottom = (
+            round(one * side) for one, side in zip(box, (width / own_width, height / own_height) * 2, strict=True)
+        )
+        rows, columns = np.mgrid[:height, :width]
+        return (left - level <= columns) & (columns < right + level) & (top - level <= rows) & (rows < bottom + level)
+
+    def predict(self, embedding, points, margin_px, size, level):
+        assert margin_px == 0, "what is filled is grown later"
         ((x, y),) = points
         (width, height), (own_width, own_height) = size, embedding.size
         rows, columns = np.mgrid[:height, :width]
@@ -69,7 +82,7 @@ def load(actions, path: Path, number: int = 0):
 
 
 def click(clicks, x: float, y: float, number: int = 0) -> np.ndarray:
-    return np.asarray(Image.open(clicks.select(x, y, visitor(number), quiet))) > 0
+    return np.asarray(Image.open(clicks.select(x, y, *CLICK, visitor(number), quiet))) > 0
 
 
 def message(action, *args) -> str:
@@ -124,16 +137,34 @@ def test_visitors_who_left_are_no_burden(actions, discs, tmp_path):
 )
 def test_places_beside_the_photo_are_refused(actions, discs, tmp_path, place):
     load(actions, photo(tmp_path))
-    assert "two numbers from 0 to below 1" in message(select.SelectActions(actions).select, *place, visitor(), quiet)
+    assert "two numbers from 0 to below 1" in message(
+        select.SelectActions(actions).select, *place, *CLICK, visitor(), quiet
+    )
     assert discs.looked == []
+
+
+def test_a_box_selects_what_lies_in_it_and_another_size_of_it(actions, discs, tmp_path):
+    clicks = select.SelectActions(actions)
+    load(actions, photo(tmp_path))
+
+    def boxed(level: int | None) -> np.ndarray:
+        return np.asarray(Image.open(clicks.select(0.2, 0.25, 0.7, 0.75, level, visitor(), quiet))) > 0
+
+    expected = np.zeros((60, 90), bool)
+    expected[15:45, 18:63] = True
+    np.testing.assert_array_equal(boxed(None), expected)
+    expected[14:46, 17:64] = True
+    np.testing.assert_array_equal(boxed(1), expected)
+    for level in (3, 0.5):
+        assert "whole number from -2 to 2" in message(clicks.select, 0.2, 0.2, 0.5, 0.5, level, visitor(), quiet)
 
 
 def test_without_a_photo_or_an_object_it_says_so(actions, discs, tmp_path, monkeypatch):
     clicks = select.SelectActions(actions)
-    assert "hoose a photo first" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
+    assert "hoose a photo first" in message(clicks.select, 0.5, 0.5, *CLICK, visitor(), quiet)
     load(actions, photo(tmp_path))
-    monkeypatch.setattr(discs, "predict", lambda embedding, points, size: np.zeros(size[::-1], bool))
-    assert "othing was found there" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
+    monkeypatch.setattr(discs, "predict", lambda embedding, points, margin_px, size, level: np.zeros(size[::-1], bool))
+    assert "othing was found there" in message(clicks.select, 0.5, 0.5, *CLICK, visitor(), quiet)
 
 
 def test_the_time_limit_holds_and_the_next_click_is_answered(actions, discs, tmp_path, monkeypatch):
@@ -147,7 +178,7 @@ def test_the_time_limit_holds_and_the_next_click_is_answered(actions, discs, tmp
         return discs
 
     monkeypatch.setattr(segment, "load", slow)
-    assert "5" in message(clicks.select, 0.5, 0.5, visitor(), quiet)
+    assert "5" in message(clicks.select, 0.5, 0.5, *CLICK, visitor(), quiet)
     monkeypatch.setattr(segment, "load", lambda files, device: discs)
     assert click(clicks, 0.5, 0.5).any()
 
