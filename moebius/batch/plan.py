@@ -32,6 +32,8 @@ class BatchItem:
     """Why it cannot be filled, found before any file is opened; empty: no problem."""
     turns: bool = False
     """Whether the mask, which serves all photos, is turned for photos with another orientation."""
+    grows: bool = True
+    """Whether `run.Task.grow_mask` is for its mask."""
     fitting: tuple[Path, ...] = ()
     """The masks with this photo's name, if masks are paired by names; there should be one."""
     seed: int | None = None

@@ -27,6 +27,7 @@ from moebius.files import sha256, write_atomic
 from moebius.fill import seeds
 from moebius.fill.result import Fill
 from moebius.fill.scheduler import Result, Scheduler
+from moebius.masking.grow import grow_by_share
 from moebius.photo import images, photo_file
 from moebius.photo.orientation import as_photo
 from moebius.progress import Cancelled
@@ -65,6 +66,8 @@ class Task:
     """Seed of every photo's fill, see `moebius.fill.seeds`; None: the model uses none."""
     identity: dict
     """Everything else that the results depend on, as JSON: model, weights, number format, mark."""
+    grow_mask: float = 0
+    """Share of its size by which a mask is grown, see `moebius.masking.grow`; for items that say so."""
     mark: str | None = None
     """See `photo_file.encode_photo`."""
     files: PhotoFiles = photo_file
@@ -77,7 +80,8 @@ class Task:
         return self.seed if self.seed is None or item.seed is None else item.seed
 
     def key(self, item: BatchItem, photo: bytes, mask: bytes) -> str:
-        settings = {**self.identity, "config": vars(self.config), "seed": self.seed_of(item)}
+        grown = {"grow_mask": self.grow_mask} if self.grow_mask and item.grows else {}
+        settings = {**self.identity, "config": vars(self.config), "seed": self.seed_of(item), **grown}
         return key_of(photo, mask, settings)
 
 
@@ -102,6 +106,7 @@ class _Ready:
     rgb: np.ndarray | None
     mask: np.ndarray
     key: str
+    notes: tuple[str, ...]
     seconds: float
 
 
@@ -204,10 +209,11 @@ def _read_unless_finished(
         if item.turns:
             mask = as_photo(mask, photo.orientation, photo.size)
         images.check_mask(mask, photo.size[::-1])
+        mask, notes = grow_by_share(mask, task.grow_mask if item.grows else 0)
         rgb = images.to_rgb(photo.raster)
     except Exception as error:  # any error is this photo's; the others continue
         return _failed(item, error)
-    return _Ready(photo, rgb, mask, key, time.perf_counter() - started)
+    return _Ready(photo, rgb, mask, key, notes, time.perf_counter() - started)
 
 
 def _open_mask(files: PhotoFiles, path: Path) -> tuple[bytes, np.ndarray]:
@@ -220,7 +226,7 @@ def _write(item: BatchItem, ready: _Ready, fill: Fill, task: Task, records: Reco
     started = time.perf_counter()
     try:
         encoded = task.files.encode_photo(ready.photo, fill.raster, fill.changed, mark=task.mark)
-        notes = (*ready.photo.notes, *fill.notes, *encoded.notes)
+        notes = (*ready.notes, *ready.photo.notes, *fill.notes, *encoded.notes)
         row = {
             "photo": item.name,
             "key": ready.key,

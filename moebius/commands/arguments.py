@@ -109,6 +109,13 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="write into the files' XMP, in IPTC's terms, that a model edited them (default: MOEBIUS_MARK, else no)",
     )
+    parser.add_argument(
+        "--grow-mask",
+        type=float,
+        metavar="X",
+        default=0.0,
+        help="grow the mask first by this share of its size, e.g. 0.02, against the rim of what goes (default: 0)",
+    )
     add_json(parser)
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -130,6 +137,17 @@ def add_filling(parser: argparse.ArgumentParser) -> None:
         help="holes, of one photo or of several, that the model fills in one call (default: 1)",
     )
     add_sampling(parser)
+
+
+def grow_mask(options: argparse.Namespace) -> float:
+    """The given share. Raises ValueError if it is out of range."""
+    from moebius.masking.grow import MAX_SHARE
+
+    if not 0 <= options.grow_mask <= MAX_SHARE:
+        raise ValueError(
+            f"--grow-mask must be a share of the mask's size from 0 to {MAX_SHARE:g}, got {options.grow_mask:g}"
+        )
+    return options.grow_mask
 
 
 def mark(options: argparse.Namespace, learned: bool) -> str | None:

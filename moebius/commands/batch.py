@@ -198,6 +198,7 @@ def _task(
             "weights": _weights(card, load_options, options.dry_run, progress),
             "mark": mark,
         },
+        grow_mask=arguments.grow_mask(options),
         mark=mark,
         files=worker.shared(),
         overwrite=options.overwrite,

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> dict:
     started = time.perf_counter()
     given = vars(options)
     config, seed = arguments.sampling_config(options), arguments.seed(options)
-    batch_size = arguments.batch_size(options)
+    batch_size, grow_mask = arguments.batch_size(options), arguments.grow_mask(options)
     output, suffix = _output_path(options)
     load_options = arguments.load_options(options, allow_download=options.model != registry.AUTO)
 
@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> dict:
         from moebius import model_cache
         from moebius.fill import seeds
         from moebius.fill.scheduler import fill_photo
+        from moebius.masking.grow import grow_by_share
         from moebius.photo import photo_file
 
         progress(0.0, "Reading")
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> dict:
         if card.needs is None:  # it has no weights to load, and prepares itself while the photo is read
             model_cache.acquire(card.name, load_options, progress)
         photo = photo_file.open_photo(options.photo)
-        mask = photo_file.open_mask(options.mask, photo.size)
+        mask, grown = grow_by_share(photo_file.open_mask(options.mask, photo.size), grow_mask)
         read = time.perf_counter()
         model = model_cache.acquire(card.name, load_options, progress)
         loaded = time.perf_counter()
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> dict:
         encoded = photo_file.encode_photo(photo, fill.raster, fill.changed, suffix, mark)
         write_atomic(output, encoded.data)
     done = time.perf_counter()
-    notes = [*photo.notes, *fill.notes, *encoded.notes]
+    notes = [*grown, *photo.notes, *fill.notes, *encoded.notes]
     notes += remarks(card, given)
     facts = model.facts()
     return {

@@ -21,6 +21,7 @@ from moebius import model_cache, registry
 from moebius.__main__ import main
 from moebius.batch import plan
 from moebius.batch import run as batch_run
+from moebius.batch.plan import BatchItem
 from moebius.batch.records import Records, RecordsFile, key_of
 from moebius.commands import batch as commands_batch
 from moebius.config import SamplingConfig
@@ -617,3 +618,18 @@ def test_cancelled_gives_what_is_being_written_and_nothing_after_it(tmp_path, ma
             next(going)
     assert states == ["finished", "finished", "failed"]
     assert (rest.item, rest.state) == (items[2], "done") and items[2].output.exists() and not items[4].output.exists()
+
+
+def test_masks_are_grown_where_the_item_says_so_and_are_other_work_then(tmp_path):
+    def fill(name: str, grow_mask: float, grows: bool) -> tuple[int, str]:
+        out = tmp_path / name
+        item = BatchItem(name="a.png", photo=photo, mask=mask, output=out / "a.png", grows=grows)
+        outcomes = run([item], task(Grey(), config=SamplingConfig(feather_px=0), grow_mask=grow_mask), out)
+        assert [one.state for one in outcomes] == ["done"], outcomes
+        row = json.loads((out / "moebius-batch.jsonl").read_text())
+        return row["changed_pixels"], row["key"]
+
+    photo, mask = save_photo(tmp_path / "a.png"), save_mask(tmp_path / "a_mask.png")
+    plain, grown, file = fill("one", 0, True), fill("two", 0.05, True), fill("three", 0.05, False)
+    assert plain[0] == 20 * 20 and grown[0] == 20 * 20 + 4 * 20  # by one pixel, without corners
+    assert file == plain and grown[1] != plain[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from moebius import model_cache, registry
 from moebius.__main__ import COMMANDS, main
@@ -107,6 +108,18 @@ def test_the_filler_is_prepared_while_the_photo_is_read(photo, mask, tmp_path, m
     monkeypatch.setattr(photo_file, "open_photo", lambda *rest: (order.append("read"), open_photo(*rest))[1])
     assert main(["inpaint", f"{photo}", f"{mask}", "-o", f"{tmp_path / 'out.png'}"]) == 0
     assert order[:2] == ["prepare", "read"]
+
+
+def test_the_mask_is_grown_by_a_share_of_its_size_when_asked(photo, mask, tmp_path, capfd):
+    out = tmp_path / "out.png"
+    arguments = ("inpaint", photo, mask, "-o", out, "--json", "--feather", "0", "--grow-mask", "0.12")
+    assert main([str(one) for one in arguments]) == 0
+    report = json.loads(capfd.readouterr().out)
+    hole = pixels(mask) > 0
+    grown = ndimage.distance_transform_edt(~hole) <= 3  # 0.12 of the root of 600
+    assert report["changed_pixels"] == grown.sum() and "The mask was grown by 3 pixels." in report["notes"]
+    changed = (pixels(photo) != pixels(out)).any(axis=2)
+    assert not changed[~grown].any() and changed[grown & ~hole].any()
 
 
 def test_the_student_fills_and_the_seed_repeats_it(photo, mask, published, tmp_path, capfd):
@@ -242,6 +255,7 @@ def test_mistakes_in_the_options_are_one_line(photo, mask, published, tmp_path, 
         ((*common, "--steps", "many"), "invalid int value: 'many'"),
         ((*common, "--guidance", "nan"), "guidance_scale"),
         ((*common, "--strength", "2"), "strength must be in (0, 1], got 2.0"),
+        ((*common, "--grow-mask", "2"), "--grow-mask must be a share of the mask's size from 0 to 0.2, got 2"),
         ((*common, "--model", "lama"), "choose from"),
         ((*common, "--variant", "cats"), "choose from"),
         ((*common, "--seed", "-1"), "--seed must be between 0"),
