@@ -1,7 +1,10 @@
 """The mark of an edited picture: that a model, or an algorithm, made part of it. Written into the file's XMP.
 
-The words are IPTC's (Digital Source Type NewsCodes): a trained model's fills are "edited using generative AI", which
-the vocabulary explains by inpainting; the classical filler learned nothing, so its fills are "algorithmically altered".
+The words are IPTC's (Digital Source Type NewsCodes, http://cv.iptc.org/newscodes/digitalsourcetype/): a trained model's
+fills are `compositeWithTrainedAlgorithmicMedia`, "edited using generative AI", which the vocabulary explains by
+inpainting. PatchMatch learned nothing and copies the photo's own pixels to where a person wants something gone, as a
+clone stamp does: `humanEdits`, "augmentation, correction or enhancement by one or more humans using non-generative
+tools". `algorithmicallyEnhanced` would be untrue: it is for edits that do not change the main content.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from moebius.photo.xmp import XmpError, with_source_type
 
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = _VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
-ALGORITHM = _VOCABULARY + "algorithmicallyEnhanced"
+NOT_TRAINED = _VOCABULARY + "humanEdits"
 
 _JPEG_XMP, _JPEG_EXIF, _APP0, _APP1 = b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0", 0xE0, 0xE1
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -27,7 +30,7 @@ _TIFF_XMP, _TIFF_BYTE = 700, 1
 
 def mark_of(learned: bool) -> str:
     """What the fills of a model are marked with."""
-    return TRAINED if learned else ALGORITHM
+    return TRAINED if learned else NOT_TRAINED
 
 
 def chosen(learned: bool) -> str | None:

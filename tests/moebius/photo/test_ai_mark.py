@@ -72,8 +72,8 @@ def test_the_mark_is_read_back_and_what_was_there_stays(kind, before):
     if before:
         assert found["rights"] == "Zoë" and b"HasExtendedXMP" in packet_in(done.data)
     assert packet_in(edit(encoded(kind, None), None).data) is None
-    again = edit(done.data, ai_mark.ALGORITHM)
-    assert properties(packet_in(again.data))["DigitalSourceType"] == ai_mark.ALGORITHM
+    again = edit(done.data, ai_mark.NOT_TRAINED)
+    assert properties(packet_in(again.data))["DigitalSourceType"] == ai_mark.NOT_TRAINED
     assert packet_in(again.data).count(b"<Iptc4xmpExt:DigitalSourceType>") == 1
 
 
@@ -152,7 +152,7 @@ def test_tiffs_of_every_layout_keep_their_tags_and_pages(byteorder, bigtiff, tmp
     with tifffile.TiffWriter(path, byteorder=byteorder, bigtiff=bigtiff) as file:
         file.write(picture(1, 32), photometric="rgb", rowsperstrip=8, software="me", metadata=None)
         file.write(picture(2, 32), photometric="rgb", metadata=None)
-    for mark in (ai_mark.TRAINED, ai_mark.ALGORITHM):
+    for mark in (ai_mark.TRAINED, ai_mark.NOT_TRAINED):
         data, notes = ai_mark.add(path.read_bytes(), "TIFF", mark)
         path.write_bytes(data)
         with tifffile.TiffFile(path) as file:
@@ -204,9 +204,9 @@ def test_the_command_line_marks_when_told(command, tmp_path, monkeypatch, capfd)
         )
         arguments = [command, *given, "-o", out, "--model", "classical", "--json", *flags]
         assert main([str(argument) for argument in arguments]) == 0
-        assert json.loads(capfd.readouterr().out)["mark"] == (ai_mark.ALGORITHM if marked else None)
+        assert json.loads(capfd.readouterr().out)["mark"] == (ai_mark.NOT_TRAINED if marked else None)
         found = properties(packet_in((out / "a.jpg").read_bytes())).get("DigitalSourceType")
-        assert found == (ai_mark.ALGORITHM if marked else None)
+        assert found == (ai_mark.NOT_TRAINED if marked else None)
     monkeypatch.setenv("MOEBIUS_MARK", "perhaps")
     assert main([str(argument) for argument in arguments[:-1]]) == 2
     assert "MOEBIUS_MARK must be 1 or 0" in capfd.readouterr().err
@@ -216,9 +216,9 @@ def test_the_words_of_a_mark(monkeypatch):
     monkeypatch.delenv("MOEBIUS_MARK", raising=False)
     assert ai_mark.chosen(learned=True) is None
     monkeypatch.setenv("MOEBIUS_MARK", "1")
-    assert ai_mark.chosen(learned=True) == ai_mark.TRAINED and ai_mark.chosen(learned=False) == ai_mark.ALGORITHM
+    assert ai_mark.chosen(learned=True) == ai_mark.TRAINED and ai_mark.chosen(learned=False) == ai_mark.NOT_TRAINED
     assert ai_mark.mark_of(learned=True).endswith("/compositeWithTrainedAlgorithmicMedia")
-    assert ai_mark.mark_of(learned=False).endswith("/algorithmicallyEnhanced")
+    assert ai_mark.mark_of(learned=False).endswith("/humanEdits")
     assert f"{{{IPTC_EXT}}}" == "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from moebius.photo.ai_mark import ALGORITHM, TRAINED
+from moebius.photo.ai_mark import NOT_TRAINED, TRAINED
 from moebius.photo.xmp import IPTC_EXT, RDF, XmpError, blank_descriptions, with_source_type
 
 FULL = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -38,7 +38,7 @@ def test_a_new_packet(nothing):
     packet = with_source_type(nothing, TRAINED)
     assert source_types(packet) == [TRAINED]
     assert packet.startswith(b'<?xpacket begin="\xef\xbb\xbf"') and packet.endswith(b'<?xpacket end="w"?>')
-    assert source_types(with_source_type(packet, ALGORITHM)) == [ALGORITHM]
+    assert source_types(with_source_type(packet, NOT_TRAINED)) == [NOT_TRAINED]
 
 
 @pytest.mark.parametrize(

@@ -211,9 +211,9 @@ def test_metadata_and_the_mark(actions, tmp_path, monkeypatch):
     monkeypatch.setenv("MOEBIUS_MARK", "1")
     results = archive(fill(actions, [layer(tmp_path / "layer.png")])[-1])
     with results.open("a_filled.jpg") as file, Image.open(file) as image:
-        assert image.getexif()[271] == "A maker" and "algorithmicallyEnhanced" in str(image.info["xmp"])
+        assert image.getexif()[271] == "A maker" and "humanEdits" in str(image.info["xmp"])
     with results.open("b_filled.webp") as file, Image.open(file) as image:
-        assert image.format == "WEBP" and "algorithmicallyEnhanced" in str(image.info["xmp"])
+        assert image.format == "WEBP" and "humanEdits" in str(image.info["xmp"])
 
 
 # ---- mistakes ----
