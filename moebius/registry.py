@@ -46,6 +46,8 @@ class ModelCard:
     license: str
     notice: str = ""
     """Shown wherever the model can be chosen."""
+    mode: str = ""
+    """What choosing it by name means, where that is a way of working; its results then say how they were made."""
     source: str
     packages: tuple[str, ...] = ()
     """Packages that must be installed."""
@@ -240,6 +242,7 @@ MODELS = {
         ModelCard(
             name="classical",
             title="PatchMatch",
+            mode="Own pixels only",
             license="Apache-2.0",
             source="moebius/patchmatch (Wexler et al. 2007, Barnes et al. 2009)",
             packages=("numba",),

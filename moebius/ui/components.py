@@ -30,6 +30,8 @@ SCRIPTS = (
     "toolbar.js",
     "server.js",
     "select.js",
+    "proposal.js",
+    "result.js",
     "incoming.js",
     "names.js",
     "vote.js",

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from moebius import devices, registry
-from moebius.photo import images, photo_file
+from moebius.masking.grow import grow_by_share
+from moebius.photo import ai_mark, images, photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files
 from moebius.ui.html import without_folders
@@ -61,6 +62,16 @@ class Handlers:
             raise ValueError("nothing is painted yet; paint over what should go, then try again")
         return photo, mask
 
+    def _hole(
+        self, layers: list[str] | None, grow_percent: float, request: gr.Request
+    ) -> tuple[photo_file.Photo, np.ndarray, tuple[str, ...]]:
+        """As `_painted`, with the mask grown by a share of its size, and notes. A mask file is filled as it is."""
+        photo, mask = self._painted(layers, request)
+        given = self._session(request).mask()
+        if given is not None and np.array_equal(given, mask):
+            return photo, mask, ()
+        return photo, *grow_by_share(mask, grow_percent / 100)
+
     def _strokes(self, layers: list[str] | None) -> np.ndarray | None:
         """What is painted, (h, w) bool at the layers' size; None where there is no layer."""
         layers = layers or []
@@ -70,6 +81,10 @@ class Handlers:
         paths = [Path(layer["path"] if isinstance(layer, dict) else layer) for layer in layers]
         rasters = [photo_files.open_photo(path).raster for path in paths]
         return editor.strokes([one if isinstance(one, Image.Image) else images.to_8bit(one) for one in rasters])
+
+    def _mark(self, model: str, card: registry.ModelCard) -> str | None:
+        """What the file says of how it was made; None: nothing. A mode that was chosen by name is always said."""
+        return ai_mark.mark_of(card.learned) if card.mode and model == card.name else ai_mark.chosen(card.learned)
 
     def _options(self, variant: str, plan: str = "") -> registry.LoadOptions:
         return replace(self.options, variant=variant or None, plan=plan or None)

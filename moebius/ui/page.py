@@ -18,6 +18,7 @@ from moebius.ui.components import page_script
 from moebius.ui.edit import EditActions, EditedFile, save_button, wire_edit
 from moebius.ui.fill.actions import Actions
 from moebius.ui.fill.page import photo_panel, result_panel, wire_fill
+from moebius.ui.fill.proposals import ProposalActions, wire_proposals
 from moebius.ui.fill.select import SelectActions, wire_select
 from moebius.ui.gradio_internals import Page, document_only
 from moebius.ui.http_api import ENDPOINTS, SCRIPTED, Tools, forget_sent, wire_tools
@@ -61,6 +62,7 @@ def build_app(weights_folder: Path | None = None, edited: EditedFile | None = No
         wire_fill(page, actions, photo, result)
         wire_batch(FillActions(actions), files, batch, photo)
         wire_select(page, SelectActions(actions), photo.select)
+        wire_proposals(ProposalActions(actions.options, actions.sessions), photo)
         wire_compare(page, compare_actions, photo, result, comparison)
         page.load(None, js=page_script())
         if edited and save:

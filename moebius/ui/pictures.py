@@ -39,6 +39,12 @@ def thumbnail(path: Path) -> str:
     return save(editor.preview(photo.raster, THUMBNAIL_SIDE, photo.profile), stem)
 
 
+def forget_thumbnail(path: Path) -> None:
+    """The photo's file has changed: what `thumbnail` made of it is made again."""
+    for old in path.parent.glob(f"{path.stem}_small.*"):
+        old.unlink()
+
+
 def save(picture: Image.Image, stem: Path) -> str:
     """JPEG at high quality, or PNG where there is transparency; returns the path."""
     profile = picture.info.get("icc_profile")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moebius.segment import ImageEmbedding
     from moebius.ui.batch.photo_batch import PhotoBatch
     from moebius.ui.compare.state import Comparison
+    from moebius.ui.fill.actions import FillResult
 
 IDLE_S = 3600
 """A visitor who did nothing for so long is forgotten, files and all."""
@@ -65,6 +66,8 @@ class Session:
     """The photo as it was sent and its results, oldest first."""
     shown: Step | None = None
     """The one of them that the visitor sees."""
+    variants: list[FillResult] = field(default_factory=list)
+    """The result of the last fill, and others of the same mask from other seeds."""
     comparison: Comparison | None = None
     batch: PhotoBatch | None = None
     """Many photos at once."""
@@ -105,6 +108,7 @@ class Session:
         self.forget_mask()
         self.steps, self.photo, self.result, self.comparison, self.batch_photo = [], None, None, None, ""
         self.sample = None
+        self.variants = []
 
     def keep_result(self, data: bytes, name: str) -> Path:
         """Write a result, of the photo's size, under the name that it is downloaded as; it becomes the newest step."""
@@ -131,7 +135,7 @@ class Session:
     def go_to(self, step: Step) -> None:
         """Make a step the photo that is painted on."""
         self.forget_mask()
-        self.shown = step
+        self.shown, self.variants = step, []
         self.photo, self.name, self.size, self.batch_photo = step.path, step.name, step.size, ""
         self.picture += 1
 

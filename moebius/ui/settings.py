@@ -17,6 +17,9 @@ from moebius.fill import seeds
 from moebius.inpainters.flux import memory_plans
 from moebius.weights import catalog
 
+GROWN = 2
+"""The page's own `FillSettings.grow_mask`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FillSettings:
@@ -37,6 +40,9 @@ class FillSettings:
     """"": `REMOVAL_PROMPT`."""
     plan: str = ""
     """A name in `memory_plans.PLANS`; "": the best that fits."""
+    match_colours: bool = SamplingConfig.match_colours
+    grow_mask: float = 0
+    """By how much a mask that was painted is grown, in % of its size; see `moebius.masking.grow`."""
 
     def sampling_config(self) -> SamplingConfig:
         """Raises ValueError for a value out of range."""
@@ -47,6 +53,7 @@ class FillSettings:
             scheduler=self.scheduler,
             feather_px=int(self.feather_px),
             prompt=self.prompt or None,
+            match_colours=bool(self.match_colours),
         )
 
     @property
@@ -74,6 +81,8 @@ class SettingsPanel:
     feather_px: gr.Slider
     prompt: gr.Textbox
     plan: gr.Dropdown
+    match_colours: gr.Checkbox
+    grow_mask: gr.Slider | None = None
 
     def inputs(self) -> dict[str, gr.components.Component]:
         """For `inputs_kwargs` of an event."""
@@ -84,14 +93,23 @@ class SettingsPanel:
 def fill_settings() -> SettingsPanel:
     """Of the Fill and Many photos tabs."""
     own = registry.reference().defaults
+    grow_mask = gr.Slider(
+        0,
+        10,
+        GROWN,
+        step=0.5,
+        label="Grow the painted mask, in % of its size",
+        info="The object's soft rim goes, too: what is filled is seen around the mask. 0: only what is painted.",
+        elem_id="grow",
+    )
     with gr.Accordion("Settings", open=False, elem_id="settings"):
-        gr.HTML("<p class='about'>PatchMatch uses only the last one.</p>", padding=False)
+        gr.HTML("<p class='about'>PatchMatch uses only the blend.</p>", padding=False)
         prompt, plan = _flux([])
         variant, recipe, scheduler = _network()
         with gr.Row():
             steps = gr.Slider(1, 100, own.num_inference_steps, step=1, label="Steps", min_width=160)
             guidance = gr.Slider(1, 10, own.guidance_scale, step=0.1, label="Guidance", min_width=160)
-        seed, feather_px = _seed_and_feather()
+        seed, feather_px, match_colours = _seed_and_rim()
     return SettingsPanel(
         variant=variant,
         recipe=recipe,
@@ -102,6 +120,8 @@ def fill_settings() -> SettingsPanel:
         feather_px=feather_px,
         prompt=prompt,
         plan=plan,
+        match_colours=match_colours,
+        grow_mask=grow_mask,
     )
 
 
@@ -111,7 +131,7 @@ def compare_settings(shown_for: Iterable[str]) -> SettingsPanel:
     prompt, plan = _flux(shown_for)
     variant, recipe, scheduler = _network()
     steps = gr.Slider(0, 100, 0, step=1, label="Steps; 0: each model's own", min_width=160)
-    seed, feather_px = _seed_and_feather()
+    seed, feather_px, match_colours = _seed_and_rim()
     return SettingsPanel(
         variant=variant,
         recipe=recipe,
@@ -121,6 +141,7 @@ def compare_settings(shown_for: Iterable[str]) -> SettingsPanel:
         feather_px=feather_px,
         prompt=prompt,
         plan=plan,
+        match_colours=match_colours,
     )
 
 
@@ -166,8 +187,14 @@ def _network() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown]:
     return variant, recipe, scheduler
 
 
-def _seed_and_feather() -> tuple[gr.Textbox, gr.Slider]:
+def _seed_and_rim() -> tuple[gr.Textbox, gr.Slider, gr.Checkbox]:
+    default = SamplingConfig()
     with gr.Row():
         seed = gr.Textbox("", label="Seed", placeholder="a new one each time", max_lines=1, min_width=160)
-        feather_px = gr.Slider(0, 64, SamplingConfig().feather_px, step=1, label="Blend, in pixels", min_width=160)
-    return seed, feather_px
+        feather_px = gr.Slider(0, 64, default.feather_px, step=1, label="Blend, in pixels", min_width=160)
+    match_colours = gr.Checkbox(
+        default.match_colours,
+        label="Match the colours at the mask's edge",
+        info="Takes away a model's colour cast, as it shows around the hole. PatchMatch has none.",
+    )
+    return seed, feather_px, match_colours

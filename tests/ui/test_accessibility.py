@@ -4,21 +4,10 @@ Nothing that it calls serious or critical is left, and no rule is left out.
 """
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.helpers.axe import violations
 from tests.helpers.browser import DESKTOP, PHONE, visit
 from tests.helpers.walk import states
-
-
-def violations(page) -> list[str]:
-    """Rule and element of everything that axe calls serious or critical, once nothing fades in any more."""
-    page.wait_for_function(
-        "() => !document.querySelector('.pending')"
-        " && document.getAnimations().every((one) => !(one instanceof CSSTransition))"
-    )
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    return [f"{one['id']}: {node['html']}" for one in serious for node in one["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

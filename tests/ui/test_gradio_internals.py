@@ -154,8 +154,24 @@ SCRIPTED = (
     "#again",
     "#select-ask",
     "#many-painted",
+    "#ask-fit",
+    "#ask-dust",
+    "#restore-ask",
+    "#vary-ask",
+    "#variant-ask",
+    "#patch-ask",
+    "#grow input[type=number]",
 )
 """Elements of Gradio's that the scripts of the page look for."""
+RARE = """(on) => {
+    for (const name of ["proposing", "varied", "restoring"]) document.body.classList.toggle(name, on);
+    document.querySelector(".facts").toggleAttribute("data-seeded", on);
+    document.querySelector("#stage .dot")?.remove();
+    const dot = Object.assign(document.createElement("button"), {className: "dot"});
+    dot.setAttribute("aria-pressed", "true");
+    if (on) document.querySelector("#stage").append(dot);
+}"""
+"""What is seen with a proposal, with dust, and with a model that takes seeds."""
 PAINT = """() => {
     const {state, masks, canvas} = moebius, mask = state.mask.slice();
     masks.rectangle(mask, state.width, state.height, {x: 40, y: 40}, {x: 60, y: 60}, 1);
@@ -200,6 +216,9 @@ def visit_more(page, state: str, not_a_photo: Path) -> None:
         page.evaluate("() => document.body.classList.add('dropping')")
         page.wait_for_function("() => !window.missing.has('body.dropping #stage')")
         page.evaluate("() => document.body.classList.remove('dropping')")
+        page.evaluate(RARE, True)
+        page.wait_for_function("() => !window.missing.has('#stage .dot')")
+        page.evaluate(RARE, False)
     if state == "compared":
         page.click("#compare-settings > button")
         page.locator("#compare-models label").first.wait_for()

@@ -13,10 +13,23 @@ from moebius.ui.settings import FillSettings
 
 def test_what_is_chosen_reaches_the_models_settings():
     chosen = FillSettings(
-        recipe="published", steps=7, guidance=3.5, scheduler="euler", feather_px=9, prompt="a wall", seed=" 12 "
+        recipe="published",
+        steps=7,
+        guidance=3.5,
+        scheduler="euler",
+        feather_px=9,
+        prompt="a wall",
+        seed=" 12 ",
+        match_colours=False,
     )
     assert chosen.sampling_config() == SamplingConfig(
-        recipe="published", num_inference_steps=7, guidance_scale=3.5, scheduler="euler", feather_px=9, prompt="a wall"
+        recipe="published",
+        num_inference_steps=7,
+        guidance_scale=3.5,
+        scheduler="euler",
+        feather_px=9,
+        prompt="a wall",
+        match_colours=False,
     )
     assert chosen.names_a_seed and chosen.chosen_seed() == 12
 
@@ -37,12 +50,15 @@ def test_each_component_is_named_as_its_field():
     names = [field.name for field in fields(FillSettings)]
     with gr.Blocks():
         assert list(settings.fill_settings().inputs()) == names
-        assert list(settings.compare_settings([]).inputs()) == [name for name in names if name != "guidance"]
+        assert list(settings.compare_settings([]).inputs()) == [
+            name for name in names if name not in ("guidance", "grow_mask")
+        ]
 
 
 def test_scripts_name_the_settings_as_ever_and_in_the_same_order():
     told = build_app().get_api_info(all_endpoints=True)["named_endpoints"]
     ours = ["variant", "recipe", "steps", "guidance", "seed", "scheduler", "feather_px", "prompt", "plan"]
+    ours += ["match_colours", "grow_mask"]
     compared = [name for name in ours if name != "guidance"]
     for endpoint, first, then in (
         ("/fill", ["layers", "model"], ours),

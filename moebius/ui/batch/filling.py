@@ -14,7 +14,6 @@ from moebius.batch.plan import BatchItem
 from moebius.batch.records import RecordsFile
 from moebius.batch.run import Outcome, Task
 from moebius.inpainters.base import Inpainter
-from moebius.photo import ai_mark
 from moebius.progress import Cancelled
 from moebius.ui import photo_files, queue
 from moebius.ui.batch import html
@@ -92,7 +91,7 @@ class FillActions(BatchActions):
             alone.seed = chosen.chosen_seed()
         if batch.seed is None or chosen.names_a_seed and not alone:
             batch.seed = chosen.chosen_seed()
-        mark = ai_mark.chosen(card.learned)
+        mark = self._mark(model, card)
 
         def load() -> Inpainter:
             report.start()  # the time limit is one photo's
@@ -110,6 +109,7 @@ class FillActions(BatchActions):
             config=config.with_defaults(card.defaults),
             seed=batch.seed if card.seeded else None,
             identity={"model": card.name, "variant": chosen.variant, "plan": chosen.plan, "mark": mark},
+            grow_mask=chosen.grow_mask / 100,
             mark=mark,
             files=photo_files.WORKERS,
         )

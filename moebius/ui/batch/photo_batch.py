@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -311,9 +311,9 @@ class PhotoBatch:
         return [self._item(entry) for entry in entries if not self.why_skipped(entry)]
 
     def _item(self, entry: Entry) -> BatchItem:
-        mask, problem = self.mask_of(entry)
-        photo, output = self.photos / entry.name, self.out / entry.output
-        return BatchItem(name=entry.name, photo=photo, mask=mask, output=output, problem=problem, seed=entry.seed)
+        (mask, problem), photo = self.mask_of(entry), self.photos / entry.name
+        item = BatchItem(name=entry.name, photo=photo, mask=mask, output=self.out / entry.output, problem=problem)
+        return replace(item, seed=entry.seed, grows=not mask or mask != self._items[entry.name].mask)
 
     def begin(self, work: Generator[Outcome, None, None], items: list[BatchItem]) -> None:
         """A run of these items starts; one that still goes on ends first."""

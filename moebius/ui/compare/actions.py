@@ -12,11 +12,13 @@ import gradio as gr
 from moebius import compare, environment, registry
 from moebius.compare import Outcome
 from moebius.config import SamplingConfig
+from moebius.photo import ai_mark
 from moebius.progress import Cancelled
 from moebius.ui import queue
 from moebius.ui.compare import html
 from moebius.ui.compare.state import PHOTO, Comparison
-from moebius.ui.fill.actions import Actions, FillResult
+from moebius.ui.fill.actions import Actions
+from moebius.ui.fill.result import FillResult, adopt
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors
 from moebius.ui.html import can_fetch_weights
 from moebius.ui.settings import FillSettings, flux_visible
@@ -82,7 +84,7 @@ class CompareActions(Handlers):
         config = chosen.sampling_config()
         seed, options = chosen.chosen_seed(), self._options(chosen.variant, chosen.plan)
         report(0.0, "Reading the photo")
-        photo, mask = self._painted(layers, request)
+        photo, mask, _ = self._hole(layers, chosen.grow_mask, request)
         # The models that cannot run get their panels at once, and make no other leave the memory.
         missing = {name: why for name in names if (why := _why_not(name, options))}
         outcomes = [_without(name, config, why) for name, why in missing.items()]
@@ -118,13 +120,16 @@ class CompareActions(Handlers):
         picture, card = comparison.pictures[name], registry.card(name)
         data = picture.file.read_bytes()
         path = session.keep_result(data, f"{comparison.stem}_filled{picture.file.suffix}")
+        adopt(path, picture.file)
         result = FillResult(
             path=path,
             before=comparison.pictures[PHOTO].whole,
             after=picture.whole,
             label=f"Download {picture.file.suffix.lstrip('.').upper()} · {file_size(len(data))}",
             facts=f'<div class="facts"><p>Made by <b>{escape(card.title)}</b>, seed {comparison.seed}.</p></div>',
+            mark=ai_mark.chosen(card.learned),
         )
+        session.variants = [result]
         return result.shown()
 
     # ---- models ----

@@ -93,7 +93,7 @@ def wire_compare(
         actions.compare,
         [photo.layers, comparison.models],
         comparison.shown,
-        inputs_kwargs=comparison.settings.inputs(),
+        inputs_kwargs={**comparison.settings.inputs(), "grow_mask": photo.models.settings.grow_mask},
         api_name="compare",
         **queue.IN_TURN,
         show_progress_on=comparison.heading,

@@ -17,6 +17,7 @@ from moebius.photo import ai_mark, images, photo_file
 from moebius.photo.raster import Raster
 from moebius.ui import photo_files
 from moebius.ui.editor import SHOWN_SIDE, preview
+from moebius.ui.fill.result import remember
 from moebius.ui.html import without_folders
 from moebius.ui.pictures import closeup_box, save, save_closeup, shown
 
@@ -91,6 +92,7 @@ class Comparison:
         encoded = photo_files.encode_photo(photo, outcome.fill.raster, outcome.fill.changed, mark=mark)
         file = self.folder / f"{self.stem}_{name}{photo.suffix}"
         file.write_bytes(encoded.data)
+        remember(file, photo, outcome.fill.raster, outcome.fill.changed)
         self.pictures[name] = self._picture(photo, outcome.fill.raster, file, (*outcome.fill.notes, *encoded.notes))
 
     def draw_sheet(self, photo: photo_file.Photo, mask: np.ndarray, outcomes: Sequence[compare.Outcome]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from PIL import Image
 from moebius import environment, model_cache, registry
 from moebius.fill import seeds
 from moebius.fill.scheduler import fill_photo
-from moebius.photo import ai_mark, photo_file
+from moebius.photo import photo_file
 from moebius.progress import Cancelled
 from moebius.ui import editor, photo_files, queue, samples
 from moebius.ui.fill import html
+from moebius.ui.fill.result import FillResult, download_label, from_file, keep, patch, restore
 from moebius.ui.fill.sample_results import NOTE, Kept, SampleResults, is_default, is_untouched
 from moebius.ui.gradio_internals import upload_folder
 from moebius.ui.handlers import Handlers, Stoppable, plain_errors, session_key
 from moebius.ui.html import can_fetch_weights
-from moebius.ui.pictures import save, shown, thumbnail
+from moebius.ui.pictures import save, thumbnail
 from moebius.ui.session import Session, Sessions
 from moebius.ui.settings import FillSettings, flux_visible
 from moebius.units import file_size
@@ -31,28 +32,7 @@ from moebius.weights import locate
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, kw_only=True)
-class FillResult:
-    """A finished fill as the page shows it."""
-
-    path: Path
-    """The file to download."""
-    before: str
-    after: str
-    """Paths of pictures that a browser shows."""
-    label: str
-    """Of the button that downloads it."""
-    facts: str
-    """HTML."""
-
-    def shown(self) -> tuple[dict, dict, str]:
-        """For the canvas, the button that downloads it, and the line about it."""
-        return (
-            gr.update(value=[self.before, self.after]),
-            gr.update(value=str(self.path), label=self.label),
-            self.facts,
-        )
+VARIANTS = 3
 
 
 class Actions(Handlers):
@@ -97,10 +77,9 @@ class Actions(Handlers):
         kept = self._samples.find(session, registry.resolve(registry.AUTO, self.options)[0])
         if kept is None or session.photo is None:
             return None, gr.skip(), gr.skip()
-        path = session.keep_result(kept.data, kept.name)
-        pictures = [(one, photo_files.open_photo(one)) for one in (session.photo, path)]
-        before, after = (shown(one, photo, photo.raster) for one, photo in pictures)
-        return FillResult(path=path, before=before, after=after, label=kept.label, facts=kept.facts).shown()
+        result = from_file(session, kept.data, kept.name, kept.label, kept.facts)
+        session.variants = [result]
+        return result.shown()
 
     @plain_errors
     def load_mask(self, path: str | None, request: gr.Request) -> dict:
@@ -180,7 +159,73 @@ class Actions(Handlers):
         except Cancelled:
             log.info("a fill was stopped")
             return gr.skip(), gr.skip(), gr.skip()
+        self._session(request).variants = [result]
         return result.shown()
+
+    @plain_errors
+    def vary(
+        self,
+        layers: list[str] | None,
+        model: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+        **settings: Any,
+    ) -> Any:
+        """Fill the same mask again, from the seeds after the last result's, until there are `VARIANTS`.
+
+        Returns the pictures of all: the photo, then each result. Arguments as for `fill`.
+        """
+        session = self._session(request)
+        first = self._result(session)
+        if first.seed is None:
+            raise ValueError("this filler makes the same of it each time; choose a model that takes a seed")
+        chosen = FillSettings(**settings)
+        try:
+            while len(session.variants) < VARIANTS:
+                seed = (session.variants[-1].seed + 1) % (seeds.MAX_SEED + 1)
+                variant = self.run(layers, model, replace(chosen, seed=str(seed)), request, progress)
+                session.variants.append(variant)
+        except Cancelled:
+            log.info("variants were stopped")
+        session.result = first.path
+        return [first.before, *(variant.after for variant in session.variants)]
+
+    @plain_errors
+    def choose_variant(self, index: float, request: gr.Request) -> tuple:
+        """Make one of the variants the result: for the button that downloads it, and the line about it."""
+        session = self._session(request)
+        if index not in range(len(session.variants)):
+            raise ValueError("that variant is not there any more; fill again")
+        variant = session.variants[int(index)]
+        session.result = variant.path
+        return variant.shown()[1:]
+
+    # ---- what a result is made into ----
+
+    @plain_errors
+    def restore(self, layers: list[str] | None, request: gr.Request) -> tuple:
+        """Paint the original back into the result; `layers`: where, as for `fill`. For canvas and download."""
+        restored = self._strokes(layers)
+        session, photo = self._photo(request)
+        result = self._result(session)
+        if restored is None:
+            raise ValueError("no mask came; paint where the original should be seen again")
+        new = restore(session, photo, result, editor.scale_mask(restored, photo.size))
+        session.variants[session.variants.index(result)] = new
+        return new.shown()[:2]
+
+    @plain_errors
+    def patch(self, request: gr.Request) -> str:
+        """What the result changes as a PNG with transparency, for a layer over the photo."""
+        session, photo = self._photo(request)
+        return str(patch(photo, self._result(session)))
+
+    def _result(self, session: Session) -> FillResult:
+        """The one of the variants that is shown. ValueError where there is none."""
+        result = next((one for one in session.variants if one.path == session.result), None)
+        if result is None:
+            raise ValueError("there is no result yet; press Fill first")
+        return result
 
     def run(
         self, layers: list[str] | None, model: str, chosen: FillSettings, request: gr.Request, progress: gr.Progress
@@ -196,7 +241,7 @@ class Actions(Handlers):
         report = Stoppable(progress, session, "fill", environment.MAX_SECONDS.read())
         report(0.0, "Reading the photo")
         config = chosen.sampling_config()
-        photo, mask = self._painted(layers, request)
+        photo, mask, grown = self._hole(layers, chosen.grow_mask, request)
         clock.lap("reading")
         options = self._options(chosen.variant, chosen.plan)
         card, reason = registry.resolve(model, options)
@@ -210,9 +255,9 @@ class Actions(Handlers):
         clock.parts |= {name: filled.seconds[part] for name, part in parts.items() if part != "detail" or filled.detail}
         clock.skip()
         report(1.0, "Writing the file")
-        encoded = photo_files.encode_photo(photo, filled.raster, filled.changed, mark=ai_mark.chosen(card.learned))
-        path = session.keep_result(encoded.data, filled_name(photo))
-        before, after = shown(session.photo, photo, photo.raster), shown(path, photo, filled.raster)
+        mark = self._mark(model, card)
+        encoded = photo_files.encode_photo(photo, filled.raster, filled.changed, mark=mark)
+        path, (before, after) = keep(session, photo, filled_name(photo), encoded, filled.raster, filled.changed)
         clock.lap("writing")
         facts = html.result_line(
             title=card.title,
@@ -221,9 +266,9 @@ class Actions(Handlers):
             seconds=clock.parts,
             squares=len(filled.squares),
             seed=seed,
-            notes=(*photo.notes, *filled.notes, *encoded.notes),
+            notes=(*grown, *photo.notes, *filled.notes, *encoded.notes),
         )
-        label = f"Download {encoded.format} · {file_size(len(encoded.data))}"
+        label = download_label(encoded)
         if (
             model == registry.AUTO
             and not chosen.names_a_seed
@@ -232,7 +277,7 @@ class Actions(Handlers):
         ):
             kept = facts + f"<p class='about'>{NOTE}</p>"
             self._samples.keep(session, card, Kept(data=encoded.data, name=path.name, label=label, facts=kept))
-        return FillResult(path=path, before=before, after=after, label=label, facts=facts)
+        return FillResult(path=path, before=before, after=after, label=label, facts=facts, seed=seed, mark=mark)
 
     def stop(self, request: gr.Request) -> None:
         """Make a running fill stop at its next step."""

@@ -20,6 +20,9 @@ from moebius.weights import catalog
 STAGE = """
 <div id="stage"><canvas id="canvas" tabindex="0" role="application" aria-label="Photo"></canvas></div>
 <p id="note" class="about" role="status"></p>
+<div id="proposal" role="group" aria-label="Proposed mask"><div><p id="proposal-said" role="status"></p>
+<button type="button" data-do="take" title="Enter">Take it</button>
+<button type="button" data-do="leave" title="Esc">Keep mine</button></div></div>
 """
 
 TOOLS = """
@@ -37,7 +40,16 @@ RESULT_TOOLS = """
 <button type="button" data-do="wipe" aria-pressed="false"
 title="Drag over the photo, or use the arrow keys (W)">Before / after</button>
 <button type="button" data-do="closer" aria-pressed="false"
-title="The filled area, close up (Z)">Close-up</button></div>
+title="The filled area, close up (Z)">Close-up</button>
+<button type="button" data-do="restore" aria-pressed="false"
+title="Paint the original back with the brush (O); the eraser takes it away again">Restore</button>
+<button type="button" data-do="vary" title="Fill it two more times, from other seeds">3 variants</button>
+<span id="variants" role="group" aria-label="Variants">Variants
+<button type="button" data-do="variant-0" aria-pressed="true">1</button>
+<button type="button" data-do="variant-1" aria-pressed="false">2</button>
+<button type="button" data-do="variant-2" aria-pressed="false">3</button></span>
+<button type="button" data-do="patch" title="A PNG of what was changed, for a layer over the photo">As a layer</button>
+<p id="restore-line" class="about" role="status"></p></div>
 """
 
 MASK_TOOLS = """
@@ -49,6 +61,8 @@ MASK_TOOLS = """
 title="Select an object with a click (S)">Select</button>
 <button type="button" data-do="redo" title="Redo (Ctrl Shift Z)" disabled>Redo</button></div>
 <div role="group" aria-label="Mask"><span>Mask</span>
+<button type="button" data-do="fit" title="From a rough stroke to the object under it (F)">Fit to object</button>
+<button type="button" data-do="dust" title="Spots of dust on the sensor, each to keep or drop">Find dust</button>
 <button type="button" data-do="grow" title="Grow the mask (+)">Grow</button>
 <button type="button" data-do="shrink" title="Shrink the mask (-)">Shrink</button>
 <button type="button" data-do="invert" title="Invert the mask (I)">Invert</button>
@@ -61,8 +75,12 @@ title="Select an object with a click (S)">Select</button>
 <button type="button" data-do="numbers">Add to the mask</button></div></details></div>
 """
 
-SELECTED = '<p id="select-said" class="about" role="status"></p>'
-"""Where the browser reports what a click has selected."""
+SELECTED = """
+<p id="select-said" class="about" role="status"></p><div id="select-size" role="group" aria-label="Selected object">
+<button type="button" data-do="select-smaller" title="A part of it instead" disabled>Smaller</button>
+<button type="button" data-do="select-larger" title="What it is a part of instead" disabled>Larger</button></div>
+"""
+"""Where the browser reports what a click has selected, and what changes its size."""
 
 
 def select_line(why_not: str) -> str:
@@ -73,9 +91,13 @@ def select_line(why_not: str) -> str:
     )
     if why_not:
         size = file_size(catalog.SEGMENTER.download_bytes)
-        return f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(why_not))}.</b></p>"
+        return (
+            f"<p class='about'><b>Selecting needs {by}, {size}: {escape(without_folders(why_not))}.</b> "
+            "Without it: paint roughly over the object, then press Fit to object.</p>"
+        )
     return (
-        "<p class='about' data-able='1'>Click an object to add it to the mask. With Alt, a click removes it. "
+        "<p class='about' data-able='1'>Click an object to add it to the mask, or drag a box around it. "
+        "With Alt it is removed. "
         f"Press Select again to paint. Objects are found by {by}.</p>"
     )
 
@@ -85,12 +107,14 @@ KEYS = """
 <dt><kbd>[</kbd> <kbd>]</kbd></dt><dd>brush smaller, larger</dd>
 <dt><kbd>B</kbd> <kbd>E</kbd> <kbd>R</kbd> <kbd>L</kbd></dt>
 <dd>brush, eraser, rectangle, outline; with Alt they take paint away</dd>
-<dt><kbd>S</kbd></dt><dd>select objects with a click; with Alt, remove them from the mask</dd>
+<dt><kbd>S</kbd> <kbd>F</kbd></dt><dd>select objects with a click or a box, with Alt remove them; fit the mask to the
+object under it</dd>
 <dt><kbd>Ctrl Z</kbd> <kbd>Ctrl Shift Z</kbd></dt><dd>undo, redo</dd>
 <dt><kbd>+</kbd> <kbd>-</kbd> <kbd>I</kbd> <kbd>X</kbd></dt><dd>grow, shrink, invert, hide the mask</dd>
 <dt><kbd>Enter</kbd> <kbd>Esc</kbd></dt><dd>fill, stop</dd>
 <dt>hold <kbd>Space</kbd></dt><dd>see the original; drag to move the photo</dd>
 <dt><kbd>W</kbd> <kbd>\u2190</kbd> <kbd>\u2192</kbd></dt><dd>before and after, move the edge between them</dd>
+<dt><kbd>O</kbd></dt><dd>paint the original back into the result</dd>
 <dt>wheel, <kbd>Z</kbd>, <kbd>0</kbd></dt><dd>zoom, close-up, the whole photo</dd>
 <dt><kbd>Del</kbd></dt><dd>remove the chosen photo from the list</dd></dl>
 <p>Two fingers zoom and move the photo.</p></details>
@@ -167,18 +191,25 @@ def result_line(
     folded = f"<details class='about'><summary><u>Times</u></summary>{details}</details>" if details else ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return (
-        f'<div class="facts"><p>Made by <b>{made}</b>. {escape(reason)}</p>'
+        f'<div class="facts"{"" if seed is None else " data-seeded"}><p>Made by <b>{made}</b>. {escape(reason)}</p>'
         f"<p>{' · '.join(facts)}</p>{f'<ul>{items}</ul>' if items else ''}{folded}</div>"
     )
 
 
 def choices(options: registry.LoadOptions) -> list[tuple[str, str]]:
     """The models for a radio: label, with what is missing where one cannot run here, and name."""
-    labels = {
-        card.name: card.title if card.availability(options).can_run else f"{card.title} · {state(card, options)}"
-        for card in registry.MODELS.values()
-    }
-    return [("Automatic", registry.AUTO), *((label, name) for name, label in labels.items())]
+    labels = []
+    for card in registry.MODELS.values():
+        title = f"{card.mode} ({card.title})" if card.mode else card.title
+        able = card.availability(options).can_run
+        labels.append((title if able else f"{title} · {state(card, options)}", card.name))
+    return [("Automatic", registry.AUTO), *labels]
+
+
+OWN_PIXELS = (
+    "what is filled is copied and blended from the same photo, and nothing is generated, as competitions (PAGB, FIAP, "
+    "PSA) ask. The file's XMP says so: IPTC digital source type humanEdits."
+)
 
 
 def model_line(name: str, options: registry.LoadOptions) -> str:
@@ -191,6 +222,8 @@ def model_line(name: str, options: registry.LoadOptions) -> str:
     there = card.availability(options)
     size = f"{billions(card.parameters)} parameters. " if card.parameters else ""
     lines = [f"{size}{escape(card.license)}. Source: {prose(card.source)}"]
+    if card.mode:
+        lines.append(f"<b>{escape(card.mode)}</b>: {OWN_PIXELS}")
     if card.notice:
         lines.append(prose(card.notice))
     if there.can_run:

@@ -23,6 +23,7 @@ from moebius.ui.components import (
 )
 from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions
+from moebius.ui.fill.result_page import wire_result
 from moebius.ui.fill.select import SelectPanel, select_panel
 from moebius.ui.gradio_internals import HIDE
 from moebius.ui.settings import SettingsPanel, fill_settings
@@ -139,6 +140,7 @@ def _model_panel() -> ModelPanel:
 
 def wire_fill(page: gr.Blocks, actions: Actions, photo: PhotoPanel, result: ResultPanel) -> None:
     """Connect photo, Fill, Stop and the choice of a model with the actions."""
+    wire_result(actions, photo, result)
     pictures = _wire_pictures(actions, photo, result)
     filling = _wire_go(actions, photo, result)
     for event in (*pictures, filling):

@@ -1,6 +1,7 @@
 // The canvas: photo, result and mask in one place. It holds what is shown, and draws it when something has changed.
 (page) => {
     const RED = [255, 82, 66, 150], DARK_RED = [176, 24, 20, 165], GREY = [28, 25, 23, 120], DARK_GREY = [28, 25, 23, 165];
+    const BLUE = [40, 132, 255, 165], DARK_BLUE = [12, 62, 170, 175], PALE = [255, 255, 255, 60], DARK_PALE = [28, 25, 23, 90];
     const find = (selector) => document.querySelector(selector);
     const stage = () => find("#stage"), canvas = () => find("#canvas");
 
@@ -9,6 +10,7 @@
         photo: null, // the picture that is painted on
         width: 0, height: 0, // of that picture and of the mask
         mask: null, history: null,
+        proposal: null, // a mask that may take the place of what is painted
         result: null, // {before, after}: pictures of the last fill, at any size
         shown: false, // whether the result is shown
         held: false, wipe: null, // the original over all of it; over the left of it, up to this share
@@ -17,6 +19,7 @@
         cursor: null, draft: null, // in pixels of the picture: where the brush is, what is being dragged
     };
     let overlay = null, asked = false;
+    const ring = {picture: null, of: null, radius: 0}; // what a mask is grown by, and which mask
     const smaller = new WeakMap(); // of pictures larger than the mask, copies of its size: quick to draw
 
     const room = () => ({width: stage().clientWidth, height: stage().clientHeight});
@@ -24,14 +27,17 @@
 
     // ---- the mask, as it is seen ----
 
-    /** Stripes, which are seen on a red photo too. */
+    /** Stripes, which are seen on a red photo too. Of a proposal: what it keeps red, what it adds blue, the rest pale. */
     function tint([left, top, right, bottom]) {
         if (!overlay) return;
         const image = new ImageData(right - left, bottom - top), stripe = Math.max(4, Math.round(Math.max(state.width, state.height) / 160));
-        const [one, other] = state.busy ? [GREY, DARK_GREY] : [RED, DARK_RED];
+        const {mask, proposal, width} = state, painted = state.busy ? [GREY, DARK_GREY] : [RED, DARK_RED];
         for (let y = top, at = 0; y < bottom; y++) {
-            for (let x = left; x < right; x++, at += 4) {
-                if (state.mask[y * state.width + x]) image.data.set((x + y) % (2 * stripe) < stripe ? one : other, at);
+            for (let x = left, place = y * width + left; x < right; x++, place++, at += 4) {
+                const is = mask[place], will = proposal ? proposal[place] : is;
+                if (!is && !will) continue;
+                const colours = is === will ? painted : will ? [BLUE, DARK_BLUE] : [PALE, DARK_PALE];
+                image.data.set(colours[(x + y) % (2 * stripe) < stripe ? 0 : 1], at);
             }
         }
         overlay.getContext("2d").putImageData(image, left, top);
@@ -54,6 +60,7 @@
     function paint() {
         const target = canvas(), {width, height} = room(), ratio = window.devicePixelRatio || 1;
         if (!target || !width) return;
+        page.proposal?.place();
         if (target.width !== Math.round(width * ratio) || target.height !== Math.round(height * ratio)) {
             [target.width, target.height] = [Math.round(width * ratio), Math.round(height * ratio)];
         }
@@ -74,15 +81,38 @@
                 context.clip();
             }
             whole(state.result.after);
+            if (state.result.cover) whole(state.result.cover);
             context.restore();
             if (state.wipe !== null) edge(context, state.wipe * state.width, 1 / view.scale);
         }
         if (!state.hidden && (!result || state.busy) && !state.held) {
             context.imageSmoothingEnabled = view.scale < 2;
+            const around = !state.proposal && !state.busy && grown();
+            context.globalAlpha = 0.4;
+            if (around) whole(around);
+            context.globalAlpha = 1;
             whole(overlay);
         }
         if (state.draft) outline(context, state.draft, 1 / view.scale);
-        if (state.cursor && !state.busy && state.wipe === null) ring(context, state.cursor, 1 / view.scale);
+        if (state.cursor && !state.busy && state.wipe === null) disc(context, state.cursor, 1 / view.scale);
+    }
+
+    /** The mask as it will be filled, in one colour; null: as it is painted. A mask file is not grown. */
+    function grown() {
+        const now = state.history?.now, share = Number(find("#grow input[type=number]")?.value ?? 0) / 100;
+        if (!share || !now || now === state.given) return null;
+        const radius = share * Math.sqrt(state.mask.reduce((sum, one) => sum + one, 0));
+        if (ring.of === now && ring.radius === radius && radius) return ring.picture;
+        const picture = Object.assign(document.createElement("canvas"), size()), context = picture.getContext("2d");
+        for (let at = 0; at < 24; at++) {
+            const far = radius / (1 + (at % 3 === 2)), angle = (at * Math.PI) / 12;
+            context.drawImage(overlay, far * Math.cos(angle), far * Math.sin(angle));
+        }
+        context.globalCompositeOperation = "source-in";
+        context.fillStyle = `rgb(${RED.slice(0, 3).join(" ")})`;
+        context.fillRect(0, 0, picture.width, picture.height);
+        Object.assign(ring, {picture, of: now, radius});
+        return picture;
     }
 
     function copy(picture) {
@@ -118,7 +148,7 @@
         }
     }
 
-    const ring = (context, {x, y, radius}, pixel) => twice(context, pixel, () => context.arc(x, y, Math.max(radius, 2 * pixel), 0, 2 * Math.PI));
+    const disc = (context, {x, y, radius}, pixel) => twice(context, pixel, () => context.arc(x, y, Math.max(radius, 2 * pixel), 0, 2 * Math.PI));
 
     function outline(context, points, pixel) {
         twice(context, pixel, () => {
@@ -132,7 +162,7 @@
     /** Another picture, with nothing painted on it. */
     function open(scene, photo) {
         Object.assign(state, {scene, photo, width: photo.naturalWidth, height: photo.naturalHeight});
-        Object.assign(state, {result: null, shown: false, held: false, wipe: null, hidden: false, fitted: true, cursor: null, draft: null});
+        Object.assign(state, {result: null, shown: false, held: false, wipe: null, hidden: false, fitted: true, cursor: null, draft: null, proposal: null});
         overlay = Object.assign(document.createElement("canvas"), size());
         stage().style.setProperty("--aspect", state.width / state.height);
         blank();
@@ -140,7 +170,7 @@
     }
 
     function close() {
-        Object.assign(state, {scene: null, photo: null, mask: null, history: null, result: null, shown: false, view: null});
+        Object.assign(state, {scene: null, photo: null, mask: null, history: null, proposal: null, result: null, shown: false, view: null});
         changed();
     }
 
@@ -154,9 +184,8 @@
 
     /** Put another mask in place of what is painted, as one step that can be undone. */
     function replace(mask) {
-        state.mask = mask;
+        Object.assign(state, {mask, proposal: null, hidden: false});
         commit();
-        state.hidden = false;
         tintAll();
     }
 
@@ -170,25 +199,26 @@
     function step(name) {
         const mask = !state.busy && state.history?.[name]();
         if (!mask) return;
-        state.mask = mask;
-        Object.assign(state, {shown: false, wipe: null});
+        Object.assign(state, {mask, proposal: null, shown: false, wipe: null});
         tintAll();
         changed();
         page.edited?.();
     }
 
-    /** Undo ends a look at the result first; redo comes back to it. */
+    /** Undo takes back what was restored, then ends a look at the result; redo comes back to it. */
     function undo() {
-        if (state.shown && !state.busy) return show(false);
+        if (state.shown && !state.busy) return page.results.step("undo") || show(false);
         step("undo");
     }
 
     function redo() {
+        if (state.shown && !state.busy && page.results.step("redo")) return;
         if (state.result && !state.shown && state.result.mask === state.history?.now) return show(true);
         step("redo");
     }
 
     function showResult(before, after) {
+        page.results.off();
         Object.assign(state, {result: {before, after, mask: state.history.now}, wipe: null, held: false});
         show(true);
     }
@@ -200,16 +230,25 @@
 
     /** The result becomes the picture that is painted on. */
     function keep() {
-        state.photo = state.result.after;
+        const {after, cover} = state.result;
+        state.photo = cover ? flat(after, cover) : after;
         state.shown = false;
         state.result = {...state.result, mask: null};
         blank();
     }
 
+    /** Pictures over each other as one, of the mask's size. */
+    function flat(...pictures) {
+        const one = Object.assign(document.createElement("canvas"), size()), context = one.getContext("2d");
+        context.imageSmoothingQuality = "high";
+        for (const picture of pictures) context.drawImage(picture, 0, 0, state.width, state.height);
+        return one;
+    }
+
     function set(values) {
-        const busy = state.busy;
+        const {busy, proposal} = state;
         Object.assign(state, values);
-        if (busy !== state.busy) tintAll();
+        if (busy !== state.busy || proposal !== state.proposal) tintAll();
         changed();
     }
 

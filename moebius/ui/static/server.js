@@ -58,6 +58,7 @@
         const mask = scene.mask && (await pixels(served(scene.mask)));
         if (mask && serial === scene.serial) {
             canvas.replace(mask);
+            state.given = state.history.now;
             if (before?.picture !== scene.picture) state.history.past = []; // it came with the photo
         }
         say("");
@@ -110,12 +111,12 @@
         });
     }
 
-    /** What is painted as a file on the server: for Gradio, as the value of a `gr.File`. */
-    async function layers() {
+    /** What is painted, or another mask, as a file on the server: for Gradio, as the value of a `gr.File`. */
+    async function layers(other = null) {
         await page.kept;
         await opening;
         if (!state.photo) return [];
-        const {width, height, mask} = state;
+        const {width, height} = state, mask = other ?? state.mask;
         const image = new ImageData(width, height), target = Object.assign(document.createElement("canvas"), {width, height});
         mask.forEach((one, at) => one && image.data.set([255, 82, 66, 140], 4 * at));
         target.getContext("2d").putImageData(image, 0, 0);
@@ -164,5 +165,5 @@
         canvas.set({busy: false});
     }
 
-    Object.assign(page, {open, result, known, keepResult, settled, trigger, edited, upload, layers, busy, idle, stop, compare, say, pixels, kept: null});
+    Object.assign(page, {open, result, known, keepResult, settled, trigger, edited, upload, layers, busy, idle, stop, compare, say, picture, pixels, kept: null});
 }

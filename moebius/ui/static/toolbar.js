@@ -52,6 +52,16 @@
         wipe: () => canvas.set({wipe: state.wipe === null ? 0 : null}),
         closer,
         numbers,
+        fit: () => page.proposal.ask("fit"),
+        dust: () => page.proposal.ask("dust"),
+        restore: () => state.shown && !state.scene.many && page.results.toggle(),
+        vary: () => state.shown && page.trigger("vary-ask"),
+        patch: () => page.trigger("patch-ask"),
+        ...Object.fromEntries([0, 1, 2].map((at) => [`variant-${at}`, () => page.results.choose(at)])),
+        take: () => page.proposal.take(),
+        leave: () => page.proposal.leave(),
+        "select-smaller": () => page.select.resize(-1),
+        "select-larger": () => page.select.resize(1),
         ...Object.fromEntries(tools.TOOLS.map((name) => [`tool-${name}`, () => tools.choose(name)])),
         "tool-select": select,
         ...Object.fromEntries(Object.keys(masks.CHANGES).map((name) => [name, () => change(name)])),
@@ -79,6 +89,7 @@
         body.toggle("unpainted", Boolean(state.mask) && !state.mask.includes(1));
         markUnpainted();
         if (!body.contains("unpainted") && find("#note").textContent === HINT) page.say("");
+        body.toggle("proposing", Boolean(state.proposal));
         pressed("erase", tools.current() === "eraser");
         tools.TOOLS.forEach((name) => pressed(`tool-${name}`, tools.current() === name));
         pressed("hide", state.hidden);
@@ -87,7 +98,15 @@
         pressed("wipe", state.wipe !== null);
         pressed("closer", !state.fitted);
         able("undo", !state.busy && (state.shown || history?.past.length));
-        able("redo", !state.busy && (history?.future.length || (state.result && !state.shown && state.result.mask === history?.now)));
+        able("redo", !state.busy && (page.results?.steps("future") || history?.future.length || (state.result && !state.shown && state.result.mask === history?.now)));
+        const variants = page.results?.shown() ?? {count: 0};
+        body.toggle("varied", variants.count > 1);
+        [0, 1, 2].forEach((at) => pressed(`variant-${at}`, variants.at === at));
+        pressed("restore", page.results?.restoring());
+        for (const name of ["restore", "vary", "patch"]) able(name, state.shown && !state.busy);
+        if (find("#select-size")) find("#select-size").hidden = !page.select?.answered();
+        able("select-smaller", page.select?.resizable(-1));
+        able("select-larger", page.select?.resizable(1));
         buttons("hold").forEach((one) => one.classList.toggle("held", state.held));
         brush();
         const element = canvas.element();
@@ -132,8 +151,10 @@
         w: () => state.shown && DO.wipe(),
         z: closer,
         0: canvas.fit,
-        Enter: () => press("go", "many-go"),
-        Escape: () => press("stop", "compare-stop", "many-stop") || (state.wipe !== null && DO.wipe()),
+        f: DO.fit,
+        o: DO.restore,
+        Enter: () => (state.proposal ? DO.take() : press("go", "many-go")),
+        Escape: () => (state.proposal ? DO.leave() : press("stop", "compare-stop", "many-stop") || (state.wipe !== null && DO.wipe())),
         ArrowLeft: () => slide(-0.05),
         ArrowRight: () => slide(0.05),
     };
@@ -184,6 +205,7 @@
         refresh();
     });
     document.addEventListener("input", (event) => event.target.id === "brush-size" && tools.size(tools.largest() ** (event.target.value / 100)));
+    document.addEventListener("input", (event) => event.target.closest("#grow") && canvas.draw());
     document.addEventListener("pointerdown", (event) => event.target.closest('[data-do="hold"]') && canvas.set({held: true}));
     for (const ended of ["pointerup", "pointercancel"]) document.addEventListener(ended, () => state.held && canvas.set({held: false}));
     document.addEventListener("contextmenu", (event) => event.target.closest('[data-do="hold"]') && event.preventDefault());

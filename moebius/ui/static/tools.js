@@ -43,21 +43,26 @@
 
     // ---- painting ----
 
+    const layer = () => (stroke.restores ? state.result.restored : state.mask);
+    const seen = (box) => (stroke.restores ? page.results.uncover(box) : canvas.tint(box));
+
     function begin(at, erase) {
-        if (state.shown) page.keepResult();
+        const restores = page.results.active();
+        if (state.shown && !restores) page.keepResult();
+        page.proposal.drop();
         state.hidden = false;
-        stroke = {erase, points: [at], before: state.mask.slice()};
+        stroke = {erase, restores, points: [at], before: (restores ? page.results.layer() : state.mask).slice()};
         goOn(at);
     }
 
     function goOn(at) {
         const {points, erase} = stroke, last = points[points.length - 1];
         points.push(at);
-        if (tool === "rectangle") state.draft = [points[0], {x: at.x, y: points[0].y}, at, {x: points[0].x, y: at.y}];
+        if (["rectangle", "select"].includes(tool)) state.draft = [points[0], {x: at.x, y: points[0].y}, at, {x: points[0].x, y: at.y}];
         else if (tool === "lasso") state.draft = points;
         else {
-            const touched = masks.line(state.mask, state.width, state.height, last, at, radius(), erase ? 0 : 1);
-            if (touched) canvas.tint(touched);
+            const touched = masks.line(layer(), state.width, state.height, last, at, radius(), erase ? 0 : 1);
+            if (touched) seen(touched);
         }
         canvas.draw();
     }
@@ -65,18 +70,31 @@
     function end() {
         const {points, erase} = stroke, value = erase ? 0 : 1, at = points[points.length - 1];
         let touched = null;
-        if (tool === "rectangle") touched = masks.rectangle(state.mask, state.width, state.height, points[0], at, value);
-        if (tool === "lasso") touched = masks.polygon(state.mask, state.width, state.height, points, value);
-        if (touched) canvas.tint(touched);
+        if (tool === "rectangle") touched = masks.rectangle(layer(), state.width, state.height, points[0], at, value);
+        if (tool === "lasso") touched = masks.polygon(layer(), state.width, state.height, points, value);
+        if (touched) seen(touched);
+        const {restores} = stroke;
         [stroke, state.draft] = [null, null];
-        canvas.commit();
+        if (restores) page.results.commit();
+        else canvas.commit();
+    }
+
+    /** A click selects what lies there, a drag what lies in its box. */
+    function chooseObject(at) {
+        const {erase, points} = stroke, boxed = state.draft;
+        [stroke, state.draft] = [null, null];
+        canvas.draw();
+        if (boxed) page.select.boxed(points[0], at, erase);
+        else if (inside(points[0])) page.select.clicked(points[0], erase);
     }
 
     /** The first finger's, when a second one comes. */
     function drop() {
         if (!stroke) return;
-        state.mask = stroke.before;
+        const {restores, before} = stroke;
         [stroke, state.draft] = [null, null];
+        if (restores) return page.results.put(before);
+        state.mask = before;
         canvas.tint([0, 0, state.width, state.height]);
     }
 
@@ -99,7 +117,7 @@
         else if (state.shown && state.wipe !== null) {
             moving = "wipe";
             wipe(on);
-        } else if (tool === "select") stroke = null;
+        } else if (tool === "select") stroke = {erase: event.altKey, points: [on], from: at, before: state.mask};
         else begin(on, tool === "eraser" || event.altKey);
         if (event.button === 1) event.preventDefault();
     }
@@ -119,24 +137,22 @@
             canvas.look((view, picture, room) => views.zoom(view, apart(at) / apart(before), middle(before), middle(at), picture, room));
         } else if (moving === "pan") canvas.look((view, picture, room) => views.zoom(view, 1, before, at, picture, room));
         else if (moving === "wipe") wipe(on);
-        else if (stroke) {
+        else if (stroke && tool === "select") {
+            if (Math.hypot(at.x - stroke.from.x, at.y - stroke.from.y) > STILL_PX || state.draft) goOn(on);
+        } else if (stroke) {
             const every = event.getCoalescedEvents?.() ?? [];
             for (const one of every.length ? every : [event]) goOn(views.toPicture(state.view, place(one)));
         }
-        if (tool !== "select" || moving) pointers.set(event.pointerId, at);
+        pointers.set(event.pointerId, at);
     }
 
     function up(event) {
-        const from = pointers.get(event.pointerId), at = place(event);
-        if (!from) return;
-        const alone = pointers.size === 1 && !moving;
+        const at = place(event);
+        if (!pointers.has(event.pointerId)) return;
         pointers.delete(event.pointerId);
-        if (stroke && event.type === "pointerup") end();
+        if (stroke && tool === "select" && event.type === "pointerup") chooseObject(views.toPicture(state.view, at));
+        else if (stroke && event.type === "pointerup") end();
         else drop();
-        if (alone && tool === "select" && event.type === "pointerup" && event.button === 0 && !state.busy && state.wipe === null) {
-            const on = views.toPicture(state.view, at);
-            if (Math.hypot(at.x - from.x, at.y - from.y) <= STILL_PX && inside(on)) page.select.clicked(on, event.altKey);
-        }
         if (!pointers.size) moving = null; // the finger that stays does not paint either
     }
 

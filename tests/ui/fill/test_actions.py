@@ -8,14 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import jpeglib
 import numpy as np
 import pytest
 from PIL import Image
 
 from moebius import model_cache, registry
+from moebius.fill.result import Fill
 from moebius.inpainters.classical import ClassicalInpainter
 from moebius.photo import photo_file as photos
 from moebius.ui import editor
+from moebius.ui.fill import html
 from moebius.ui.fill.actions import Actions, filled_name
 from tests.helpers.malformed import Malformed, malformed_inputs
 
@@ -95,6 +98,25 @@ def test_a_mask_file_is_used_at_full_size(actions, tmp_path):
     assert {tuple(at) for at in np.argwhere((old != new).any(axis=2))} == {(20, 1000)}
 
 
+def test_what_is_painted_is_grown_and_a_mask_file_is_not(actions, tmp_path):
+    def changed(layers: list[str]) -> np.ndarray:
+        outputs = fill(actions, layers, feather_px=0, grow_mask=9)
+        assert ("The mask was grown by 1 pixel." in outputs[2]) == (layers is painted)
+        old, new = (np.asarray(Image.open(path)) for path in (photo, result(outputs)))
+        return (old != new).any(axis=2)
+
+    photo, painted = photo_file(tmp_path), [layer_file(tmp_path)]
+    load(actions, photo)
+    grown = np.zeros((60, 90), bool)
+    grown[19:31, 40:55] = grown[20:30, 39:56] = True
+    differs = changed(painted)
+    assert not differs[~grown].any() and differs[19, 40:55].any() and differs[20:30, 39].any()
+    alpha = np.asarray(Image.open(painted[0]))[..., 3]
+    Image.fromarray((alpha > 0) * np.uint8(255)).save(tmp_path / "mask.png")
+    value = actions.load_mask(str(tmp_path / "mask.png"), VISITOR)
+    assert not changed([value["mask"]])[alpha == 0].any()
+
+
 def test_a_mask_is_saved_at_full_size_and_comes_back_the_same(actions, tmp_path):
     load(actions, photo_file(tmp_path, size=(3200, 40)))
     wire = np.zeros((40, 3200), bool)
@@ -172,6 +194,94 @@ def test_a_16_bit_tiff_is_shown_as_something_browsers_show(actions, tmp_path):
     outputs = fill(actions, [layer_file(tmp_path)])
     assert [Image.open(path).format for path in outputs[0]["value"]] == ["JPEG", "JPEG"]
     assert tifffile.imread(result(outputs)).dtype == np.uint16
+
+
+# ---- what a result is made into ----
+
+
+def white(folder: Path, mask: np.ndarray, name: str = "restored.png") -> list[str]:
+    Image.fromarray(mask * np.uint8(255)).save(folder / name)
+    return [str(folder / name)]
+
+
+def test_the_original_is_painted_back_into_a_jpeg_block_by_block(actions, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).resize((960, 640)).save(path := tmp_path / "IMG_1.jpg", quality=92, subsampling=0)
+    load(actions, path)
+    hole = np.zeros((640, 960), bool)
+    hole[100:300, 200:600] = True
+    filled = result(fill(actions, white(tmp_path, hole, "hole.png"))).read_bytes()
+    half = np.zeros_like(hole)
+    half[:, :400] = True
+    (before, after), button = (one["value"] for one in actions.restore(white(tmp_path, half), VISITOR))
+    now = jpeglib.read_dct(button)
+    assert Path(before).read_bytes() == path.read_bytes() and Path(after).read_bytes() == Path(button).read_bytes()
+    old = jpeglib.read_dct(str(path))
+    np.testing.assert_array_equal(now.Y[:, :50], old.Y[:, :50], "the blocks of what is restored are the photo's own")
+    assert (now.Y != old.Y).any()
+    again = actions.restore(white(tmp_path, np.ones_like(hole)), VISITOR)
+    assert Path(again[1]["value"]).read_bytes() == path.read_bytes()
+    assert "nothing in it is changed" in told(actions.patch, VISITOR)
+    back = actions.restore(white(tmp_path, np.zeros_like(hole)), VISITOR)
+    assert Path(back[1]["value"]).read_bytes() == filled
+
+
+def test_a_layer_is_what_the_result_changes(actions, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOEBIUS_MARK", "1")
+    path = photo_file(tmp_path)
+    load(actions, path)
+    assert "no result yet" in told(actions.patch, VISITOR)
+    filled = result(fill(actions, [layer_file(tmp_path)]))
+    half = np.zeros((60, 90), bool)
+    half[:, :47] = True
+    actions.restore(white(tmp_path, half), VISITOR)
+    patch = Path(actions.patch(VISITOR))
+    assert patch.name == "IMG_1_filled_patch_x47_y16.png"
+    with Image.open(patch) as layer:
+        assert layer.mode == "RGBA" and "humanEdits" in str(layer.info["XML:com.adobe.xmp"])
+        over = Image.open(path).convert("RGBA")
+        over.alpha_composite(layer, (47, 16))
+    np.testing.assert_array_equal(np.asarray(over)[..., :3], np.asarray(Image.open(filled)))
+
+
+def test_own_pixels_only_is_said_in_the_file_where_it_was_chosen_by_name(actions, tmp_path, monkeypatch):
+    load(actions, photo_file(tmp_path))
+    for model, said in (("classical", True), (registry.AUTO, False)):
+        assert registry.resolve(model, actions.options)[0].name == "classical"
+        with Image.open(result(fill(actions, [layer_file(tmp_path)], model))) as image:
+            xmp = image.info.get("XML:com.adobe.xmp", "")
+        assert ("http://cv.iptc.org/newscodes/digitalsourcetype/humanEdits" in xmp) == said
+        assert "TrainedAlgorithmicMedia" not in xmp
+    assert ("Own pixels only (PatchMatch)", "classical") in html.choices(actions.options)
+    assert "nothing is generated" in html.model_line("classical", actions.options)
+
+
+def test_variants_come_from_the_next_seeds_and_one_is_chosen(actions, tmp_path, monkeypatch):
+    def noise(model, raster, mask, config, generator, progress) -> Fill:
+        random = np.random.default_rng(generator.initial_seed())
+        pixels = np.where(mask[..., None], random.integers(0, 256, (60, 90, 3), np.uint8), np.asarray(raster))
+        seconds = {"model": 0.0, "detail": 0.0, "geometry": 0.0}
+        return Fill(raster=Image.fromarray(pixels), changed=mask, squares=(), seconds=seconds, notes=())
+
+    monkeypatch.setattr(registry, "resolve", lambda name, options: (registry.card("moebius"), ""))
+    monkeypatch.setattr(model_cache, "acquire", lambda name, options, progress: None)
+    monkeypatch.setattr("moebius.ui.fill.actions.fill_photo", noise)
+    monkeypatch.setattr(actions, "_variant", lambda card, variant: "places2")
+    load(actions, photo_file(tmp_path))
+    layers = [layer_file(tmp_path)]
+    again = {**SETTINGS, **FLUX, "progress": lambda share, desc: None, "request": VISITOR}
+    first = fill(actions, layers, "moebius", seed="41")
+    pictures = actions.vary(layers, "moebius", **again)
+    assert len(pictures) == 4 and len({Path(one).read_bytes() for one in pictures}) == 4
+    assert Path(pictures[1]) == result(first)
+    download, facts = actions.choose_variant(2, VISITOR)
+    assert "seed 43" in facts and download["value"] == pictures[3]
+    assert actions.use_result(VISITOR)["kept"]
+    assert actions.sessions.get("visitor").photo == Path(pictures[3])
+    assert "any more" in told(actions.choose_variant, 1, VISITOR)
+    monkeypatch.undo()
+    fill(actions, layers)
+    assert "makes the same" in told(actions.vary, layers, "classical", **again)
 
 
 # ---- mistakes ----
@@ -330,9 +440,9 @@ def test_a_fill_that_takes_too_long_is_ended_in_words(actions, tmp_path, monkeyp
 def test_a_mark_is_written_where_it_is_asked_for(actions, tmp_path, monkeypatch, marked):
     monkeypatch.setenv("MOEBIUS_MARK", marked)
     load(actions, photo_file(tmp_path))
-    with Image.open(result(fill(actions, [layer_file(tmp_path)]))) as filled:
+    with Image.open(result(fill(actions, [layer_file(tmp_path)], registry.AUTO))) as filled:
         said = str(filled.info.get("xmp", ""))
-    assert ("digitalsourcetype/algorithmicallyEnhanced" in said) == (marked == "1")
+    assert ("digitalsourcetype/humanEdits" in said) == (marked == "1")
 
 
 # ---- models and weights ----

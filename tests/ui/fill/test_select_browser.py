@@ -40,10 +40,6 @@ def test_clicks_add_objects_and_take_them_away(browser, server_with_models, tmp_
         expect(page.locator("#select-line")).to_contain_text("Click an object to add it to the mask")
         canvas.scroll_into_view_if_needed()
         x, y = middle(canvas)
-        page.mouse.move(x, y)  # a drag is no click
-        page.mouse.down()
-        page.mouse.move(x + 60, y, steps=4)
-        page.mouse.up()
         page.mouse.click(x - 100, y - 60)
         page.mouse.click(x + 120, y + 40)  # before the first is answered
         page.wait_for_function("() => !moebius.select.waiting()")
@@ -52,7 +48,7 @@ def test_clicks_add_objects_and_take_them_away(browser, server_with_models, tmp_
         np.testing.assert_array_equal(painted(page), both := first | second)
         view = page.evaluate("() => moebius.state.view")
         box = canvas.bounding_box()
-        at = next(one["data"] for one in asked if len(one["data"]) == 2)
+        at = next(one["data"] for one in asked if len(one["data"]) == 5)
         place = [(x - 100 - box["x"] - view["x"]) / view["scale"], (y - 60 - box["y"] - view["y"]) / view["scale"]]
         np.testing.assert_allclose([at[0] * WIDTH, at[1] * HEIGHT], place, atol=0.01)
 
@@ -63,6 +59,26 @@ def test_clicks_add_objects_and_take_them_away(browser, server_with_models, tmp_
         np.testing.assert_array_equal(painted(page), both & ~first, "the same place, the same object")
         page.keyboard.press("Control+z")
         np.testing.assert_array_equal(wait_for_mask(page, "==", both.sum()), both)
+
+        # a drag is a box, and what it found may be something smaller or larger
+        smaller, larger = page.locator("[data-do=select-smaller]"), page.locator("[data-do=select-larger]")
+        expect(larger).to_be_disabled()
+        canvas.scroll_into_view_if_needed()
+        page.mouse.move(x - 50, y - 30)
+        page.mouse.down()
+        page.mouse.move(x + 60, y + 40, steps=4)
+        page.mouse.up()
+        expect(larger).to_be_enabled()
+        np.testing.assert_array_equal(painted(page), both | answers.masks[-1])
+        (left, top, right, bottom, level) = asked[-1]["data"]
+        size = [(right - left) * WIDTH * view["scale"], (bottom - top) * HEIGHT * view["scale"]]
+        np.testing.assert_allclose(size, [110, 70], atol=0.01)
+        assert level == 0
+        larger.click()
+        page.wait_for_function("() => !moebius.select.waiting()")
+        expect(smaller).to_be_enabled()
+        np.testing.assert_array_equal(painted(page), both | answers.masks[-1], "in place of the answer before")
+        assert asked[-1]["data"] == [left, top, right, bottom, 1]
         page.locator("body").press("s")
         page.locator("[data-do=clear]").click()
         wait_for_mask(page, "==", 0)
