@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 from PIL import Image, ImageOps
 
@@ -14,6 +15,8 @@ from moebius.photo.tiff_tags import LAYERS
 _EXIF = b"Exif\0\0"
 _STRIPS, _JPEG = (273, 279), (513, 514)
 """Offset and length of an uncompressed thumbnail, and of a JPEG thumbnail."""
+_THUMBNAILS, _THUMBNAIL_HEAD = (b"8BIM\x04\x09", b"8BIM\x04\x0c"), 28
+"""Photoshop's resources, and the bytes before their picture."""
 _DIRECTORIES = (34665, 34853, 40965)
 
 
@@ -37,6 +40,7 @@ def hide_pictures(metadata: bytes, picture: Image.Image) -> bytes:
             out[at:end] = _thumbnail(metadata[at:end], picture)
         at = metadata.find(b"\xff\xd8\xff", end or at + 2)
     _blank_raw_pictures(out)
+    _blank_raw_resources(out)
     return blank_text_pictures(bytes(out))
 
 
@@ -120,6 +124,23 @@ def _blank_raw_pictures(metadata: bytearray) -> None:
                 blank(offset, length)
     except ValueError:
         return  # no EXIF, or damaged: then nobody finds a thumbnail by it
+
+
+def _blank_raw_resources(metadata: bytearray) -> None:
+    """Zero, in place, Photoshop's thumbnails of format 0, which are not compressed; 1 is JPEG (Adobe's specification,
+    resources 1033 and 1036)."""
+    for resource in _THUMBNAILS:
+        at = metadata.find(resource)
+        while at >= 0:
+            name = at + len(resource)
+            size = name + 2 * (metadata[name] // 2 + 1) if name < len(metadata) else len(metadata)
+            if size + 8 <= len(metadata):
+                length, form = struct.unpack_from(">II", metadata, size)
+                end = min(size + 4 + length, len(metadata))
+                if form == 0 and length > _THUMBNAIL_HEAD:
+                    start = min(size + 4 + _THUMBNAIL_HEAD, end)
+                    metadata[start:end] = bytes(end - start)
+            at = metadata.find(resource, at + 1)
 
 
 def _body(metadata: bytes | bytearray) -> tuple[int, bytes]:

@@ -51,7 +51,9 @@ PARTS = (
     Part(
         formats=_ALL_METADATA, name="JPEG thumbnails and previews in metadata", action="rewritten", remark="same length"
     ),
-    Part(formats=_ALL_METADATA, name="uncompressed thumbnails in EXIF data", action="blanked"),
+    Part(
+        formats=_ALL_METADATA, name="uncompressed thumbnails in EXIF data and Photoshop's resources", action="blanked"
+    ),
     Part(
         formats=_ALL_METADATA,
         name="pictures written as text in XMP",

@@ -3,6 +3,7 @@ import io
 import struct
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from moebius.photo.embedded_thumbnails import hide_pictures
@@ -77,6 +78,18 @@ def test_uncompressed_thumbnails_are_blanked():
     exif = exif.ljust(6 + 60, b"\0") + pixels + b"after"
     new = hide_pictures(exif, Image.new("RGB", (8, 8)))
     assert new == exif.replace(pixels, bytes(len(pixels)))
+
+
+@pytest.mark.parametrize("name", [b"", b"a", b"ab"])
+def test_photoshops_uncompressed_thumbnails_are_blanked(name):
+    """Resource, name, length; format, width, height, bytes a row, in all, packed, bits, planes; pixels."""
+    pixels = bytes((250, 0, 220)) * 48
+    head = struct.pack(">6I2H", 0, 8, 6, 24, 144, 144, 24, 1)
+    padded = bytes([len(name)]) + name + bytes(1 - len(name) % 2)
+    first = b"8BIM\x04\x0c" + padded + struct.pack(">I", 28 + 144) + head
+    behind = b"8BIM\x04\x04\0\0" + struct.pack(">I", 6) + b"\x1c\x02\x50\0\1a"
+    assert hide_pictures(first + pixels + behind, Image.new("RGB", (80, 60))) == first + bytes(144) + behind
+    assert hide_pictures(first[:10], Image.new("RGB", (80, 60))) == first[:10]
 
 
 def test_photoshop_and_xmp_thumbnails():
