@@ -172,7 +172,9 @@ def test_one_model_runs_at_a_time():
     def turns(*names: str) -> set:
         return {(events[name].concurrency_id, events[name].concurrency_limit) for name in names}
 
-    assert turns("fill", "compare", "select") == {("compute", 2)}
+    assert turns("fill", "vary", "compare", "select") == {("compute", 2)}
+    limits = {event.concurrency_limit for event in events.values() if event.concurrency_id == "compute"}
+    assert limits == {2}, "Gradio takes the lowest of them for all"
     assert turns("inpaint", "compare_models") == {("tools", MAX_PROCESSES)}
 
 

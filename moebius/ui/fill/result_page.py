@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from moebius.ui import queue
 from moebius.ui.components import BUSY, DOWNLOAD, IDLE, LAYERS
 from moebius.ui.fill.actions import Actions
 
@@ -44,8 +45,7 @@ def wire_result(actions: Actions, photo: PhotoPanel, result: ResultPanel) -> Non
         varied,
         inputs_kwargs=photo.models.settings.inputs(),
         api_name="vary",
-        concurrency_id="compute",
-        concurrency_limit=1,
+        **queue.IN_TURN,
         show_progress_on=photo.progress,
     )
     for ended in (varying.then, varying.failure):
