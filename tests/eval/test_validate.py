@@ -1,10 +1,13 @@
 """Controls are what they say, and a metric's agreement with people is counted right."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from eval import validate
-from eval.report.figures import VALIDATION, failures, figures
+from eval.judge import Metrics
+from eval.report.figures import VALIDATION, failures, figures, validation_of
 from eval.settings import Settings
 from eval.validate import CONTROLS, ORIGINAL, PAIRS, fills, wilson
 from eval.workers import Workers
@@ -97,3 +100,12 @@ def test_shares_are_counted_per_metric_and_pair_and_scored_once(pictures, tmp_pa
     assert not failed["effnet_lite0_distance_hole"]
     marked = {one.key: one.fails for one in figures(settings.metrics, validation=result)["pictures"]}
     assert marked == {key: failed[key] for key in keys}
+
+
+def test_the_shipped_test_covers_every_offline_metric_and_stands_in_the_document(tmp_path):
+    shipped = validation_of(tmp_path)
+    offline = figures(Metrics(features="efficientnet-lite0"))["pictures"]
+    assert [one["key"] for one in shipped["metrics"]] == [one.key for one in offline]
+    assert shipped["data"]["pictures"] == shipped["data"]["photos"], "one of each photo"
+    document = Path(__file__).parents[2] / "benchmarks" / "metrics.md"
+    assert validate.table(shipped).markdown() in document.read_text(encoding="utf-8")
