@@ -23,7 +23,6 @@ _LENGTH = re.compile(rb"(\bLength\s*=\s*[\"'])\d+(?=[\"'])")
 _MAX_PADDING_BYTES = 64
 _SPREAD_PX = 2
 """Map pixels around the hole that are filled too: readers enlarge the map, which blurs it."""
-_RADIUS_PX = 3
 _MPF_BYTES = 4 + 8 + 2 + 3 * 12 + 4 + 2 * 16
 
 
@@ -49,30 +48,25 @@ def read(data: bytes) -> bytes | None:
     return data[end : end + length]
 
 
-def fill(gain_map: bytes, changed: np.ndarray) -> bytes:
-    """The gain map with a smooth fill where the photo changed; blocks without a changed pixel keep their coefficients.
+def fill(gain_map: bytes, changed: np.ndarray, edited: Image.Image) -> bytes:
+    """The gain map, filled where the photo changed; blocks without a changed pixel keep their coefficients.
+
+    Its values come from where the photo looks like its fill: a lamp that was copied shines.
 
     Args:
         gain_map: a JPEG, grey or RGB, of any size; it covers the whole photo.
         changed: (H, W) bool, the photo's pixels that changed, as stored.
+        edited: the photo after that, of the same size.
     """
+    from moebius.patchmatch.follow import follow
+
     with quiet(), Image.open(io.BytesIO(gain_map), formats=("JPEG", "MPO")) as image:
         image.load()
         picture = image.copy()
     hole = np.asarray(Image.fromarray(changed.astype(np.float32)).resize(picture.size, Image.Resampling.BOX)) > 0
     hole = _grown(hole, _SPREAD_PX)
-    return jpeg.encode_jpeg(gain_map, Image.fromarray(smooth_fill(np.asarray(picture), hole)), hole)[0]
-
-
-def smooth_fill(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8 whose values in `hole`, (H, W) bool, go on smoothly from its edge.
-
-    Bertalmio, Bertozzi, Sapiro 2001, as OpenCV has it. Nothing inside the hole is read.
-    """
-    import cv2
-
-    known = np.where(hole[..., None] if values.ndim == 3 else hole, 0, values).astype(np.uint8)
-    return cv2.inpaint(known, hole.astype(np.uint8), _RADIUS_PX, cv2.INPAINT_NS)
+    guide = np.asarray(edited.convert("RGB").resize(picture.size, Image.Resampling.BOX))
+    return jpeg.encode_jpeg(gain_map, Image.fromarray(follow(np.asarray(picture), guide, hole)), hole)[0]
 
 
 def attach(photo: bytes, gain_map: bytes) -> bytes:

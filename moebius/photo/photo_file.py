@@ -351,7 +351,7 @@ def encode_photo(
             data, notes = other_formats.convert(photo.data, photo.format, kind, raster, mark)
         else:
             stored, where = as_stored(raster, photo.orientation), as_stored(changed, photo.orientation)
-            hdr = gain_map.fill(hdr, where) if hdr else None
+            hdr = gain_map.fill(hdr, where, cast(Image.Image, stored)) if hdr else None
             data, notes = _encode_stored(photo, stored, where, mark, hdr is not None)
     except Exception as error:  # damaged metadata make Pillow's encoders, too, raise nearly everything
         raise PhotoError(

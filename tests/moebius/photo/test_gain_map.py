@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, MpoImagePlugin
 
-from moebius.photo import ai_mark, gain_map
+from moebius.photo import ai_mark
 from moebius.photo.jpeg_segments import read_segments
 from moebius.photo.photo_file import encode_photo, open_photo
 
@@ -119,14 +119,3 @@ def test_a_map_that_is_not_the_last_thing_is_left_out():
     assert new.notes == (
         "A gain map and a video behind the photo were left out: they would still show what was removed.",
     )
-
-
-def test_smooth_fill_reads_nothing_inside_the_hole_and_goes_on_from_its_edge():
-    flat = np.full((30, 40), 77, np.uint8)
-    hole = np.zeros((30, 40), bool)
-    hole[10:20, 12:25] = True
-    for inside in (0, 255):
-        np.testing.assert_array_equal(gain_map.smooth_fill(np.where(hole, np.uint8(inside), flat), hole), flat)
-    slope = np.tile(np.arange(40, dtype=np.uint8) * 5, (30, 1))
-    result = gain_map.smooth_fill(np.where(hole, np.uint8(255), slope), hole).astype(int)
-    assert abs(result - slope).max() <= 20 and (result[~hole] == slope[~hole]).all()
