@@ -31,6 +31,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from moebius.ui.settings import FillSettings  # noqa: E402
+
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 320, 240
 WARM_VISITS, MOST_WARM_S = 200, 90
@@ -243,9 +247,9 @@ class Crowd:
         return ours.shape == theirs.shape and bool((ours[:80] == theirs[:80]).all())
 
 
-def _fill(layers: Any = None, model: Any = "classical", steps: int = 20) -> list[Any]:
+def _fill(layers: Any = None, model: Any = "classical", **settings: Any) -> list[Any]:
     """What `/fill` takes, by position: the page does not document it."""
-    return [layers, model, "", "photo", steps, 2, "", "ddim", 4, "", ""]
+    return [layers, model, *vars(FillSettings(**{"steps": 20, "guidance": 2} | settings)).values()]
 
 
 def _base64(path: Path) -> str:

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from moebius.ui import editor
 from moebius.ui.edit import EditActions, EditedFile
 from moebius.ui.fill.actions import Actions
+from moebius.ui.settings import FillSettings
 from tests.helpers import prophoto
 from tests.helpers.http_calls import call, upload
 from tests.helpers.page_server import serve
@@ -23,9 +24,15 @@ SETTINGS = {"variant": "", "recipe": "photo", "steps": 2, "guidance": 1.0, "seed
 HOLE = np.zeros((60, 90), bool)
 HOLE[20:30, 40:55] = True
 KILLED = """
-import os, signal
+import os, signal, sys
+from pathlib import Path
 from moebius import files
-files._sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # the new file is written, and not in its place yet
+sync = files._sync
+def killing(path):  # the new file is written, and not in its place yet
+    if Path(path).parent == Path(sys.argv[2]).resolve().parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(path)
+files._sync = killing
 from moebius.__main__ import main
 main()
 """
@@ -62,7 +69,7 @@ def test_a_16_bit_prophoto_tiff_is_opened_filled_and_saved(tmp_path, monkeypatch
     assert Image.open(scene["photo"]).info["icc_profile"] == prophoto.profile(), "a browser shows its colours"
     layers = [str(tmp_path / "layer.png")]
     values = {**SETTINGS, "feather_px": 0, "prompt": "", "plan": ""}
-    actions.fill(layers, "classical", **values, request=VISITOR, progress=lambda share, desc: None)
+    actions.fill(layers, "auto", **values, request=VISITOR, progress=lambda share, desc: None)
     edit.save(VISITOR)
     file.wait()
     actions.sessions.close_all()
@@ -88,7 +95,9 @@ def test_a_kill_while_it_is_saved_leaves_the_file_as_it_was(tmp_path):
         out = io.BytesIO()
         editor.tint(HOLE).save(out, "PNG")
         layer = upload(client, out.getvalue(), "layer.png")
-        state, told = call(client, "fill", [[layer], "classical", *SETTINGS.values(), 0, "", ""], session)
+        state, told = call(
+            client, "fill", [[layer], "classical", *vars(FillSettings(steps=2, guidance=2)).values()], session
+        )
         assert state == "complete", told
         with pytest.raises(httpx.TransportError):  # it is gone before it answers
             press(client, session, "click", "Save and close")
