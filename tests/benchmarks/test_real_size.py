@@ -102,7 +102,7 @@ def test_a_judge_finds_nothing_in_the_truth_and_more_in_a_worse_fill(name):
     assert measure.distance(judge, truth, truth, mask) == 0.0
     a_little, a_lot = (np.where(mask[..., None], np.uint8(0.5 * truth + 64) if half else 128, truth) for half in (1, 0))
     assert 0 < measure.distance(judge, a_little, truth, mask) < measure.distance(judge, a_lot, truth, mask)
-    strides = [512 // features.shape[-1] for features in next(iter(judge.remembered.values()))]
+    strides = [512 // features.shape[-1] for features in next(iter(judge._truths.values()))]
     assert strides == [2, 4, 8, 16, 32]
 
 

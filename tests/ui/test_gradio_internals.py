@@ -238,8 +238,8 @@ def visit_more(page, state: str, not_a_photo: Path) -> None:
 
 
 def test_every_element_that_style_and_scripts_name_is_there(browser, server, tmp_path):
-    """In some state of the page: what Gradio calls otherwise is found nowhere."""
-    missing = {*selectors(), *SCRIPTED}
+    """In some state of the page: what Gradio calls otherwise is found nowhere. The vote's tab has a test of its own."""
+    missing = {one for one in (*selectors(), *SCRIPTED) if "vote" not in one and "nth-child(4)" not in one}
     assert len(missing) > 100
     (tmp_path / "letter.png").write_text("a letter, which is longer than a few words and has no pixels at all")
     for scheme in ("light", "dark"):

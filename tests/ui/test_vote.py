@@ -109,6 +109,8 @@ def test_two_voters_at_once_and_a_killed_server(browser, tmp_path):
                 page.goto(server.url)
                 page.locator("#vote-tab-button").click()
                 page.locator("#vote .vote img").first.wait_for()
+                for styled in (".vote figure.asked", ".vote .asked img", ".vote figcaption", "#vote-left"):
+                    page.locator(styled).first.wait_for(state="attached")
                 pages.append(page), contexts.append(context)
             for key in keys:
                 for page in pages:

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from moebius.photo import photo_file, worker
+from moebius.photo import messages, photo_file, worker
 from moebius.photo.photo_file import PhotoError
 from moebius.photo.worker import PhotoWorkers
 from tests.helpers.deterministic import picture
@@ -117,11 +118,18 @@ def in_thread(call) -> tuple[threading.Thread, list]:
 
 
 def under_way(workers: PhotoWorkers, pid: int, call) -> tuple[threading.Thread, list]:
-    """In a thread, once it has the process `pid`, which was idle."""
+    """In a thread, once it talks to the process `pid`, which was idle: one that dies earlier is started anew."""
     thread, results = in_thread(call)
-    while any(one.pid == pid for one in list(workers._idle)):
+    while any(one.pid == pid for one in list(workers._idle)) or not talks(thread):
         pass
     return thread, results
+
+
+def talks(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident)
+    while frame and frame.f_code not in (messages.send.__code__, messages.receive.__code__):
+        frame = frame.f_back
+    return frame is not None
 
 
 @pytest.mark.parametrize("moment", ["before the file is read", "while it is decoded", "while it is encoded"])

@@ -158,6 +158,8 @@ def test_a_photographer_paints_fills_looks_goes_on_and_goes_back(browser, server
         expect(seed).to_have_value("xi+-[e 12")
         np.testing.assert_array_equal(painted(page), grown)
         seed.fill("")
+        page.locator("#grow input[type=number]").fill("0")  # a mask file, below, is not grown either
+        page.keyboard.press("Tab")
         page.click("[data-do=more]")
         snapshot(page, "desktop-1-painted")
 
