@@ -41,7 +41,7 @@ there. {{ written }}.</p>
 <div class="figures"><div class="wide" tabindex="0">{{ table }}</div></div>
 <p class="about">{{ note }}</p>
 {%- if missing %}<p class="about"><b>Not measured yet</b>: {{ missing|join(", ") }}. To add them, in a checkout and with
-their weights: <code>python -m eval run --models {{ names }} --data samples/{{ name }} --download
+their weights: <code>python -m eval run --models {{ names }} --data path/to/{{ name }} --download
 -o results/</code></p>{% endif %}
 <p class="about">Measured on {{ machine }}, threads: {{ threads }}, at commit {{ commit }}.</p>
 {%- if remarks %}<ul class="about">{% for text in remarks %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}</div>"""
