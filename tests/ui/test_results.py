@@ -113,7 +113,8 @@ def test_models_that_are_missing_are_named_with_the_command_that_measures_them(t
     monkeypatch.setenv("MOEBIUS_RESULTS", str(tmp_path))
     shown = results.report()
     assert shown.count("<td>not measured yet</td>") == 3 and "FLUX.1 Fill [pro]" not in shown
-    assert "<code>python -m eval run --models moebius,pixelhacker,flux-fill,classical --data path/to/&lt;b&gt;mine" in shown
+    models = "moebius,pixelhacker,flux-fill,classical"
+    assert f"<code>python -m eval run --models {models} --data path/to/&lt;b&gt;mine" in shown
 
 
 def test_fills_and_the_whole_report_lie_beside_the_results(tmp_path, monkeypatch):
