@@ -1,1 +1,1 @@
-"""Masks of a photo, found from its pixels: fit a stroke to its object, shadows, dust. Arrays in, arrays out."""
+"""Masks of a photo, found from its pixels: fit a stroke to its object, grow, find dust. Arrays in, arrays out."""
